@@ -1,0 +1,24 @@
+"""sciddm: scientific diffusion models. The public names, nothing else."""
+
+from sciddm import grids, guidance, lookahead, oracle, solvers
+from sciddm.denoiser import Denoiser, FunctionDenoiser, NetworkDenoiser, denoise_with_vjp
+from sciddm.domain import Domain, Normalizer, Problem, Task, get_domain
+from sciddm.errors import UserError
+from sciddm.noise import Noise, White
+from sciddm.objective import Objective
+from sciddm.process import GaussianProcess
+from sciddm.sample import Correction, sample
+
+__version__ = "0.1.0"
+__all__ = [
+    "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "NetworkDenoiser", "Noise", "Normalizer",
+    "Objective", "Problem", "Task", "UserError", "White", "denoise_with_vjp", "get_domain", "grids", "guidance", "load",
+    "lookahead", "oracle", "sample", "solvers",
+]  # fmt: skip
+
+
+def load(workdir, **options):
+    """A trained run for notebooks: `sciddm.model.load`."""
+    from sciddm.model import load as load_model  # the training and checkpoint libraries take seconds to import
+
+    return load_model(workdir, **options)

@@ -1,0 +1,168 @@
+"""The one type that everything trains, steers and solves: denoiser(x_t, t, cond) -> E[x_0 | x_t, cond]."""
+
+import abc
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from sciddm.process import GaussianProcess, Level, combine, expand
+
+
+class Denoiser(eqx.Module):
+    """E[x_0 | x_t, cond] of one process. A new denoiser or guide implements `evaluate`; score, eps and velocity follow by algebra."""
+
+    process: eqx.AbstractVar[GaussianProcess]
+
+    @abc.abstractmethod
+    def evaluate(self, x_t, t, cond=None):
+        """x0_hat like x_t, and a dict of (B,) arrays that guides report: `residual`, `guidance_norm`, ..."""
+
+    @property
+    def calls(self) -> int:
+        """Network calls that one evaluation costs."""
+        return 1
+
+    def __call__(self, x_t, t, cond=None):
+        """E[x_0 | x_t, cond]. x_t: pytree of (B, ...); t: (), (B,), or broadcastable to x_t. Returns a pytree like x_t."""
+        return self.evaluate(x_t, t, cond)[0]
+
+    def eps(self, x_t, t, cond=None):
+        """E[eps | x_t] = (x_t - alpha x0_hat) / sigma; 0 where sigma = 0."""
+        return eps_from(x_t, self(x_t, t, cond), self.process.level(t))
+
+    def score(self, x_t, t, cond=None):
+        """grad log p_t(x_t) = -E[eps | x_t] / sigma (Tweedie)."""
+        sigma = self.process.sigma(t)
+        return jax.tree.map(lambda e: -e / expand(sigma, e), self.eps(x_t, t, cond))
+
+    def velocity(self, x_t, t, cond=None):
+        """dx_t/dt of the probability flow: alpha' x0_hat + sigma' eps_hat, finite at both ends."""
+        return velocity_from(self.process, x_t, self(x_t, t, cond), t)
+
+
+def eps_from(x_t, x0_hat, level: Level):
+    """(x_t - alpha x0_hat) / sigma, and 0 where sigma = 0."""
+    inverse = jnp.where(level.sigma > 0, 1.0 / jnp.where(level.sigma > 0, level.sigma, 1.0), 0.0)
+    return combine(inverse, x_t, -level.alpha * inverse, x0_hat)
+
+
+def velocity_from(process: GaussianProcess, x_t, x0_hat, t):
+    """alpha' x0_hat + sigma' eps_hat."""
+    alpha_rate, sigma_rate = process.rates(t)
+    return combine(alpha_rate, x0_hat, sigma_rate, eps_from(x_t, x0_hat, process.level(t)))
+
+
+def _edm_row(process, t, sigma_data):
+    alpha, sigma = process.alpha(t), process.sigma(t)
+    scale = sigma_data * jnp.sqrt(alpha**2 * sigma_data**2 + sigma**2)
+    return sigma / scale, -alpha * sigma_data**2 / scale
+
+
+# What a network may predict: target = a x_0 + b eps. One row a target; everything else is its inverse.
+PREDICTIONS: dict[str, Callable] = {
+    "x0": lambda process, t, sigma_data: (jnp.ones_like(process.alpha(t)), jnp.zeros_like(process.alpha(t))),
+    "eps": lambda process, t, sigma_data: (jnp.zeros_like(process.alpha(t)), jnp.ones_like(process.alpha(t))),
+    "v": lambda process, t, sigma_data: (-process.sigma(t), process.alpha(t)),
+    "velocity": lambda process, t, sigma_data: process.rates(t),
+    "score": lambda process, t, sigma_data: (jnp.zeros_like(process.alpha(t)), -1.0 / process.sigma(t)),
+    "edm": _edm_row,
+}
+
+
+def target(process: GaussianProcess, prediction: str, x_0, eps, t, sigma_data=1.0):
+    """What the network should output: a x_0 + b eps with the row of `PREDICTIONS`. Shapes of x_0."""
+    return jax.tree.map(lambda x, e, sd: combine(*_interleave(PREDICTIONS[prediction](process, t, sd), x, e)), x_0, eps, _like(sigma_data, x_0))
+
+
+def _interleave(row, x, e):
+    return row[0], x, row[1], e
+
+
+def x0_coefficients(process: GaussianProcess, prediction: str, t, sigma_data=1.0):
+    """(c_skip, c_out) of x0_hat = c_skip x_t + c_out output: Cramer's rule on [x_t; output] = [[alpha, sigma], [a, b]] [x_0; eps].
+
+    "edm" gives c_skip = alpha sd^2 / n, c_out = sigma sd / sqrt(n), n = alpha^2 sd^2 + sigma^2 (Karras et al. 2022, table 1,
+    generalised to alpha, arXiv:2206.00364), finite at both ends; eps and score have no x_0 in them where alpha = 0.
+    """
+    if prediction == "x0":
+        one = jnp.ones_like(process.alpha(t))
+        return jnp.zeros_like(one), one
+    a, b = PREDICTIONS[prediction](process, t, sigma_data)
+    alpha, sigma = process.alpha(t), process.sigma(t)
+    determinant = alpha * b - sigma * a
+    return b / determinant, -sigma / determinant
+
+
+class NetworkDenoiser(Denoiser):
+    """A network behind its preconditioning: x0_hat = c_skip x_t + c_out network(c_in x_t, c_noise, cond).
+
+    c_in = 1 / sqrt(alpha^2 sigma_data^2 + sigma^2); c_noise = -clip(log_snr, -20, 20) / 8, which is ln(sigma)/4 for alpha = 1.
+
+    network: callable pytree (x, noise_level, cond) -> like x; prediction: a key of `PREDICTIONS`;
+    sigma_data: standard deviation of the normalised data, a scalar or a pytree like x.
+    """
+
+    network: Any
+    process: GaussianProcess
+    prediction: str = eqx.field(static=True, default="edm")
+    sigma_data: Any = 1.0
+
+    def __check_init__(self):
+        if self.prediction not in PREDICTIONS:
+            raise ValueError(f"prediction {self.prediction!r} is none of {sorted(PREDICTIONS)}")
+
+    def output(self, x_t, t, cond=None):
+        """The network's raw output on its preconditioned input; the training target of `sciddm.objective`."""
+        alpha, sigma = self.process.alpha(t), self.process.sigma(t)
+        scaled = jax.tree.map(
+            lambda x, sd: x * expand(jax.lax.rsqrt(alpha**2 * sd**2 + sigma**2), x).astype(x.dtype), x_t, _like(self.sigma_data, x_t)
+        )
+        return self.network(scaled, -jnp.clip(self.process.log_snr(t), -20.0, 20.0) / 8.0, cond)
+
+    def from_output(self, x_t, output, t):
+        """x0_hat from the network's raw output."""
+        return jax.tree.map(
+            lambda x, out, sd: combine(*_interleave(x0_coefficients(self.process, self.prediction, t, sd), x, out)),
+            x_t, output, _like(self.sigma_data, x_t),
+        )  # fmt: skip
+
+    def evaluate(self, x_t, t, cond=None):
+        return self.from_output(x_t, self.output(x_t, t, cond), t), {}
+
+
+class FunctionDenoiser(Denoiser):
+    """Any function (x_t, t, cond) -> x0_hat as a denoiser of `process`: exact answers, tests, models of other libraries."""
+
+    function: Callable
+    process: GaussianProcess
+
+    def evaluate(self, x_t, t, cond=None):
+        return self.function(x_t, t, cond), {}
+
+
+def denoise_with_vjp(denoiser: Denoiser, x_t, t, cond=None):
+    """x0_hat and its vector-Jacobian product, so that all guides share one network call.
+
+    vjp(u) = (d x0_hat / d x_t)^T u = (alpha / sigma^2) Cov[x_0 | x_t] u for the exact denoiser, whose Jacobian is symmetric.
+
+    Args: x_t: pytree of (B, ...); t: (), (B,), or broadcastable to x_t.
+    Returns: x0_hat like x_t; vjp: a function of u like x0_hat, giving a pytree like x_t.
+    """
+    x0_hat, vjp, _ = linearize(denoiser, x_t, t, cond)
+    return x0_hat, vjp
+
+
+def linearize(denoiser: Denoiser, x_t, t, cond=None):
+    """`denoise_with_vjp`, with the denoiser's report as a third value."""
+    x0_hat, vjp, report = jax.vjp(lambda x: denoiser.evaluate(x, t, cond), x_t, has_aux=True)
+    return x0_hat, lambda u: vjp(u)[0], report
+
+
+def _like(value, x):
+    """`value` as a pytree like x: itself if it is one, else repeated at every leaf."""
+    if jax.tree.structure(value) == jax.tree.structure(x):
+        return value
+    return jax.tree.map(lambda _: value, x)

@@ -1,0 +1,6 @@
+"""How is the prediction steered? Denoiser -> Denoiser, one method a file; scale 1 is plain conditional everywhere."""
+
+from sciddm.guidance.classifier_free import classifier_free
+from sciddm.guidance.negative import negative
+
+__all__ = ["classifier_free", "negative"]

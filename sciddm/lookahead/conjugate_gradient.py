@@ -1,0 +1,44 @@
+"""Conjugate gradients on a batch of systems at once, each with its own step sizes, so that no sample sees its neighbours."""
+
+import jax
+import jax.numpy as jnp
+
+from sciddm.process import combine
+
+
+def conjugate_gradient(system, b, iterations: int, tolerance: float = 1e-4):
+    """Solve system(x) = b for each sample: symmetric positive definite, matrix free (Hestenes & Stiefel 1952).
+
+    Stops after `iterations`, or as soon as |b - system(x)| <= tolerance |b| for every sample; a sample that has arrived
+    stays where it is while others go on, so the answer does not depend on the batch.
+
+    Args: system: pytree (B, ...) -> like it, acting on each sample alone; b: pytree of (B, ...).
+    Returns: x like b.
+    """
+    bound = tolerance**2 * inner(b, b)
+
+    def unfinished(state):
+        count, _, _, _, rho = state
+        return (count < iterations) & jnp.any(rho > bound)
+
+    def step(state):
+        count, x, r, p, rho = state
+        going = rho > bound
+        image = system(p)
+        curvature = inner(p, image)
+        # A network's Jacobian is only nearly symmetric and positive: a direction of no or negative curvature ends the search.
+        going = going & (curvature > 0)
+        length = jnp.where(going, rho / jnp.where(going, curvature, 1.0), 0.0)
+        x, r = combine(1.0, x, length, p), combine(1.0, r, -length, image)
+        rho_next = jnp.where(going, inner(r, r), 0.0)
+        p = combine(1.0, r, rho_next / jnp.where(rho > 0, rho, 1.0), p)
+        return count + 1, x, r, p, rho_next
+
+    start = (0, jax.tree.map(jnp.zeros_like, b), b, b, inner(b, b))
+    return jax.lax.while_loop(unfinished, step, start)[1]
+
+
+def inner(x, y):
+    """(B,) inner product over all entries of each sample."""
+    products = jax.tree.map(lambda a, b: jnp.sum(a * b, axis=tuple(range(1, a.ndim))), x, y)
+    return sum(jax.tree.leaves(products))

@@ -1,0 +1,61 @@
+"""Pseudo-inverse guidance: the likelihood of y under an isotropic guess of Cov[x_0 | x_t].
+
+    x0_hat' = x0_hat + (sigma_t^2/alpha_t) J^T A^T (noise_std^2 + r_t^2 A A^T)^-1 (y - A x0_hat),   J = d x0_hat / d x_t
+    r_t^2 = v sigma_t^2 / (v alpha_t^2 + sigma_t^2)                            (Song et al. 2023, openreview 9_gsMA8MRKQ)
+
+Exact for a Gaussian prior of covariance v I.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from sciddm.denoiser import Denoiser, linearize
+from sciddm.lookahead.conjugate_gradient import conjugate_gradient
+from sciddm.lookahead.observation import Observation, root_mean_square
+from sciddm.lookahead.steer import gain, guidance_norm
+from sciddm.process import GaussianProcess, combine
+
+
+def pigdm(denoiser: Denoiser, observation: Observation, *, prior_variance=1.0, iterations: int = 20) -> Denoiser:
+    """`denoiser` drawn towards the observation.
+
+    Args:
+        prior_variance: v, the variance of normalised data.
+        iterations: at most so many conjugate-gradient steps (no network call in them); a mask needs one, m values at most m.
+    """
+    return PiGDM(denoiser, observation, jnp.asarray(prior_variance, jnp.float32), iterations)
+
+
+class PiGDM(Denoiser):
+    """See `pigdm`."""
+
+    denoiser: Denoiser
+    observation: Observation
+    prior_variance: jax.Array
+    iterations: int = eqx.field(static=True)
+
+    @property
+    def process(self) -> GaussianProcess:
+        return self.denoiser.process
+
+    @property
+    def calls(self):
+        return self.denoiser.calls
+
+    def evaluate(self, x_t, t, cond=None):
+        x0_hat, vjp, report = linearize(self.denoiser, x_t, t, cond)
+        prediction, adjoint = self.observation.linearize(x0_hat)
+        forward = self.observation.forward(x0_hat)
+        alpha, sigma = self.process.alpha(t), self.process.sigma(t)
+        variance = self.prior_variance * sigma**2 / (self.prior_variance * alpha**2 + sigma**2)
+        noise = self.observation.variance(prediction)
+
+        def system(u):
+            return combine(variance, forward(adjoint(u)), 1.0, jax.tree.map(jnp.multiply, noise, u))
+
+        residual = self.observation.residual_from(prediction)
+        solution = conjugate_gradient(system, residual, self.iterations)
+        steered = combine(1.0, x0_hat, gain(self.process, t), vjp(adjoint(solution)))
+        report = report | {"residual": root_mean_square(residual), "guidance_norm": guidance_norm(x0_hat, steered)}
+        return steered, report

@@ -1,0 +1,100 @@
+"""Training losses: which noise levels are drawn, and how each weighs."""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from sciddm.denoiser import NetworkDenoiser
+from sciddm.process import GaussianProcess, batch_size, sample_keys
+
+# Weight of |x0_hat - x_0|^2, as a function of the log signal-to-noise ratio and sigma_data (a scalar).
+WEIGHTINGS: dict[str, Callable] = {
+    "edm": lambda log_snr, sd: jnp.exp(log_snr) + sd**-2,  # (sigma^2 + sd^2) / (sigma sd)^2, arXiv:2206.00364 table 1
+    "min-snr": lambda log_snr, sd: jnp.minimum(jnp.exp(log_snr), 5.0),  # gamma = 5, arXiv:2303.09556 eq. 3
+    "uniform": lambda log_snr, sd: jnp.exp(log_snr),  # |eps - eps_hat|^2 with weight 1, arXiv:2006.11239 eq. 14
+    "sigmoid": lambda log_snr, sd: jnp.exp(log_snr) * jax.nn.sigmoid(2.0 - log_snr),  # bias 2, arXiv:2303.00848
+}
+
+
+def _stratified(key, i, count):
+    # One common shift of a regular grid: sample i's time needs the batch size, by definition of stratifying.
+    return jnp.mod(jax.random.uniform(key) + i / count, 1.0)
+
+
+def _uniform(key, i, count):
+    return jax.random.uniform(jax.random.fold_in(key, i))
+
+
+def _normal(key, i, count):
+    # Stratified quantiles: the law is the normal one, with less variance from batch to batch.
+    u = jnp.clip(_stratified(key, i, count), 1e-4, 1 - 1e-4)
+    return jax.scipy.stats.norm.ppf(u)
+
+
+# Times of one training batch: (key, sample index, batch size, process, sigma_data) -> t in (0, 1).
+TIMES: dict[str, Callable] = {
+    "uniform": lambda key, i, n, process, sd: _uniform(key, i, n),
+    "stratified": lambda key, i, n, process, sd: _stratified(key, i, n),
+    # ln(sigma / alpha) ~ N(-1.2, 1.2^2) at sigma_data = 0.5, shifted with sigma_data (EDM, arXiv:2206.00364 table 1)
+    "log-normal": lambda key, i, n, process, sd: process.time(-2.0 * (-1.2 + 1.2 * _normal(key, i, n) + jnp.log(sd / 0.5))),
+    "logit-normal": lambda key, i, n, process, sd: jax.nn.sigmoid(_normal(key, i, n)),  # arXiv:2403.03206 eq. 19
+}
+
+
+class Objective(eqx.Module):
+    """Denoising score matching: E_t E_eps w(t) |x0_hat(x_t, t) - x_0|^2, the mean over the entries of x.
+
+    weighting: a key of `WEIGHTINGS`; times: a key of `TIMES`.
+    """
+
+    weighting: str = eqx.field(static=True, default="edm")
+    times: str = eqx.field(static=True, default="log-normal")
+
+    def __check_init__(self):
+        for name, value, table in (("weighting", self.weighting, WEIGHTINGS), ("times", self.times, TIMES)):
+            if value not in table:
+                raise ValueError(f"objective {name} {value!r} is none of {sorted(table)}")
+
+    def sample_times(self, key, count: int, process: GaussianProcess, sigma_data=1.0):
+        """(count,) training times in [0, 1]."""
+        sd = mean_sigma(sigma_data)
+        t = jax.vmap(lambda i: TIMES[self.times](key, i, count, process, sd))(jnp.arange(count))
+        return jnp.clip(t, 1e-5, 1.0 - 1e-5)  # a network learns nothing at the two ends, where log_snr is infinite
+
+    def __call__(self, denoiser: NetworkDenoiser, key, x_0, cond=None):
+        """Weighted loss of each sample.
+
+        Args: x_0: pytree of (B, ...), normalised; key: sample i's noise is keyed by fold_in(key, i).
+        Returns: (B,) losses.
+        """
+        count = batch_size(x_0)
+        key_t, key_eps = jax.random.split(key)
+        t = self.sample_times(key_t, count, denoiser.process, denoiser.sigma_data)
+        x_t, _ = denoiser.process.perturb(sample_keys(key_eps, count), x_0, t)
+        weight = WEIGHTINGS[self.weighting](denoiser.process.log_snr(t), mean_sigma(denoiser.sigma_data))
+        return weight * squared_error(denoiser(x_t, t, cond), x_0)
+
+
+def squared_error(x0_hat, x_0):
+    """(B,) mean over all entries of |x0_hat - x_0|^2."""
+
+    def leaf(estimate, clean):
+        error = (estimate - clean).astype(jnp.float32)
+        return jnp.sum(error**2, axis=tuple(range(1, error.ndim)))
+
+    total = sum(jax.tree.leaves(jax.tree.map(leaf, x0_hat, x_0)))
+    return total / sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(x_0))
+
+
+def measure_sigma_data(x_0) -> Any:
+    """Standard deviation of normalised data about zero, a scalar a leaf: sqrt(E[x_0^2]). x_0: pytree of (B, ...)."""
+    return jax.tree.map(lambda leaf: jnp.sqrt(jnp.mean(jnp.square(leaf))), x_0)
+
+
+def mean_sigma(sigma_data):
+    """One scalar for weightings and time samplers: the root mean square of sigma_data over its leaves."""
+    leaves = [jnp.mean(jnp.square(leaf)) for leaf in jax.tree.leaves(sigma_data)]
+    return jnp.sqrt(sum(leaves) / len(leaves))

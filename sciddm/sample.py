@@ -1,0 +1,99 @@
+"""How a sample is made: one scan over a fixed grid of times."""
+
+import abc
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sciddm import grids, solvers
+from sciddm.denoiser import Denoiser
+from sciddm.process import batch_size, sample_keys
+from sciddm.solvers.base import DenoiserTerm
+
+
+class Correction(eqx.Module):
+    """What happens to the path between two steps and is no vector field: projections, Langevin moves, time travel."""
+
+    @abc.abstractmethod
+    def __call__(self, term: DenoiserTerm, s, x_s):
+        """x_s after the correction, and a dict of (B,) arrays for `info`. `term` carries denoiser, cond and this step's keys."""
+
+
+def sample(
+    key, denoiser: Denoiser, shape, *, cond=None, solver="dpmpp2m", steps=20, grid="logsnr", corrections=(), start=None,
+    return_path=False,
+):  # fmt: skip
+    """Draw samples of x_0 by solving the reverse process from noise (t = 1) to data (t = 0).
+
+    Sample i depends on (key, i) alone: not on the batch size, the device count or the sharding.
+
+    Args:
+        key: one key, folded by sample index, or (B,) keys, one a sample.
+        shape: a shape with its batch axis, or a pytree of them or of jax.ShapeDtypeStruct.
+        solver: a name of `sd.solvers.SOLVERS`, a solver of ours, or any diffrax solver.
+        grid: a name of `sd.grids.GRIDS`, a function (process, steps) -> times, or decreasing times (`steps` is then their number - 1).
+        corrections: `Correction`s applied after each step, in turn.
+        start: x at the grid's first time, like the samples; None draws it from the noise law.
+    Returns:
+        samples like `shape`; info: `network_calls`, `times` (steps + 1,), what guides and corrections report, each (steps, B),
+        and `path`, x at all times, with `return_path`.
+    Raises: ValueError on an unknown solver or grid, or a start that does not fit the shape.
+    """
+    like = as_structs(shape)
+    if start is not None and jax.tree.map(jnp.shape, start) != jax.tree.map(lambda leaf: leaf.shape, like):
+        raise ValueError(f"start has shapes {jax.tree.map(jnp.shape, start)}, expected {jax.tree.map(lambda leaf: leaf.shape, like)}")
+    solver = solvers.resolve(solver)
+    if not (isinstance(grid, str) or callable(grid)):
+        grid = np.asarray(grids.resolve(grid, denoiser.process, steps))
+        steps = len(grid) - 1
+    keys = sample_keys(key, batch_size(like))
+    samples, info = _scan(keys, denoiser, like, cond, solver, steps, grid, tuple(corrections), start, return_path)
+    return samples, {"network_calls": solver.network_calls(steps) * denoiser.calls, **info}
+
+
+@eqx.filter_jit
+def _scan(keys, denoiser, like, cond, solver, steps, grid, corrections, start, return_path):
+    process = denoiser.process
+    times = grids.resolve(grid, process, steps) if isinstance(grid, str) or callable(grid) else jnp.asarray(grid)
+    if start is None:
+        eps = process.noise.sample_batch(_fold(keys, 0), like)
+        start = jax.tree.map(lambda leaf: leaf * process.sigma(times[0]).astype(leaf.dtype), eps)
+
+    def step(carry, now):
+        x_t, memory = carry
+        index, t, s = now
+        step_keys = _fold(keys, index + 1)
+        term = DenoiserTerm(denoiser, cond, step_keys)
+        x_s, _, dense, memory, _ = solver.step(term, t, s, x_t, None, memory, False)
+        report = dict(dense["report"])
+        for place, correction in enumerate(corrections):
+            x_s, more = correction(DenoiserTerm(denoiser, cond, _fold(step_keys, place + 1)), s, x_s)
+            report |= more
+        return (x_s, memory), (report, x_s if return_path else None)
+
+    first = DenoiserTerm(denoiser, cond, keys)
+    memory = solver.init(first, times[0], times[1], start, None)
+    (samples, _), (report, path) = jax.lax.scan(step, (start, memory), (jnp.arange(times.shape[0] - 1), times[:-1], times[1:]))
+    info = {"times": times, **report}
+    if return_path:
+        info["path"] = jax.tree.map(lambda x, later: jnp.concatenate([x[None], later]), start, path)
+    return samples, info
+
+
+def as_structs(shape) -> Any:
+    """A shape, or a pytree of shapes, arrays or structs, as a pytree of jax.ShapeDtypeStruct (float32 unless given)."""
+
+    def is_shape(node):
+        return isinstance(node, (tuple, list)) and len(node) > 0 and all(isinstance(n, (int, np.integer)) for n in node)
+
+    def struct(node):
+        return jax.ShapeDtypeStruct(tuple(node), jnp.float32) if is_shape(node) else jax.ShapeDtypeStruct(node.shape, node.dtype)
+
+    return jax.tree.map(struct, shape, is_leaf=is_shape)
+
+
+def _fold(keys, data):
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, data)

@@ -1,0 +1,21 @@
+"""DDPM: ancestral sampling, the exact reverse kernel at x_0 = x0_hat.
+
+    x_s ~ q(x_s | x_t, x_0 = x0_hat)                (Ho et al. 2020, eq. 6-7, arXiv:2006.11239)
+
+Weak order 1; the last step has no noise because sigma_0 = 0.
+"""
+
+from sciddm.process import combine, posterior_kernel
+from sciddm.solvers.base import AbstractDenoiserSolver
+
+
+class DDPM(AbstractDenoiserSolver):
+    """Stochastic, one call a step."""
+
+    def strong_order(self, terms):
+        return 0.5
+
+    def advance(self, term, t, s, x_t, memory):
+        x0_hat, report = term.evaluate(x_t, t)
+        mean, std = posterior_kernel(x0_hat, x_t, term.level(t), term.level(s))
+        return combine(1.0, mean, std, term.noise(x_t)), memory, report
