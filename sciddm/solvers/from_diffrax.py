@@ -115,7 +115,7 @@ class FromDiffrax(AbstractDenoiserSolver):
 
         def finite():
             x_s, _, _, state, _ = self.solver.step(self._terms(term, x_t), u, v, x_t, None, inner, fresh)
-            return x_s, (state, jnp.asarray(False))
+            return jax.tree.map(lambda new, old: new.astype(old.dtype), x_s, x_t), (state, jnp.asarray(False))
 
         def infinite():
             x0_hat, _ = term.evaluate(x_t, t)

@@ -1,0 +1,80 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sciddm as sd
+
+
+def gaussian_pair(process, v0=1.0, v1=0.25, mean=1.0):
+    """Unconditional N(0, v0), conditional N(mean, v1): cond=None is the null condition."""
+    null = sd.oracle.GaussianMixture([1.0], [[0.0]], v0).denoiser(process)
+    wanted = sd.oracle.GaussianMixture([1.0], [[mean]], v1).denoiser(process)
+    other = sd.oracle.GaussianMixture([1.0], [[-mean]], v1).denoiser(process)
+    choose = {None: null, "wanted": wanted, "other": other}
+
+    class Conditional(sd.Denoiser):
+        process: sd.GaussianProcess
+
+        def evaluate(self, x_t, t, cond=None):
+            return choose[cond](x_t, t), {}
+
+    return Conditional(process), null, wanted, other
+
+
+def sampled_moments(denoiser, cond, steps=1500):
+    """Mean and variance of the probability flow's end: for Gaussians it is affine in the noise, so two points tell."""
+    start = 80.0 * jnp.array([[1.0], [-1.0]])
+    ends, _ = sd.sample(jax.random.key(0), denoiser, (2, 1), cond=cond, solver="heun", steps=steps, grid="logsnr", start=start)
+    return float(ends.mean()), float(((ends[0] - ends[1]) / 2)[0] ** 2)
+
+
+@pytest.mark.parametrize("scale", [2.0, 4.0])
+def test_classifier_free_gives_the_geometric_variance_not_the_tilted_one(scale):
+    # variance v0^(1-w) v1^w of the probability flow; the target p^(1-w) p_c^w would have 1 / ((1-w)/v0 + w/v1)
+    denoiser, *_ = gaussian_pair(sd.GaussianProcess.edm())
+    guided = sd.guidance.classifier_free(denoiser, scale)
+    mean, variance = sampled_moments(guided, "wanted")
+    assert variance == pytest.approx(0.25**scale, rel=5e-3)
+    if scale == 2.0:
+        assert mean == pytest.approx(1.374, abs=0.01)  # the tilted mean is 1.143
+
+
+def test_scale_one_is_plain_conditional_to_the_bit():
+    denoiser, null, wanted, _ = gaussian_pair(sd.GaussianProcess.vp())
+    x_t = jax.random.normal(jax.random.key(0), (7, 1))
+    for guided in (
+        sd.guidance.classifier_free(denoiser, 1.0, rescale=0.7),
+        sd.guidance.negative(denoiser, {"other": "other"}, 1.0),
+        sd.guidance.classifier_free(denoiser, 3.0, interval=(10.0, 20.0)),
+    ):
+        np.testing.assert_array_equal(guided(x_t, 0.5, "wanted"), wanted(x_t, 0.5))
+    np.testing.assert_allclose(sd.guidance.classifier_free(denoiser, 0.0)(x_t, 0.5, "wanted"), null(x_t, 0.5), rtol=1e-5, atol=1e-6)
+
+
+def test_interval_is_in_sigma_over_alpha():
+    denoiser, null, wanted, _ = gaussian_pair(sd.GaussianProcess.edm())
+    guided = sd.guidance.classifier_free(denoiser, 2.0, interval=(0.19, 1.61))
+    x_t = jnp.ones((1, 1))
+    for sigma, acts in ((0.1, False), (0.5, True), (1.5, True), (2.0, False)):
+        t = denoiser.process.time(-2 * np.log(sigma))
+        expected = 2 * wanted(x_t, t) - null(x_t, t) if acts else wanted(x_t, t)
+        np.testing.assert_allclose(guided(x_t, t, "wanted"), expected, rtol=1e-5)
+
+
+def test_one_negative_condition_takes_the_unconditional_place():
+    denoiser, null, wanted, other = gaussian_pair(sd.GaussianProcess.vp())
+    x_t = jax.random.normal(jax.random.key(0), (5, 1))
+    a = sd.guidance.negative(denoiser, {"other": "other"}, 2.5)
+    b = sd.guidance.classifier_free(denoiser, 2.5, unconditional="other")
+    c = sd.guidance.classifier_free(denoiser, 2.5, unconditional=other)
+    np.testing.assert_allclose(a(x_t, 0.4, "wanted"), b(x_t, 0.4, "wanted"), rtol=1e-6)
+    np.testing.assert_allclose(c(x_t, 0.4, "wanted"), b(x_t, 0.4, "wanted"), rtol=1e-6)
+    assert a.calls == b.calls == c.calls == 2
+
+
+def test_rescale_brings_back_the_conditional_standard_deviation():
+    denoiser = sd.FunctionDenoiser(lambda x, t, cond: x * (1.0 if cond is None else 3.0), sd.GaussianProcess.vp())
+    x_t = jax.random.normal(jax.random.key(0), (4, 50))
+    guided = sd.guidance.classifier_free(denoiser, 4.0, rescale=1.0)(x_t, 0.5, "c")
+    np.testing.assert_allclose(jnp.std(guided, 1), jnp.std(3 * x_t, 1), rtol=1e-5)

@@ -1,0 +1,60 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+import sciddm as sd
+from sciddm.objective import TIMES, WEIGHTINGS, measure_sigma_data
+
+
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_the_exact_denoiser_minimises_every_weighting(weighting, mixture):
+    process, x_0 = sd.GaussianProcess.vp(), mixture.sample(jax.random.key(0), 4096)
+    exact = mixture.denoiser(process)
+    objective = sd.Objective(weighting, "stratified")
+
+    def loss(stretch, shift):
+        # prediction "x0" hands the network the scaled x_t; undo the scale and answer exactly, then disturb
+        class Network:
+            def __call__(self, x, noise_level, cond):
+                t = process.time(-8.0 * noise_level)
+                x_t = x * jnp.sqrt(process.alpha(t) ** 2 + process.sigma(t) ** 2)[:, None]
+                return stretch * exact(x_t, t) + shift
+
+        return objective(sd.NetworkDenoiser(Network(), process, "x0"), jax.random.key(1), x_0).mean()
+
+    best = loss(1.0, 0.0)
+    assert best < loss(1.03, 0.0) and best < loss(0.97, 0.0) and best < loss(1.0, 0.05) and best < loss(1.0, -0.05)
+
+
+def test_edm_weighting_makes_the_loss_of_a_zero_network_one():
+    # with F = 0 the error is c_out^2 by construction, so weight * error = 1 at every noise level (Karras et al., eq. 144)
+    x_0 = 0.5 * jax.random.normal(jax.random.key(0), (8192, 4))
+    for name in ("edm", "vp", "cosine", "rectified"):
+        process = getattr(sd.GaussianProcess, name)()
+        denoiser = sd.NetworkDenoiser(lambda x, c, cond: jnp.zeros_like(x), process, "edm", 0.5)
+        losses = sd.Objective("edm", "stratified")(denoiser, jax.random.key(1), x_0)
+        assert float(losses.mean()) == pytest.approx(1.0, abs=0.02)
+
+
+def test_times_have_their_laws():
+    process, key = sd.GaussianProcess.edm(), jax.random.key(0)
+    times = {name: np.asarray(sd.Objective("edm", name).sample_times(key, 20000, process, 0.5)) for name in TIMES}
+    assert scipy.stats.kstest(times["uniform"], "uniform").pvalue > 1e-3
+    np.testing.assert_allclose(np.sort(times["stratified"]), (np.arange(20000) + 0.5) / 20000, atol=1e-4)
+    log_sigma = np.log(np.asarray(process.sigma(times["log-normal"])))
+    assert log_sigma.mean() == pytest.approx(-1.2, abs=0.02) and log_sigma.std() == pytest.approx(1.2, abs=0.02)
+    logit = np.log(times["logit-normal"] / (1 - times["logit-normal"]))
+    assert logit.mean() == pytest.approx(0.0, abs=0.02) and logit.std() == pytest.approx(1.0, abs=0.02)
+
+
+def test_sigma_data_is_measured_leaf_by_leaf():
+    x = {"a": 2.0 * jax.random.normal(jax.random.key(0), (4000, 3)), "b": jnp.full((4000, 1), -0.5)}
+    measured = measure_sigma_data(x)
+    assert float(measured["a"]) == pytest.approx(2.0, rel=0.02) and float(measured["b"]) == pytest.approx(0.5)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(ValueError, match="weighting"):
+        sd.Objective("emd")

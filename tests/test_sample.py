@@ -1,0 +1,87 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sciddm as sd
+
+
+@pytest.mark.parametrize("solver", ["ddpm", "dpmpp2m", "euler-maruyama"])
+def test_sample_i_depends_on_key_and_i_alone(solver, mixture):
+    denoiser = mixture.denoiser(sd.GaussianProcess.vp())
+    many, _ = sd.sample(jax.random.key(4), denoiser, (33, 3), solver=solver)
+    few, _ = sd.sample(jax.random.key(4), denoiser, (5, 3), solver=solver)
+    np.testing.assert_allclose(many[:5], few, atol=1e-6)
+    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(4), i))(jnp.arange(30, 33))
+    tail, _ = sd.sample(keys, denoiser, (3, 3), solver=solver)
+    np.testing.assert_allclose(many[30:], tail, atol=1e-6)
+
+
+def test_a_second_call_compiles_nothing(mixture):
+    process, traces = sd.GaussianProcess.vp(), []
+    exact = mixture.denoiser(process)
+
+    def function(x_t, t, cond):
+        traces.append(1)
+        return exact(x_t, t)
+
+    denoiser = sd.FunctionDenoiser(function, process)
+    for seed, scale in ((0, 1.5), (1, 2.5), (2, 3.5)):
+        obs = sd.lookahead.Observation(jnp.eye(3)[:1], jnp.full((1,), scale), 0.1 * scale)
+        guided = sd.lookahead.pigdm(sd.guidance.classifier_free(denoiser, scale), obs, prior_variance=scale)
+        sd.sample(jax.random.key(seed), guided, (4, 3))
+        if seed == 0:
+            first = len(traces)
+    assert len(traces) == first
+
+
+def test_the_path_starts_at_the_noise_and_ends_at_the_sample(mixture):
+    denoiser = mixture.denoiser(sd.GaussianProcess.ve())
+    start = 100.0 * jax.random.normal(jax.random.key(0), (6, 3))
+    samples, info = sd.sample(jax.random.key(1), denoiser, (6, 3), steps=9, start=start, return_path=True)
+    assert info["path"].shape == (10, 6, 3) and info["times"].shape == (10,)
+    np.testing.assert_array_equal(info["path"][0], start)
+    np.testing.assert_array_equal(info["path"][-1], samples)
+    with pytest.raises(ValueError, match="start"):
+        sd.sample(jax.random.key(1), denoiser, (5, 3), start=start)
+
+
+def test_a_correction_acts_between_steps_and_reports(mixture):
+    class Pin(sd.Correction):
+        def __call__(self, term, s, x_s):
+            return x_s.at[:, 0].set(term.level(s).alpha * 1.5), {"moved": x_s[:, 0]}
+
+    denoiser = mixture.denoiser(sd.GaussianProcess.vp())
+    samples, info = sd.sample(jax.random.key(0), denoiser, (5, 3), corrections=(Pin(),), steps=12)
+    np.testing.assert_allclose(samples[:, 0], 1.5, rtol=1e-6)
+    assert info["moved"].shape == (12, 5)
+
+
+def test_sampling_is_differentiable_through_every_step(mixture):
+    denoiser = mixture.denoiser(sd.GaussianProcess.vp())
+
+    def end(shift):
+        start = jax.random.normal(jax.random.key(0), (1, 3)) + shift
+        return sd.sample(jax.random.key(0), denoiser, (1, 3), start=start, steps=30)[0].sum()
+
+    with jax.enable_x64(False):
+        slope = jax.grad(end)(0.0)
+        np.testing.assert_allclose(slope, (end(1e-2) - end(-1e-2)) / 2e-2, rtol=2e-2)
+
+
+def test_grids_fall_from_noise_to_data():
+    for name in ("vp", "cosine", "edm", "ve", "rectified", "sub_vp"):
+        process = getattr(sd.GaussianProcess, name)()
+        for grid in sd.grids.GRIDS:
+            times = sd.grids.resolve(grid, process, 25)
+            assert times.shape == (26,) and times[0] == 1 and times[-1] == 0 and bool(jnp.all(jnp.diff(times) < 0)), (name, grid)
+    with pytest.raises(ValueError, match="decreases"):
+        sd.grids.resolve([0.0, 1.0], process, 1)
+
+
+def test_bfloat16_samples_stay_finite(mixture):
+    exact = mixture.denoiser(sd.GaussianProcess.rectified())
+    half = sd.FunctionDenoiser(lambda x, t, c: exact(x.astype(jnp.float32), t).astype(jnp.bfloat16), exact.process)
+    for solver in sd.solvers.SOLVERS:
+        samples, _ = sd.sample(jax.random.key(0), half, jax.ShapeDtypeStruct((8, 3), jnp.bfloat16), solver=solver, steps=8)
+        assert samples.dtype == jnp.bfloat16 and bool(jnp.all(jnp.isfinite(samples)))
