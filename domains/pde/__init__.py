@@ -1,0 +1,8 @@
+"""PDE fields: coefficients and solutions, jointly."""
+
+
+def get_domain(config, normalizer=None):
+    """The PDE domain of a config; see `domains.pde.domain`."""
+    from domains.pde.domain import PDEDomain  # the workers that make data import this package without jax
+
+    return PDEDomain.from_config(config, normalizer)

@@ -1,0 +1,121 @@
+"""Data sets made by the solvers: once, deterministic by seed, in parallel over cores, cached with their provenance."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+import xarray as xr
+from tqdm import tqdm
+
+from domains.pde import elliptic, store
+from domains.pde.fields import neumann_field
+from sciddm.errors import UserError
+
+CHUNK = 64  # samples made and stored together; fixed, so that the bits never depend on the number of workers
+
+
+def _darcy(rngs, size):
+    a = np.stack([np.where(neumann_field(rng, size) >= 0, 12.0, 3.0) for rng in rngs])
+    return {"a": a, "u": np.stack([elliptic.darcy_solve(one) for one in a])}
+
+
+def _poisson(rngs, size):
+    a = np.stack([neumann_field(rng, size) for rng in rngs])
+    return {"a": a, "u": elliptic.poisson_solve(a)}
+
+
+def _helmholtz(rngs, size):
+    a = np.stack([neumann_field(rng, size) for rng in rngs])
+    return {"a": a, "u": elliptic.helmholtz_solve(a)}
+
+
+def _evolution(name):
+    def make(rngs, size):
+        from domains.pde import evolution  # brings jax, which the workers of the steady equations do without
+
+        return getattr(evolution, name)(rngs, size)
+
+    return make
+
+
+@dataclass(frozen=True)
+class Equation:
+    """What an equation's data look like: name -> description of each variable, names and extents of the two axes, how to make it."""
+
+    variables: dict[str, str]
+    dims: tuple[str, str]
+    extents: tuple[float, float]
+    make: Callable
+    parallel: bool  # over processes; jax uses the cores by itself
+    periodic: bool = False
+    residual: Callable | None = None
+    about: str = ""
+
+
+SQUARE = {"dims": ("y", "x"), "extents": (1.0, 1.0)}
+_COEFFICIENT = {"a": "permeability", "u": "pressure"}
+_SOURCE = {"a": "source", "u": "solution"}
+EQUATIONS = {
+    "darcy": Equation(_COEFFICIENT, **SQUARE, make=_darcy, parallel=True, residual=elliptic.darcy_residual,
+                      about="-div(a grad u) = 1, u = 0 on the boundary, a in {3, 12}"),
+    "poisson": Equation(_SOURCE, **SQUARE, make=_poisson, parallel=True, residual=elliptic.poisson_residual,
+                        about="Laplace u = a, u = 0 on the boundary"),
+    "helmholtz": Equation(_SOURCE, **SQUARE, make=_helmholtz, parallel=True, residual=elliptic.helmholtz_residual,
+                          about="Laplace u + u = a, u = 0 on the boundary"),
+    "burgers": Equation({"u": "velocity"}, ("t", "x"), (1.0, 1.0), _evolution("burgers"), False, about="u_t + u u_x = 0.01 u_xx"),
+    "kuramoto-sivashinsky": Equation({"u": "velocity"}, ("t", "x"), (64.0, 64.0), _evolution("kuramoto_sivashinsky"), False,
+                                     about="u_t + u u_x + u_xx + u_xxxx = 0 on (0, 64)"),
+    "navier-stokes": Equation({"w0": "vorticity at t = 0", "wT": "vorticity at t = 1"}, **SQUARE, make=_evolution("navier_stokes"),
+                              parallel=False, periodic=True, about="2-D, nu = 1e-3, forced, unit torus"),
+}  # fmt: skip
+
+
+def make_chunk(equation: str, resolution: int, seed: int, indices) -> dict[str, np.ndarray]:
+    """Samples `indices` of a data set: sample i depends on (seed, i) alone. name -> (n, resolution, resolution) float32."""
+    rngs = [np.random.default_rng([seed, int(i)]) for i in indices]
+    return {name: np.asarray(value, np.float32) for name, value in EQUATIONS[equation].make(rngs, resolution).items()}
+
+
+def ensure_dataset(equation: str, resolution: int, count: int, seed: int, cache, *, progress: bool = True, workers=None) -> Path:
+    """The path of the data set, made on the first call and found again after it.
+
+    Args: cache: folder; workers: processes, None for one a core.
+    Raises: UserError on an unknown equation or resolution, or if the cache can't be written.
+    """
+    if equation not in EQUATIONS:
+        raise UserError(f"config.data.equation = {equation!r}: expected one of {sorted(EQUATIONS)}")
+    if resolution < 8 or resolution % 2:
+        raise UserError(f"config.data.resolution = {resolution}: expected an even number of at least 8, such as 32, 64 or 128")
+    path = Path(cache).expanduser() / f"{equation}-{resolution}-n{count}-seed{seed}.zarr"
+    if path.exists():
+        return path
+    jobs = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
+    spec = EQUATIONS[equation]
+    many = spec.parallel and count * resolution**2 > 2_000_000  # starting processes takes longer than making little data
+    run = joblib.Parallel(n_jobs=(workers or os.cpu_count()) if many else 1, return_as="generator")
+    parts = run(joblib.delayed(make_chunk)(equation, resolution, seed, job) for job in jobs)
+    bar = tqdm(parts, total=len(jobs), desc=f"{equation} {resolution}x{resolution}", unit="chunk", disable=not progress)
+    chunks = list(bar)
+    arrays = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in spec.variables}
+    store.write(as_dataset(equation, arrays, seed=seed), path, chunk=CHUNK)
+    return path
+
+
+def as_dataset(equation: str, arrays: dict[str, np.ndarray], seed: int | None = None) -> xr.Dataset:
+    """Named fields with coordinates, units and provenance. arrays: name -> (sample, *grid)."""
+    spec = EQUATIONS[equation]
+    size = next(iter(arrays.values())).shape[1:]
+    coords = {}
+    for dim, extent, n in zip(spec.dims, spec.extents, size, strict=True):
+        centred = not spec.periodic and spec.dims == ("y", "x")
+        start = 0.5 if centred else (1.0 if dim == "t" else 0.0)
+        coords[dim] = xr.Variable(dim, (np.arange(n) + start) * extent / n, {"units": "1"})
+    data = {
+        name: xr.Variable(("sample", *spec.dims), value, {"units": "1", "long_name": spec.variables[name]})
+        for name, value in arrays.items()
+    }
+    provenance = {"equation": equation, "about": spec.about, "source": "sciddm domains.pde.generate"}
+    return xr.Dataset(data, coords, provenance | ({} if seed is None else {"seed": seed}))

@@ -1,0 +1,146 @@
+"""Checkpoints that are whole or not there: orbax for the arrays, a digest per array for what neither it nor the disk notices."""
+
+import hashlib
+import shutil
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+
+from sciddm.errors import UserError
+
+CONFIG_VERSION = 1
+
+
+class Checkpoints:
+    """The checkpoints of a workdir. With `read_only` nothing is ever made, moved or deleted."""
+
+    def __init__(self, workdir, keep: int = 3, read_only: bool = False, say=None):
+        self.directory = Path(workdir).resolve() / "checkpoints"
+        self.say = say or (lambda message: print(message, file=sys.stderr))
+        self.read_only = read_only
+        if read_only:
+            self._manager = None
+            if not self.directory.is_dir():
+                raise UserError(f"{workdir}: holds no checkpoints; expected the workdir of `sciddm train`")
+        else:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            for leftover in self.directory.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(leftover, ignore_errors=True)  # a save that a kill interrupted
+            policy = ocp.checkpoint_managers.LatestN(keep)
+            options = ocp.CheckpointManagerOptions(create=False, preservation_policy=policy, enable_async_checkpointing=True)
+            self._manager = ocp.CheckpointManager(self.directory, options=options)
+
+    def steps(self) -> list[int]:
+        """Steps with a finished checkpoint, newest first."""
+        found = [path for path in self.directory.iterdir() if path.name.isdigit() and (path / "_CHECKPOINT_METADATA").exists()]
+        return sorted((int(path.name) for path in found), reverse=True)
+
+    def save(self, state, meta: dict) -> None:
+        """Start writing `state`; the disk's verdict on it comes with the next `save` or `wait`.
+
+        Raises: UserError if the disk is full or can't be written; older checkpoints are intact.
+        """
+        step = int(state.step)
+        if step in self.steps():
+            return
+        self.wait()
+        need, free = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) * 1.2, shutil.disk_usage(self.directory).free
+        if free < need:
+            raise UserError(self._full(f"{free / 1e6:.1f} MB are free, {need / 1e6:.1f} MB needed for step {step}"))
+        meta = meta | {"config_version": CONFIG_VERSION, "step": step, "digests": digests(state)}
+        try:
+            self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)), force=True)
+        except Exception as error:  # orbax and tensorstore wrap the operating system's word in types of their own
+            raise UserError(self._full(_first_line(error))) from error
+
+    def wait(self) -> None:
+        """Until everything started is on the disk. Raises: UserError if it is not."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:
+            for leftover in self.directory.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+            raise UserError(self._full(_first_line(error))) from error
+
+    def meta(self, step: int | None = None) -> dict | None:
+        """The newest readable metadata, or that of a step; None if there is no checkpoint.
+
+        Raises: UserError if the step asked for is not there.
+        """
+        steps = self.steps()
+        if step is not None and step not in steps:
+            raise UserError(f"{self.directory}: no checkpoint of step {step}; there are {steps or 'none'}")
+        for candidate in steps if step is None else [step]:
+            try:
+                return self._read(candidate, "meta", ocp.JsonCheckpointHandler(), ocp.args.JsonRestore())
+            except Exception as error:
+                self._set_aside(candidate, f"its metadata can't be read ({_first_line(error)})")
+        if steps:
+            raise UserError(f"{self.directory}: none of the checkpoints {steps} can be read; start again in another workdir")
+        return None
+
+    def restore(self, abstract_state, step: int | None = None):
+        """(state, meta) of the newest whole checkpoint, placed as `abstract_state` says; None if there is none.
+
+        A damaged one is set aside, said aloud, and the one before it is taken.
+        Raises: UserError if there were checkpoints but none is whole.
+        """
+        steps = self.steps() if step is None else [step]
+        for candidate in steps:
+            try:
+                meta = self._read(candidate, "meta", ocp.JsonCheckpointHandler(), ocp.args.JsonRestore())
+                state = self._read(candidate, "state", ocp.StandardCheckpointHandler(), ocp.args.StandardRestore(abstract_state))
+            except Exception as error:
+                self._set_aside(candidate, f"it can't be read ({_first_line(error)})")
+                continue
+            wrong = [name for name, digest in digests(state).items() if meta["digests"].get(name) != digest]
+            if not wrong:
+                return state, meta
+            self._set_aside(candidate, f"array {wrong[0]} is damaged (its checksum differs)")
+        if steps:
+            raise UserError(f"{self.directory}: none of the checkpoints {steps} is whole; start again in another workdir")
+        return None
+
+    def close(self) -> None:
+        if self._manager is not None:
+            self.wait()
+            self._manager.close()
+
+    def _read(self, step, item, handler, args):
+        with ocp.Checkpointer(handler) as reader:
+            return reader.restore(self.directory / str(step) / item, args=args)
+
+    def _set_aside(self, step: int, why: str) -> None:
+        before = [s for s in self.steps() if s < step]
+        self.say(f"checkpoint {step} is not used: {why}; {f'taking step {before[0]} before it' if before else 'there is none before it'}")
+        if self._manager is not None:
+            path = self.directory / str(step)
+            shutil.rmtree(path.with_name(f"{step}.damaged"), ignore_errors=True)
+            path.rename(path.with_name(f"{step}.damaged"))
+            self._manager.reload()
+
+    def _full(self, why: str) -> str:
+        last = self.steps()
+        rest = f"the checkpoint of step {last[0]} is intact" if last else "there is no earlier checkpoint"
+        return f"{self.directory}: the checkpoint can't be written ({why}); {rest}, free some space and start the same command again"
+
+
+def digests(state) -> dict[str, str]:
+    """sha256 of every array, by its path in the state."""
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return {jax.tree_util.keystr(path): hashlib.sha256(to_host(leaf).tobytes()).hexdigest() for path, leaf in leaves}
+
+
+def to_host(leaf) -> np.ndarray:
+    """The whole array, gathered where other processes hold parts of it."""
+    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+        return np.asarray(multihost_utils.process_allgather(leaf, tiled=True))
+    return np.ascontiguousarray(leaf)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:160]}"

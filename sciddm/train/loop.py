@@ -1,0 +1,167 @@
+"""The training loop: restore, step, write, checkpoint before the next batch is drawn."""
+
+import json
+import platform
+import signal
+import subprocess
+import threading
+import time
+from importlib import metadata
+from pathlib import Path
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from sciddm.config import resolved, validate
+from sciddm.domain import get_domain
+from sciddm.errors import UserError
+from sciddm.train.checkpoint import Checkpoints
+from sciddm.train.data import Batches
+from sciddm.train.log import Log
+from sciddm.train.sharding import batch_sharding, make_mesh, place, state_sharding
+from sciddm.train.state import TrainState, initial_state, make_denoiser, make_train_step, measure_sigma
+
+
+def fit(config, workdir, *, progress: bool = True) -> TrainState:
+    """Train `config` in `workdir`, going on from what is there. Killed at any instant and started again it gives, for a budget
+    in steps, bitwise the run that was never killed.
+
+    Raises: UserError on a wrong config, data or workdir, on a full disk, and at the first loss that is not finite.
+    """
+    validate(config)
+    workdir = Path(workdir)
+    checkpoints = Checkpoints(workdir, config.checkpoint.keep)
+    stored = checkpoints.meta()
+    if stored:
+        check_same_run(config, stored["config"], workdir)
+    domain = get_domain(config, stored and stored["normalizer"])
+    sigma_data = stored["sigma_data"] if stored else measure_sigma(config, domain)
+
+    mesh = make_mesh(config)
+    denoiser = make_denoiser(config, domain, sigma_data)
+    fresh = initial_state(config, denoiser)
+    shardings = state_sharding(fresh, mesh)
+    abstract = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), fresh, shardings)
+    restored = checkpoints.restore(abstract)
+    state = restored[0] if restored else place(fresh, shardings)
+    step, elapsed = int(state.step), restored[1]["elapsed"] if restored else 0.0
+
+    meta = {
+        "config": resolved(config), "normalizer": domain.normalizer.to_json(), "sigma_data": sigma_data,
+        "versions": versions(), "git_revision": git_revision(),
+    }  # fmt: skip
+    (workdir / "config.json").write_text(json.dumps(meta["config"], indent=2) + "\n")
+    train_step = jax.jit(make_train_step(config, domain, denoiser), donate_argnums=0, out_shardings=(shardings, None))
+    batches = Batches(domain.dataset("train"), config.training.batch_size, config.seed, batch_sharding(mesh))
+    budget = Budget(config, elapsed)
+    log, stop = Log(workdir, step), StopSignal()
+    waiting, recent, saved = None, [], step if restored else None
+    bar = tqdm(total=config.training.steps, initial=step, desc="train", unit="step", disable=not progress, mininterval=1.0)
+    with stop:
+        for batch in batches.from_step(step):
+            done = budget.progress(step) >= 1.0 or stop.asked
+            # Before the next batch is used: what is on the disk is always a whole number of steps.
+            if (done and saved != step) or (step > 0 and step % config.checkpoint.every == 0 and saved != step):
+                check_finite(state.bad_step, batches, checkpoints)
+                checkpoints.save(state, meta | {"elapsed": budget.elapsed()})
+                saved = step
+            if done:
+                break
+            state, metrics = train_step(state, batch, np.float32(budget.progress(step)))
+            step += 1
+            recent.append(metrics)
+            if step % config.training.log_every == 0:
+                if waiting:  # fetched one interval late, so that the device never waits for the host
+                    write(log, bar, *waiting, batches, checkpoints)
+                waiting, recent = (step, recent), []
+            bar.update()
+    if waiting:
+        write(log, bar, *waiting, batches, checkpoints)
+    checkpoints.close()
+    log.close()
+    bar.close()
+    return state
+
+
+def write(log, bar, step, recent, batches, checkpoints) -> None:
+    """One line of metrics: means over the interval that ended at `step`."""
+    rows = jax.device_get(recent)
+    check_finite(rows[-1].pop("bad_step"), batches, checkpoints)
+    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[-1]}
+    log.write(step, means)
+    bar.set_postfix(loss=f"{means['loss']:.4f}", refresh=False)
+
+
+def check_finite(bad_step, batches, checkpoints) -> None:
+    """The NaN guard: stops with the step and what it was fed."""
+    if (bad := int(bad_step)) < 0:
+        return
+    last = checkpoints.steps()
+    rest = f"the checkpoint of step {last[0]} is intact" if last else "there is no checkpoint yet"
+    raise UserError(
+        f"training: the loss is not finite at step {bad}, batch indices {batches.indices(bad)}; {rest}. "
+        "Look at these samples, or lower config.training.learning_rate"
+    )
+
+
+class Budget:
+    """How far a run is: steps done over steps, seconds over wall_minutes (kept across restarts), whichever is further."""
+
+    def __init__(self, config, elapsed: float):
+        self._steps, self._minutes = config.training.steps, config.training.wall_minutes
+        self._start = time.monotonic() - elapsed
+
+    def elapsed(self) -> float:
+        """Seconds of training, those of earlier starts included."""
+        return time.monotonic() - self._start
+
+    def progress(self, step: int) -> float:
+        """In [0, 1]; 1 is done. Deterministic for a budget in steps alone."""
+        by_steps = step / self._steps if self._steps else 0.0
+        return max(by_steps, self.elapsed() / (60.0 * self._minutes)) if self._minutes else by_steps
+
+
+class StopSignal:
+    """SIGTERM and SIGINT ask for a last checkpoint and a clean end instead of ending the process."""
+
+    def __init__(self):
+        self.asked = False
+
+    def __enter__(self):
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._before[number] = signal.signal(number, self._ask)
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, *_):
+        self.asked = True
+
+
+def check_same_run(config, stored: dict, workdir) -> None:
+    """Raises: UserError if the workdir holds a run of another domain, process, network or seed."""
+    now = resolved(config)
+    for key in ("domain", "process", "denoiser", "network", "seed"):
+        if now[key] != stored[key]:
+            raise UserError(f"{workdir}: holds a run with config.{key} = {stored[key]}, now it is {now[key]}; choose another --workdir")
+
+
+def versions() -> dict[str, str]:
+    """Of everything that the numbers of a run depend on."""
+    packages = ("sciddm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "diffrax", "grain", "numpy")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+
+
+def git_revision() -> str | None:
+    """The commit of the code that is running, with -dirty where it was changed; None outside a checkout."""
+    where = Path(__file__).parent
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+        return subprocess.run(command, cwd=where, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

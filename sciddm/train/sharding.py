@@ -1,0 +1,51 @@
+"""Where arrays live: a mesh with axes `data` and `fsdp`, and named shardings for batch and state."""
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from sciddm.errors import UserError
+
+
+def make_mesh(config) -> Mesh:
+    """The mesh of config.mesh.{data, fsdp}; one of them may be -1 and takes the devices that are left.
+
+    Raises: UserError if the sizes don't make up the number of devices, or don't divide the batch.
+    """
+    sizes, devices = [config.mesh.data, config.mesh.fsdp], len(jax.devices())
+    if sizes.count(-1) == 1 and devices % abs(sizes[0] * sizes[1]) == 0:
+        sizes[sizes.index(-1)] = devices // abs(sizes[0] * sizes[1])
+    if min(sizes) < 1 or sizes[0] * sizes[1] != devices:
+        raise UserError(f"config.mesh = data {config.mesh.data}, fsdp {config.mesh.fsdp}: expected sizes whose product is {devices} devices, one may be -1")
+    if config.training.batch_size % devices:
+        raise UserError(f"config.training.batch_size = {config.training.batch_size}: expected a multiple of the {devices} devices")
+    return jax.make_mesh(tuple(sizes), ("data", "fsdp"), axis_types=(AxisType.Auto, AxisType.Auto))
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Samples over all devices."""
+    return NamedSharding(mesh, PartitionSpec(("data", "fsdp")))
+
+
+def state_sharding(state, mesh: Mesh):
+    """Each leaf split over `fsdp` along its longest axis that divides, and whole on every device where none does."""
+    parts = mesh.shape["fsdp"]
+
+    def leaf(x):
+        divisible = [axis for axis, size in enumerate(x.shape) if parts > 1 and size % parts == 0 and x.ndim > 1]
+        spec = [None] * len(x.shape)
+        if divisible:
+            spec[max(divisible, key=lambda axis: x.shape[axis])] = "fsdp"
+        return NamedSharding(mesh, PartitionSpec(*spec))
+
+    return jax.tree.map(leaf, state)
+
+
+def place(tree, shardings):
+    """Put host arrays, which every process holds whole, where they belong; works over several processes too."""
+
+    def leaf(x, sharding):
+        x = np.asarray(x)
+        return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+    return jax.tree.map(leaf, tree, shardings)

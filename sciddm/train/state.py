@@ -1,0 +1,120 @@
+"""What a run is made of: process, denoiser, optimiser, state, and the pure step between two states."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from sciddm.denoiser import NetworkDenoiser
+from sciddm.domain import Domain
+from sciddm.errors import UserError
+from sciddm.networks import split
+from sciddm.objective import Objective, measure_sigma_data
+from sciddm.process import GaussianProcess
+
+PROCESSES = ("vp", "sub_vp", "cosine", "ve", "edm", "rectified")
+
+
+class TrainState(NamedTuple):
+    """Everything that changes in training. bad_step: the first step with a loss that is not finite, or -1."""
+
+    step: Any
+    params: Any
+    ema: Any
+    opt_state: Any
+    bad_step: Any
+
+
+def make_process(config, noise) -> GaussianProcess:
+    """The process of config.process: its name, the rest being arguments of that constructor."""
+    options = dict(config.process)
+    name = options.pop("name")
+    if name not in PROCESSES:
+        raise UserError(f"config.process.name = {name!r}: expected one of {list(PROCESSES)}")
+    try:
+        return getattr(GaussianProcess, name)(noise=noise, **options)
+    except TypeError as error:
+        raise UserError(f"config.process: {error} of process {name!r}; see sciddm/process.py") from error
+
+
+def measure_sigma(config, domain: Domain):
+    """config.denoiser.sigma_data, or what up to 1024 normalised training samples measure."""
+    if config.denoiser.sigma_data is not None:
+        return float(config.denoiser.sigma_data)
+    dataset = domain.dataset("train")
+    rows = [dataset[i]["x"] for i in range(0, len(dataset), max(len(dataset) // 1024, 1))]
+    x = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+    return jax.tree.map(float, measure_sigma_data(domain.normalizer.normalize(x)))
+
+
+def make_denoiser(config, domain: Domain, sigma_data) -> NetworkDenoiser:
+    """A fresh denoiser: the domain's network behind the preconditioning of config.denoiser."""
+    network = split(domain.network(config.network, nnx.Rngs(config.seed)))
+    return NetworkDenoiser(network, make_process(config, domain.noise), config.denoiser.prediction, sigma_data)
+
+
+def with_params(denoiser: NetworkDenoiser, params) -> NetworkDenoiser:
+    """The same denoiser with other network parameters."""
+    return NetworkDenoiser(denoiser.network.replace(params), denoiser.process, denoiser.prediction, denoiser.sigma_data)
+
+
+def make_optimizer(config) -> optax.GradientTransformation:
+    """Adam with clipping and decoupled weight decay; the learning rate multiplies in `train_step`, which knows the progress."""
+    return optax.chain(
+        optax.clip_by_global_norm(config.training.grad_clip),
+        optax.scale_by_adam(b2=0.99),
+        optax.add_decayed_weights(config.training.weight_decay),
+    )
+
+
+def initial_state(config, denoiser: NetworkDenoiser) -> TrainState:
+    """The state before the first step."""
+    params = denoiser.network.params
+    # A buffer given away to the first step may not stand in the state twice.
+    ema = jax.tree.map(jnp.copy, params)
+    return TrainState(jnp.int32(0), params, ema, make_optimizer(config).init(params), jnp.int32(-1))
+
+
+def learning_rate(config, step, progress):
+    """Linear over the first `warmup` steps, then a cosine to zero at progress = 1 (steps / budget, or seconds / budget)."""
+    warmup = jnp.minimum(1.0, (step + 1) / max(config.training.warmup, 1))
+    return config.training.learning_rate * warmup * 0.5 * (1.0 + jnp.cos(math.pi * jnp.clip(progress, 0.0, 1.0)))
+
+
+def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
+    """A pure function (state, batch in physical units, progress) -> (state, metrics)."""
+    objective = Objective(config.objective.weighting, config.objective.times)
+    optimizer, training, key = make_optimizer(config), config.training, jax.random.key(config.seed)
+
+    def train_step(state: TrainState, batch, progress):
+        step_key = jax.random.fold_in(key, state.step)
+        x_0, cond = domain.normalizer.normalize(batch["x"]), batch.get("cond")
+        if cond is not None and training.cond_dropout > 0:
+            size = jax.tree.leaves(x_0)[0].shape[0]
+            drop = jax.random.bernoulli(jax.random.fold_in(step_key, 1), training.cond_dropout, (size,))
+            cond = cond | {"keep": 1.0 - drop}
+
+        def loss_of(params):
+            return objective(with_params(denoiser, params), jax.random.fold_in(step_key, 0), x_0, cond).mean()
+
+        loss, gradient = jax.value_and_grad(loss_of)(state.params)
+        norm, rate = optax.global_norm(gradient), learning_rate(config, state.step, progress)
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
+        decay = jnp.minimum(training.ema, (1.0 + state.step) / (10.0 + state.step))
+        ema = optax.incremental_update(params, state.ema, 1.0 - decay)
+
+        # From the first loss that is not finite on nothing moves any more: the loop finds out later, without a sync per step.
+        fine = jnp.isfinite(loss) & jnp.isfinite(norm) & (state.bad_step < 0)
+        bad_step = jnp.where(fine | (state.bad_step >= 0), state.bad_step, state.step)
+        keep = lambda new, old: jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old)  # noqa: E731
+        new = TrainState(
+            state.step + 1, keep(params, state.params), keep(ema, state.ema), keep(opt_state, state.opt_state), bad_step.astype(jnp.int32)
+        )
+        return new, {"loss": loss, "grad_norm": norm, "learning_rate": rate, "bad_step": new.bad_step}
+
+    return train_step
