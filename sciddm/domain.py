@@ -65,9 +65,9 @@ class Normalizer:
 
 @dataclass(frozen=True)
 class Problem:
-    """One or several instances of a task: what is observed, and the truth it was made from where there is one.
+    """One instance of a task: what is observed, and the truth it was made from where there is one.
 
-    observation: what the guide reads, in the model's normalised space; truth: a batch of x in physical units;
+    observation: what the guide reads, in the model's normalised space; truth: one x in physical units;
     cond: handed to the denoiser; extras: whatever the task's own baseline, metrics and plots need.
     """
 
@@ -82,7 +82,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def problem(self, key, example) -> Problem:
-        """Draw what is observed of `example`, a batch of x in physical units."""
+        """Draw what is observed of `example`, one x in physical units."""
 
     @abc.abstractmethod
     def guide(self, denoiser: Denoiser, problem: Problem) -> Denoiser:
@@ -90,11 +90,11 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def baseline(self, problem: Problem) -> Mapping[str, Any]:
-        """Answers of the classical methods a practitioner would use, by name, in physical units."""
+        """Answers of the classical methods a practitioner would use, each one x in physical units, by name."""
 
     @abc.abstractmethod
     def metrics(self, samples, problem: Problem) -> dict[str, float]:
-        """Scores of samples (members, B, ...) in physical units against the truth."""
+        """Scores of samples (members, ...) in physical units against the truth."""
 
     @abc.abstractmethod
     def plot(self, samples, problem: Problem):

@@ -25,7 +25,7 @@ class Half(sd.Task):
     """The first coordinate is seen."""
 
     def problem(self, key, example):
-        return sd.Problem(sd.lookahead.Observation(lambda x: x[:, :1], (example[:, :1] - 1.0) / 2.0, 0.05), example)
+        return sd.Problem(sd.lookahead.Observation(lambda x: x[:, :1], (example[:1] - 1.0) / 2.0, 0.05), example)
 
     def guide(self, denoiser, problem):
         return sd.lookahead.pigdm(denoiser, problem.observation)
@@ -34,7 +34,7 @@ class Half(sd.Task):
         return {"mean": np.ones_like(problem.truth)}
 
     def metrics(self, samples, problem):
-        return {"error of the seen": float(np.abs(samples[..., 0] - problem.truth[:, 0]).mean())}
+        return {"error of the seen": float(np.abs(samples[..., 0] - problem.truth[0]).mean())}
 
     def plot(self, samples, problem):
         return plt.figure()

@@ -1,0 +1,112 @@
+"""PDE fields as a domain: (resolution, resolution, variables) arrays of jointly sampled coefficients and solutions."""
+
+from pathlib import Path
+
+import grain
+import jax
+import numpy as np
+import xarray as xr
+from flax import nnx
+
+from domains.pde import generate, plots, readers, store
+from domains.pde.metrics import field_metrics
+from domains.pde.tasks import make_tasks
+from sciddm.domain import Domain, Normalizer
+from sciddm.errors import UserError
+from sciddm.networks import UNet
+from sciddm.noise import White
+
+
+class PDEDomain(Domain):
+    """Fields of one equation. x: (n, n, C) float32, the equation's variables in order as channels; dimensionless units."""
+
+    name = "pde"
+
+    def __init__(self, equation: str, resolution: int, data, seed: int, normalizer: Normalizer | None = None):
+        if equation not in generate.EQUATIONS:
+            raise UserError(f"config.data.equation = {equation!r}: expected one of {sorted(generate.EQUATIONS)}")
+        self.equation, self.resolution, self.spec = equation, resolution, generate.EQUATIONS[equation]
+        self.variables = tuple(self.spec.variables)
+        self.example = jax.ShapeDtypeStruct((resolution, resolution, len(self.variables)), np.float32)
+        self.noise, self._data, self._seed, self._fields = White(), data, seed, None
+        self.normalizer = normalizer or self._measure()
+        self.tasks = make_tasks(self, data)
+
+    @classmethod
+    def from_config(cls, config, stored=None) -> "PDEDomain":
+        """The domain of config.data.{equation, resolution, count, held_out, path, ...}; `stored` statistics leave the data untouched."""
+        data = config.data
+        example = jax.ShapeDtypeStruct((1,), np.float32)
+        normalizer = Normalizer.from_json(stored, example) if stored else None
+        return cls(data.equation, data.resolution, data, config.seed, normalizer)
+
+    def dataset(self, split):
+        fields = self.fields(split)
+        return grain.MapDataset.source(np.arange(len(fields))).map(lambda i: {"x": fields[i]})
+
+    def fields(self, split: str) -> np.ndarray:
+        """(N, n, n, C) float32 of "train", "test" (the last `held_out` samples) or "all"."""
+        if self._fields is None:
+            self._fields = self._load()
+        held_out = self._data.held_out
+        if not 0 < held_out < len(self._fields):
+            raise UserError(f"config.data.held_out = {held_out}: expected fewer than the {len(self._fields)} samples, and at least 1")
+        return {"train": self._fields[:-held_out], "test": self._fields[-held_out:], "all": self._fields}[split]
+
+    def _load(self):
+        data = self._data
+        if data.path:
+            units = {name: "1" for name in self.variables} | dict(data.get("units", {}))
+            dataset = readers.read_fields(data.path, self.variables, names=dict(data.get("names", {})), units=units)
+            shape = dataset[self.variables[0]].shape[1:]
+            if shape != self.example.shape[:2]:
+                raise UserError(f"{data.path}: fields have shape {shape}; expected {self.example.shape[:2]} by config.data.resolution = {self.resolution}")
+        else:
+            path = generate.ensure_dataset(self.equation, self.resolution, data.count, self._seed, data.cache)
+            dataset = store.open_store(path)
+            readers.check(path, {name: dataset[name].load() for name in self.variables}, {})
+        return self.from_native(dataset)
+
+    def _measure(self):
+        # Strided to at most 2048 fields: their mean and spread are known to a per cent from far fewer.
+        train = self.fields("train")
+        rows = train[:: max(len(train) // 2048, 1)].astype(np.float64)
+        mean, std = rows.mean((0, 1, 2)), rows.std((0, 1, 2))
+        flat = [name for name, s in zip(self.variables, std, strict=True) if s == 0]
+        if flat:
+            raise UserError(f"data: variable {flat[0]!r} is constant over the training split; expected fields that vary")
+        return Normalizer(mean.astype(np.float32), std.astype(np.float32), ", ".join(f"{name} [1]" for name in self.variables))
+
+    def network(self, config, rngs: nnx.Rngs):
+        try:
+            return UNet(len(self.variables), ndim=2, periodic=self.spec.periodic, rngs=rngs, **config)
+        except TypeError as error:
+            raise UserError(f"config.network: {error}; see sciddm/networks/unet.py for its arguments") from error
+
+    def to_native(self, x, cond=None) -> xr.Dataset:
+        x = np.asarray(x)
+        return generate.as_dataset(self.equation, {name: x[..., i] for i, name in enumerate(self.variables)})
+
+    def from_native(self, native: xr.Dataset) -> np.ndarray:
+        missing = [name for name in self.variables if name not in native]
+        if missing:
+            raise UserError(f"fields: variable {missing[0]!r} is missing, found {sorted(native.data_vars)}; expected {list(self.variables)}")
+        return np.stack([np.asarray(native[name].values, np.float32) for name in self.variables], axis=-1)
+
+    def save(self, samples: xr.Dataset, path) -> None:
+        """netCDF for a path that ends in .nc, else a checksummed zarr store."""
+        path = Path(path)
+        if path.suffix == ".nc":
+            samples.to_netcdf(path, engine="h5netcdf")
+        else:
+            store.write(samples, path)
+
+    def plot(self, samples: xr.Dataset):
+        return plots.gallery(self.from_native(samples), self.variables)
+
+    def metrics(self, samples, reference):
+        return field_metrics(self.spec, samples, reference)
+
+    def residual(self, x):
+        """The equation's residual with the solver's own stencil. x: (..., n, n, C) physical; None where it has no stencil."""
+        return None if self.spec.residual is None else self.spec.residual(x[..., 0], x[..., 1])

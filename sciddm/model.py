@@ -1,0 +1,101 @@
+"""A trained run, ready to use: its denoiser, domain and units, and samples in the domain's own objects."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from sciddm.config import near, restored
+from sciddm.denoiser import Denoiser
+from sciddm.domain import Domain, Normalizer, Problem, get_domain
+from sciddm.errors import UserError
+from sciddm.process import sample_keys
+from sciddm.sample import as_structs, sample
+from sciddm.train.checkpoint import Checkpoints
+from sciddm.train.state import initial_state, make_denoiser, with_params
+
+
+@dataclass(frozen=True)
+class Model:
+    """As trained: what `sd.load(workdir)` returns."""
+
+    denoiser: Denoiser
+    domain: Domain
+    config: Any
+    step: int
+    workdir: Path
+
+    @property
+    def normalizer(self) -> Normalizer:
+        """Physical units <-> what the denoiser sees."""
+        return self.domain.normalizer
+
+    def sample(self, key, n: int, task: str | None = None, *, example=None, progress: bool = False, **options):
+        """`n` samples as the domain's own objects, in physical units.
+
+        Args:
+            key: a jax key or an integer seed; task: a name of `domain.tasks`, whose problem is made from `example`, one x in
+            physical units (None: the first of the test split); options: of `sd.sample` (solver, steps, grid, ...).
+        """
+        if task is None:
+            return self.domain.to_native(self.draw(key, n, progress=progress, **options))
+        problem = self.problem(task, example, key)
+        return self.domain.to_native(self.solve(key, task, problem, n, progress=progress, **options))
+
+    def problem(self, task: str, example=None, key=0) -> Problem:
+        """A problem of `task` made from one x in physical units (None: the first of the test split)."""
+        example = self.domain.dataset("test")[0]["x"] if example is None else example
+        return self._task(task).problem(jax.random.fold_in(_key(key), 0), example)
+
+    def solve(self, key, task: str, problem: Problem, members: int = 8, **options):
+        """(members, ...) posterior samples of one problem, in physical units."""
+        guided = self._task(task).guide(self.denoiser, problem)
+        return self.draw(jax.random.fold_in(_key(key), 1), members, denoiser=guided, cond=problem.cond, **options)
+
+    def draw(self, key, n: int, *, denoiser: Denoiser | None = None, cond=None, progress: bool = False, **options):
+        """(n, ...) samples of `denoiser` (None: the model's own) in physical units, made in batches of config.sampling.batch_size."""
+        settings = self.config.sampling
+        options = {"solver": settings.solver, "steps": settings.steps, "grid": settings.grid} | options
+        size = min(settings.batch_size, n)
+        # The last batch is filled up, so that one compiled program serves all; sample i keeps its own key.
+        count = -(-n // size) * size
+        keys = sample_keys(_key(key), count)
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), as_structs(self.domain.example))
+        batches = []
+        for first in tqdm(range(0, count, size), desc="sample", unit="batch", disable=not progress):
+            part, _ = sample(keys[first : first + size], denoiser or self.denoiser, shapes, cond=cond, **options)
+            batches.append(jax.tree.map(np.asarray, self.normalizer.denormalize(part)))
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *batches)
+
+    def _task(self, name: str):
+        if name not in self.domain.tasks:
+            raise UserError(f"task {name!r} is not one of {sorted(self.domain.tasks)}{near(name, self.domain.tasks).replace('config.', '')}")
+        return self.domain.tasks[name]
+
+
+def load(workdir, *, step: int | None = None, ema: bool = True) -> Model:
+    """The run of a workdir: its newest whole checkpoint, or that of `step`, with averaged weights unless `ema=False`.
+
+    Nothing is unpickled and no code comes from the checkpoint: it holds arrays, whose digests are checked, and JSON.
+    Raises: UserError if there is no whole checkpoint.
+    """
+    checkpoints = Checkpoints(workdir, read_only=True)
+    meta = checkpoints.meta(step)
+    if meta is None:
+        raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --workdir {workdir}` writes them")
+    config = restored(meta["config"])
+    domain = get_domain(config, meta["normalizer"])
+    denoiser = make_denoiser(config, domain, meta["sigma_data"])
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), initial_state(config, denoiser))
+    state, meta = checkpoints.restore(abstract, step)
+    params = state.ema if ema else state.params
+    return Model(with_params(denoiser, jax.tree.map(jnp.asarray, params)), domain, config, meta["step"], Path(workdir))
+
+
+def _key(key):
+    return jax.random.key(key) if isinstance(key, (int, np.integer)) else key
