@@ -34,6 +34,7 @@ def base_config() -> ml_collections.ConfigDict:
             },
             "checkpoint": {"every": 500, "keep": 3},
             "sampling": {"solver": "dpmpp2m", "steps": 20, "grid": "logsnr", "batch_size": 32},
+            "evaluation": {"tasks": (), "problems": 4, "members": 8},  # tasks: () is all of the domain's
             "mesh": {"data": -1, "fsdp": 1},
         }
     )
@@ -57,6 +58,8 @@ BOUNDS = {
     "checkpoint.keep": (lambda v: v >= 1, "at least 1"),
     "sampling.steps": (lambda v: v >= 1, "at least 1"),
     "sampling.batch_size": (lambda v: v >= 1, "at least 1"),
+    "evaluation.problems": (lambda v: v >= 1, "at least 1"),
+    "evaluation.members": (lambda v: v >= 2, "at least 2, a spread needs them"),
     "denoiser.sigma_data": _POSITIVE,
 }
 
@@ -68,7 +71,7 @@ def validate(config) -> None:
     """
     if not config.get("domain"):
         raise UserError("config.domain is empty; expected an import path such as 'domains.pde'")
-    flat, shared = flatten(resolved(config)), flatten(resolved(base_config()))
+    flat, shared = flatten(resolved(config)), flatten(base_config().to_dict())
     for key, default in shared.items():
         if key not in flat:
             raise UserError(f"config.{key} is missing; expected it as in sciddm.config.base_config(){near(key, flat)}")
@@ -76,7 +79,7 @@ def validate(config) -> None:
         if value is None and default is None:
             continue
         wanted = float if default is None else type(default)
-        allowed = (int, float) if wanted is float else (wanted,)
+        allowed = {float: (int, float), tuple: (list,)}.get(wanted, (wanted,))
         if isinstance(value, bool) != (wanted is bool) or not isinstance(value, allowed):
             raise UserError(f"config.{key} = {value!r}: expected {wanted.__name__}, got {type(value).__name__}")
     for key, value in flat.items():
@@ -84,7 +87,7 @@ def validate(config) -> None:
             raise UserError(f"config.{key} = {value}: expected a finite number")
         if key in BOUNDS and value is not None and not BOUNDS[key][0](value):
             raise UserError(f"config.{key} = {value}: expected {BOUNDS[key][1]}")
-    for group in ("training", "checkpoint", "sampling", "mesh", "objective", "denoiser"):
+    for group in ("training", "checkpoint", "sampling", "evaluation", "mesh", "objective", "denoiser"):
         for key in config[group]:
             if f"{group}.{key}" not in shared:
                 raise UserError(f"config.{group}.{key} is not known{near(f'{group}.{key}', shared)}")

@@ -78,7 +78,12 @@ class Problem:
 
 
 class Task(abc.ABC):
-    """A named use with a measurable success: "inverse", "nowcast", "scaffold", ..."""
+    """A named use with a measurable success: "inverse", "nowcast", "scaffold", ...
+
+    sampling: the options of `sd.sample` that serve it best; what the caller says goes before them.
+    """
+
+    sampling: Mapping[str, Any] = {}
 
     @abc.abstractmethod
     def problem(self, key, example) -> Problem:

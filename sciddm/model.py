@@ -54,6 +54,7 @@ class Model:
     def solve(self, key, task: str, problem: Problem, members: int = 8, **options):
         """(members, ...) posterior samples of one problem, in physical units."""
         guided = self._task(task).guide(self.denoiser, problem)
+        options = dict(self._task(task).sampling) | options
         return self.draw(jax.random.fold_in(_key(key), 1), members, denoiser=guided, cond=problem.cond, **options)
 
     def draw(self, key, n: int, *, denoiser: Denoiser | None = None, cond=None, progress: bool = False, **options):

@@ -123,11 +123,11 @@ def _the_well(file):
 
 
 def _read_mat(path):
-    try:
-        arrays = {key: value for key, value in scipy.io.loadmat(path).items() if not key.startswith("__")}
-    except NotImplementedError:  # version 7.3 is HDF5 with its axes reversed
+    if h5py.is_hdf5(path):  # version 7.3, which has its axes reversed
         with h5py.File(path) as file:
             arrays = {key: np.asarray(value).T for key, value in file.items() if isinstance(value, h5py.Dataset)}
+    else:
+        arrays = {key: value for key, value in scipy.io.loadmat(path).items() if not key.startswith("__")}
     return {key: _named(value, {}, {}) for key, value in arrays.items() if value.ndim > 1}
 
 

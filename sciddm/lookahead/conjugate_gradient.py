@@ -6,16 +6,21 @@ import jax.numpy as jnp
 from sciddm.process import combine
 
 
-def conjugate_gradient(system, b, iterations: int, tolerance: float = 1e-4):
-    """Solve system(x) = b for each sample: symmetric positive definite, matrix free (Hestenes & Stiefel 1952).
+def conjugate_gradient(system, b, iterations: int, tolerance: float = 1e-4, diagonal=0.0):
+    """Solve diagonal x + system(x) = b for each sample: symmetric positive, matrix free (Hestenes & Stiefel 1952).
 
     Stops after `iterations`, or as soon as |b - system(x)| <= tolerance |b| for every sample; a sample that has arrived
     stays where it is while others go on, so the answer does not depend on the batch.
 
-    Args: system: pytree (B, ...) -> like it, acting on each sample alone; b: pytree of (B, ...).
+    A network's Jacobian is only nearly symmetric and positive: a sample whose search meets a direction of negative curvature
+    of `system` ends there, before the inverse of a wrong sign throws it far off.
+
+    Args: system: pytree (B, ...) -> like it, acting on each sample alone; b, diagonal: pytrees of (B, ...), diagonal >= 0.
     Returns: x like b.
     """
     bound = tolerance**2 * inner(b, b)
+    if jax.tree.structure(diagonal) != jax.tree.structure(b):
+        diagonal = jax.tree.map(lambda _: diagonal, b)
 
     def unfinished(state):
         count, _, _, _, rho = state
@@ -24,9 +29,10 @@ def conjugate_gradient(system, b, iterations: int, tolerance: float = 1e-4):
     def step(state):
         count, x, r, p, rho = state
         going = rho > bound
-        image = system(p)
+        image, ridge = system(p), jax.tree.map(jnp.multiply, diagonal, p)
+        going = going & (inner(p, image) >= 0)
+        image = combine(1.0, image, 1.0, ridge)
         curvature = inner(p, image)
-        # A network's Jacobian is only nearly symmetric and positive: a direction of no or negative curvature ends the search.
         going = going & (curvature > 0)
         length = jnp.where(going, rho / jnp.where(going, curvature, 1.0), 0.0)
         x, r = combine(1.0, x, length, p), combine(1.0, r, -length, image)

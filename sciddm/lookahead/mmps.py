@@ -52,10 +52,10 @@ class MMPS(Denoiser):
             return jax.tree.map(lambda leaf: scale * leaf, vjp(u))
 
         def system(u):
-            return combine(1.0, forward(covariance(adjoint(u))), 1.0, jax.tree.map(jnp.multiply, noise, u))
+            return forward(covariance(adjoint(u)))
 
         residual = self.observation.residual_from(prediction)
-        solution = conjugate_gradient(system, residual, self.iterations)
+        solution = conjugate_gradient(system, residual, self.iterations, diagonal=noise)
         steered = combine(1.0, x0_hat, 1.0, covariance(adjoint(solution)))
         report = report | {"residual": root_mean_square(residual), "guidance_norm": guidance_norm(x0_hat, steered)}
         return steered, report

@@ -52,10 +52,10 @@ class PiGDM(Denoiser):
         noise = self.observation.variance(prediction)
 
         def system(u):
-            return combine(variance, forward(adjoint(u)), 1.0, jax.tree.map(jnp.multiply, noise, u))
+            return jax.tree.map(lambda leaf: variance * leaf, forward(adjoint(u)))
 
         residual = self.observation.residual_from(prediction)
-        solution = conjugate_gradient(system, residual, self.iterations)
+        solution = conjugate_gradient(system, residual, self.iterations, diagonal=noise)
         steered = combine(1.0, x0_hat, gain(self.process, t), vjp(adjoint(solution)))
         report = report | {"residual": root_mean_square(residual), "guidance_norm": guidance_norm(x0_hat, steered)}
         return steered, report

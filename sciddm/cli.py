@@ -1,0 +1,221 @@
+"""`sciddm train | sample | evaluate | info | demo`. Exit code 0: done; 2: something the user can mend; 1: our own fault."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from sciddm.errors import UserError
+
+
+def main(argv=None) -> int:
+    """Run one subcommand; returns the exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = make_parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command != "train":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    # A program compiled once is found again by the next process; set before jax is first imported.
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "sciddm" / "compiled"))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("MPLBACKEND", "agg")
+    for name in ("absl", "orbax", "jax"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        arguments.run(arguments, rest)
+    except UserError as error:
+        print(f"sciddm: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The subcommands and their options; imports nothing heavy, so that help is immediate."""
+    parser = argparse.ArgumentParser("sciddm", description="Scientific diffusion models: train, sample, steer.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,sample,evaluate,info,demo}")
+
+    train = commands.add_parser(
+        "train", help="train a model, or go on where it stopped",
+        description="Train the config in a workdir; the same command goes on where it stopped. --config executes that Python file.",
+    )  # fmt: skip
+    train.add_argument("--config", required=True, metavar="FILE[:VARIANT]", help="such as configs/pde.py:smoke")
+    train.add_argument("--workdir", required=True, type=Path, help="where checkpoints, metrics and samples go")
+    train.add_argument("--quiet", action="store_true", help="no progress bar")
+    train.epilog = "Any key is set by --config.key=value, such as --config.training.steps=1000."
+    train.set_defaults(run=run_train)
+
+    sample = commands.add_parser("sample", help="draw samples of a trained model")
+    sample.add_argument("--workdir", required=True, type=Path, help="of the training run")
+    sample.add_argument("--count", type=positive, default=16, help="how many (default 16)")
+    sample.add_argument("--task", help="steer by a task of the domain, on the first held-out example")
+    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--solver", help="instead of the config's")
+    sample.add_argument("--steps", type=positive, help="instead of the config's")
+    sample.add_argument("--out", type=Path, help="file in the domain's format (default: samples/ in the workdir)")
+    sample.set_defaults(run=run_sample)
+
+    evaluate = commands.add_parser("evaluate", help="score a trained model beside classical answers")
+    evaluate.add_argument("--workdir", required=True, type=Path, help="of the training run")
+    evaluate.add_argument("--task", action="append", help="one of the domain's; may be repeated (default: the config's)")
+    evaluate.add_argument("--problems", type=positive, help="held-out examples a task")
+    evaluate.add_argument("--members", type=positive, help="posterior samples a problem")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.set_defaults(run=run_evaluate)
+
+    info = commands.add_parser("info", help="what a workdir holds, or what this machine offers")
+    info.add_argument("--workdir", type=Path)
+    info.set_defaults(run=run_info)
+
+    demo = commands.add_parser("demo", help="data, training, samples and inverse problems in one go")
+    demo.add_argument("--workdir", type=Path, default=Path("runs/demo"), help="default runs/demo")
+    demo.add_argument("--config", default="configs/pde.py:smoke", metavar="FILE[:VARIANT]")
+    demo.set_defaults(run=run_demo)
+    return parser
+
+
+def run_train(arguments, rest) -> None:
+    from sciddm.train import fit
+
+    fit(load_config(arguments.config, rest), arguments.workdir, progress=not arguments.quiet)
+    print(f"done: {arguments.workdir}; next: sciddm evaluate --workdir {arguments.workdir}")
+
+
+def run_sample(arguments, rest) -> None:
+    from sciddm import load
+    from sciddm.evaluate import save_figure
+    from sciddm.solvers import SOLVERS
+
+    if arguments.solver and arguments.solver not in SOLVERS:
+        raise UserError(f"--solver {arguments.solver}: expected one of {sorted(SOLVERS)}")
+    model = load(arguments.workdir)
+    options = {name: value for name in ("solver", "steps") if (value := getattr(arguments, name))}
+    samples = model.sample(arguments.seed, arguments.count, task=arguments.task, progress=True, **options)
+    kind = arguments.task or "generate"
+    out = arguments.out or arguments.workdir / "samples" / f"{kind}-step{model.step}-seed{arguments.seed}.nc"
+    if out.exists():
+        raise UserError(f"{out}: is there already; give another --out or --seed")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    model.domain.save(samples, out)
+    picture = arguments.workdir / "plots" / f"{out.stem}.png"
+    save_figure(model.domain.plot(samples), picture)
+    print(f"samples: {out}\npicture: {picture}")
+
+
+def run_evaluate(arguments, rest) -> None:
+    from sciddm import load
+
+    model = load(arguments.workdir)
+    settings = {name: getattr(arguments, name) or model.config.evaluation[name] for name in ("problems", "members")}
+    report(model, arguments.task or model.config.evaluation.tasks, arguments.seed, **settings)
+
+
+def report(model, tasks, seed: int, **settings) -> None:
+    """Print the tables, write them to evaluation.json, and say where the pictures are."""
+    from sciddm.evaluate import evaluate, format_table
+
+    for task in tasks:
+        model.problem(task)  # an unknown name is said before anything is sampled
+    table = evaluate(model, tasks=tasks, seed=seed, **settings)
+    for task, scores in table.items():
+        print(f"\n{task}, mean of {settings['problems']} held-out problems, {settings['members']} members:\n{format_table(scores)}")
+    out = model.workdir / "evaluation.json"
+    out.write_text(json.dumps({"step": model.step, "seed": seed, **settings, "scores": table}, indent=2).replace("NaN", "null") + "\n")
+    print(f"\ntable: {out}\npictures: {model.workdir / 'plots'}")
+
+
+def run_info(arguments, rest) -> None:
+    import jax
+
+    if arguments.workdir is None:
+        from sciddm.train.loop import versions
+
+        print(json.dumps({"devices": [str(device) for device in jax.devices()], "versions": versions()}, indent=2))
+        return
+    from sciddm import load
+    from sciddm.train.checkpoint import Checkpoints
+
+    model, checkpoints = load(arguments.workdir), Checkpoints(arguments.workdir, read_only=True)
+    meta = checkpoints.meta(model.step)
+    about = {
+        "domain": model.config.domain, "step": model.step, "checkpoints": checkpoints.steps(),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(model.denoiser.network.params)),
+        "tasks": sorted(model.domain.tasks), "normalizer": meta["normalizer"], "sigma_data": meta["sigma_data"],
+        "minutes": round(meta["elapsed"] / 60, 1), "git_revision": meta["git_revision"], "versions": meta["versions"], "config": meta["config"],
+    }  # fmt: skip
+    print(json.dumps(about, indent=2))
+
+
+def run_demo(arguments, rest) -> None:
+    start = time.monotonic()
+    from sciddm import load
+    from sciddm.evaluate import save_figure
+    from sciddm.train import fit
+
+    config = load_config(arguments.config, rest)
+    fit(config, arguments.workdir)
+    model = load(arguments.workdir)
+    picture = arguments.workdir / "plots" / "generated.png"
+    if not picture.exists():
+        save_figure(model.domain.plot(model.sample(0, 6)), picture)
+    settings = model.config.evaluation
+    report(model, settings.tasks, 0, problems=settings.problems, members=settings.members)
+    print(f"{time.monotonic() - start:.0f} s in all")
+
+
+def load_config(name: str, overrides):
+    """A config by path and variant, FILE[:VARIANT], with --config.key=value overrides on top.
+
+    Raises: UserError that names the file or key at fault, with the near match.
+    """
+    from absl import flags
+    from ml_collections.config_flags import config_flags
+
+    from sciddm.config import flatten, near
+
+    path = Path(name.partition(":")[0])
+    if not path.exists():
+        raise UserError(f"--config {name}: no such file {str(path)!r}; expected FILE[:VARIANT] such as configs/pde.py:smoke")
+    argv = [f"--config={name}", *overrides]
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv, lock_config=True)
+    bad = [item for item in overrides if not item.startswith("--config.") or "=" not in item]
+    if bad:
+        raise UserError(f"argument {bad[0]!r} is not known; expected --config.key=value, with the equals sign")
+    try:
+        plain = flags.FlagValues()
+        config_flags.DEFINE_config_file("config", flag_values=plain, sys_argv=argv[:1])
+        known = flatten(plain(["sciddm", argv[0]]) and plain.config.to_dict())
+    except Exception as error:
+        raise UserError(f"--config {name}: {type(error).__name__}: {str(error).strip().splitlines()[-1]}") from error
+    for item in overrides:
+        key = item[len("--config.") :].partition("=")[0]
+        if key not in known and not any(k.startswith(key + ".") for k in known):
+            raise UserError(f"{item.partition('=')[0]}: no such key in {path}{near(key, known)}")
+    # The library turns no word into None, so those keys are set afterwards.
+    empty = [item.partition("=")[0][len("--config.") :] for item in overrides if item.partition("=")[2] in ("null", "None")]
+    try:
+        values(["sciddm", argv[0], *(item for item in overrides if item.partition("=")[2] not in ("null", "None"))])
+    except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{' '.join(overrides)}: {str(error).strip().splitlines()[-1]}") from error
+    for key in empty:
+        values.config.update_from_flattened_dict({key: None})
+    return values.config
+
+
+def positive(text: str) -> int:
+    """An argument that counts something."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value}: expected at least 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

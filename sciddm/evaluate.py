@@ -1,0 +1,70 @@
+"""How good is a run? Every task on held-out examples, beside the classical answers, as a table and as pictures."""
+
+import hashlib
+import json
+
+import jax
+import matplotlib
+import numpy as np
+from tqdm import tqdm
+
+from sciddm.domain import Problem
+from sciddm.model import Model
+
+
+def evaluate(model: Model, *, tasks=(), problems: int = 4, members: int = 8, seed: int = 0, progress: bool = True) -> dict:
+    """Means over problems of each task's metrics: task -> method -> metric -> value; "posterior" is the model.
+
+    Samples are kept in the workdir: the same evaluation of the same checkpoint is read back. Pictures go to its plots/.
+
+    Args: tasks: names, () for all of the domain's that observe something; problems: held-out examples a task; members: samples of each.
+    """
+    names = tuple(tasks) or tuple(name for name in model.domain.tasks if model.problem(name).observation is not None)
+    test, table = model.domain.dataset("test"), {}
+    bar = tqdm(total=len(names) * problems, desc="evaluate", unit="problem", disable=not progress)
+    for name in names:
+        task, rows = model.domain.tasks[name], {}
+        for i in range(problems):
+            example = test[i % len(test)]["x"]
+            problem = model.problem(name, example, key=jax.random.fold_in(jax.random.key(seed), i))
+            samples = _samples(model, name, problem, members, (seed, i))
+            rows.setdefault("posterior", []).append(task.metrics(samples, problem))
+            for method, answer in task.baseline(problem).items():
+                rows.setdefault(method, []).append(task.metrics(answer[None], problem))
+            if i < 2:
+                save_figure(task.plot(samples, problem), model.workdir / "plots" / f"{name}-{i}.png")
+            bar.update()
+        table[name] = {method: {key: float(np.mean([row[key] for row in found])) for key in found[0]} for method, found in rows.items()}
+    bar.close()
+    return table
+
+
+def format_table(scores: dict[str, dict[str, float]]) -> str:
+    """One task's scores as aligned text: a row a method, a column a metric; a dash where a metric says nothing."""
+    columns = list(next(iter(scores.values())))
+    cells = [["", *columns]]
+    for method, row in scores.items():
+        cells.append([method, *["-" if np.isnan(row[key]) else f"{row[key]:.3f}" if abs(row[key]) < 100 else f"{row[key]:.2g}" for key in columns]])
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    return "\n".join("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))) for line in cells)
+
+
+def save_figure(figure, path) -> None:
+    """Write a figure as PNG and close it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=110)
+    matplotlib.pyplot.close(figure)
+
+
+def _samples(model: Model, task: str, problem: Problem, members: int, place):
+    # Named by all they depend on; arrays only, read without pickle.
+    depends = [task, members, place, model.step, dict(model.domain.tasks[task].sampling), json.dumps(model.config.to_dict(), sort_keys=True, default=str)]
+    name = hashlib.sha256(json.dumps(depends, default=str).encode()).hexdigest()[:16]
+    path = model.workdir / "samples" / f"{task}-{name}.npz"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as stored:
+            return jax.tree.unflatten(jax.tree.structure(model.domain.example), [stored[key] for key in sorted(stored.files)])
+    samples = model.solve(jax.random.fold_in(jax.random.key(place[0]), place[1]), task, problem, members)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **{f"leaf{i:03d}": leaf for i, leaf in enumerate(jax.tree.leaves(samples))})
+    return samples

@@ -1,0 +1,80 @@
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sciddm.networks import conv
+
+GRIDS = {1: (12,), 2: (8, 6), 3: (6, 4, 5)}
+
+
+def pair(ndim, width=3):
+    keys = jax.random.split(jax.random.key(ndim), 3)
+    x = jax.random.normal(keys[0], (3, *GRIDS[ndim], 4))
+    kernel = jax.random.normal(keys[1], (width,) * ndim + (4, 5))
+    return x, kernel, jax.random.normal(keys[2], (3, *GRIDS[ndim], 5))
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_canonical_gradient_equals_that_of_lax(ndim, periodic):
+    x, kernel, weight = pair(ndim)
+
+    def loss(canonical):
+        return jax.grad(lambda a, k: jnp.sum(weight * conv(a, k, periodic=periodic, canonical=canonical) ** 2), (0, 1))(x, kernel)
+
+    np.testing.assert_allclose(conv(x, kernel, periodic=periodic, canonical=True), conv(x, kernel, periodic=periodic, canonical=False))
+    for ours, lax in zip(loss(True), loss(False), strict=True):
+        np.testing.assert_allclose(ours, lax, rtol=1e-4, atol=1e-3)
+
+
+def test_canonical_gradient_is_right_for_wide_kernels_and_under_vmap():
+    x, kernel, weight = pair(2, width=5)
+    grad = lambda canonical: jax.grad(lambda k: jnp.sum(weight * conv(x, k, canonical=canonical)))(kernel)  # noqa: E731
+    np.testing.assert_allclose(grad(True), grad(False), rtol=1e-4, atol=1e-3)
+    each = jax.vmap(jax.grad(lambda one, w: jnp.sum(w * conv(one[None], kernel, canonical=True)[0])))(x, weight)
+    whole = jax.grad(lambda a: jnp.sum(weight * conv(a, kernel, canonical=False)))(x)
+    np.testing.assert_allclose(each, whole, rtol=1e-4, atol=1e-3)
+
+
+def test_zero_padding_is_a_plain_sum_at_a_corner():
+    x, kernel, _ = pair(2)
+    expected = sum(x[:, i, j] @ kernel[i + 1, j + 1] for i in (0, 1) for j in (0, 1))
+    np.testing.assert_allclose(conv(x, kernel)[:, 0, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_periodic_convolution_commutes_with_a_roll():
+    x, kernel, _ = pair(2)
+    rolled = conv(jnp.roll(x, (3, 2), (1, 2)), kernel, periodic=True)
+    np.testing.assert_allclose(rolled, jnp.roll(conv(x, kernel, periodic=True), (3, 2), (1, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_an_even_kernel_is_refused():
+    with pytest.raises(ValueError, match="odd"):
+        conv(jnp.zeros((1, 4, 1)), jnp.zeros((2, 1, 1)))
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the slow path is XLA's on CPU")
+def test_gradient_inside_a_scan_is_at_least_three_times_faster_than_lax():
+    x = jax.random.normal(jax.random.key(0), (8, 32, 32, 16))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 16, 16))
+
+    def in_scan(canonical):
+        def step(k, _):
+            return k - 1e-3 * jax.grad(lambda q: jnp.mean(conv(x, q, canonical=canonical) ** 2))(k), None
+
+        return jax.jit(lambda k: jax.lax.scan(step, k, length=3)[0])
+
+    seconds = {}
+    for canonical in (True, False):
+        run = in_scan(canonical)
+        run(kernel).block_until_ready()
+        times = []
+        for _ in range(3):
+            start = time.perf_counter()
+            run(kernel).block_until_ready()
+            times.append(time.perf_counter() - start)
+        seconds[canonical] = min(times)
+    assert 3 * seconds[True] < seconds[False]

@@ -1,0 +1,129 @@
+import json
+import os
+import random
+import subprocess
+import sys
+import textwrap
+
+import jax
+import numpy as np
+import pytest
+from toy_domain import toy_config
+
+from sciddm.errors import UserError
+from sciddm.train import fit
+from sciddm.train.checkpoint import Checkpoints, digests
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A finished toy run with checkpoints at 20, 40 and 60."""
+    fit(toy_config(), tmp_path, progress=False)
+    return tmp_path
+
+
+def abstract(state):
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+
+
+def flip_a_bit(workdir, step, seed=0):
+    """In the largest array file of a checkpoint."""
+    files = [file for file in (workdir / "checkpoints" / str(step) / "state").rglob("d/*") if file.is_file()]
+    file = max(files, key=lambda f: f.stat().st_size)
+    data = bytearray(file.read_bytes())
+    data[random.Random(seed).randrange(len(data) // 4, 3 * len(data) // 4)] ^= 4
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_flipped_bit_is_refused_and_the_checkpoint_before_it_used(run, seed):
+    state = fit(toy_config(), run, progress=False)
+    flip_a_bit(run, 60, seed)
+    said = []
+    restored, meta = Checkpoints(run, say=said.append).restore(abstract(state))
+    assert meta["step"] == int(restored.step) == 40
+    assert len(said) == 1 and "checkpoint 60 is not used" in said[0] and "taking step 40" in said[0]
+    assert (run / "checkpoints" / "60.damaged").exists()
+    again = fit(toy_config(), run, progress=False)  # and training goes on from there to the same end
+    assert digests(again) == digests(state)
+
+
+def test_reading_never_changes_a_workdir(run):
+    flip_a_bit(run, 60)
+    before = sorted(path.relative_to(run) for path in run.rglob("*"))
+    said, state = [], fit(toy_config(steps=1), run / "other", progress=False)
+    before = sorted(path.relative_to(run) for path in run.rglob("*"))
+    assert Checkpoints(run, read_only=True, say=said.append).restore(abstract(state))[1]["step"] == 40
+    assert said and sorted(path.relative_to(run) for path in run.rglob("*")) == before
+
+
+def test_an_unfinished_checkpoint_is_no_checkpoint(run):
+    (run / "checkpoints" / "60" / "_CHECKPOINT_METADATA").unlink()
+    (run / "checkpoints" / "80.orbax-checkpoint-tmp").mkdir()
+    assert Checkpoints(run).steps() == [40, 20]
+
+
+def test_no_whole_checkpoint_left_is_one_clear_message(run):
+    for step in (20, 40, 60):
+        flip_a_bit(run, step)
+    with pytest.raises(UserError, match="none of the checkpoints"):
+        fit(toy_config(), run, progress=False)
+
+
+def test_a_workdir_of_another_run_is_refused(run):
+    config = toy_config()
+    config.network.width = 16
+    with pytest.raises(UserError, match="config.network"):
+        fit(config, run, progress=False)
+    stored = Checkpoints(run, read_only=True).meta()
+    assert stored["config"]["domain"] == "toy_domain" and stored["versions"]["jax"] == jax.__version__
+    assert json.loads((run / "config.json").read_text()) == stored["config"]
+
+
+def test_older_checkpoints_go_and_the_newest_stay(tmp_path):
+    config = toy_config(steps=100)
+    config.checkpoint.keep = 2
+    fit(config, tmp_path, progress=False)
+    assert Checkpoints(tmp_path, read_only=True).steps() == [100, 80]
+
+
+def test_a_full_disk_loses_nothing_of_the_old_run(tmp_path):
+    # A limit on the size of files stands for the disk: the operating system then refuses to write, as a full disk does.
+    script = textwrap.dedent(
+        """
+        import resource, sys
+        from toy_domain import toy_config
+        from sciddm.errors import UserError
+        from sciddm.train import fit
+        fit(toy_config(), sys.argv[1], progress=False)
+        import sciddm.train.loop as loop
+        loop.Log.write = lambda *_: None  # only the checkpoints are to meet the limit
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
+        config = toy_config(steps=100)
+        try:
+            fit(config, sys.argv[1], progress=False)
+        except UserError as error:
+            print("said:", error)
+        """
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, env=environment)
+    assert "said:" in done.stdout and "can't be written" in done.stdout and "step 60 is intact" in done.stdout, done.stdout + done.stderr
+    state = fit(toy_config(), tmp_path, progress=False)
+    assert int(state.step) == 60
+    assert not list((tmp_path / "checkpoints").glob("*tmp*"))
+
+
+def test_a_disk_too_small_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    from sciddm.train import checkpoint
+
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UserError, match="0.0 MB are free"):
+        fit(toy_config(), tmp_path, progress=False)
+
+
+def test_restored_arrays_are_the_saved_ones_to_the_bit(run):
+    state = fit(toy_config(), run, progress=False)
+    restored, _ = Checkpoints(run).restore(abstract(state))
+    jax.tree.map(np.testing.assert_array_equal, restored, state)

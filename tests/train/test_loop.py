@@ -1,0 +1,128 @@
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+from toy_domain import Toy, toy_config
+
+import sciddm as sd
+from sciddm.errors import UserError
+from sciddm.train import fit, loop
+from sciddm.train.checkpoint import Checkpoints
+from sciddm.train.data import Batches
+from sciddm.train.state import learning_rate
+
+
+def test_the_nan_guard_names_step_and_batch_and_keeps_the_last_good_checkpoint(tmp_path):
+    config = toy_config(steps=200)
+    config.data.nan_at = 17
+    single = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    batches = Batches(Toy(toy_config()).dataset("train"), config.training.batch_size, config.seed, single)
+    first = next(step for step in range(200) if 17 in batches.indices(step))
+    with pytest.raises(UserError, match=f"not finite at step {first}, batch indices .*17"):
+        fit(config, tmp_path, progress=False)
+    steps = Checkpoints(tmp_path, read_only=True).steps()
+    assert all(step <= first for step in steps)
+
+
+def test_a_batch_holds_the_elements_it_names_and_an_epoch_each_one_once():
+    domain, single = Toy(toy_config()), jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    batches = Batches(domain.dataset("train"), 16, 5, single)
+    stream = batches.from_step(3)
+    for step in (3, 4):
+        np.testing.assert_array_equal(next(stream)["x"], domain.points[batches.indices(step)])
+    epoch = sum((batches.indices(step) for step in range(16)), [])
+    assert sorted(epoch) == list(range(256)) and epoch != list(range(256))
+
+
+def test_training_compiles_one_program_and_lowers_the_loss(tmp_path, monkeypatch):
+    traces, make = [], loop.make_train_step
+
+    def counted(*arguments):
+        step = make(*arguments)
+
+        def traced(*inputs):
+            traces.append(1)
+            return step(*inputs)
+
+        return traced
+
+    monkeypatch.setattr(loop, "make_train_step", counted)
+    fit(toy_config(steps=400, learning_rate=5e-3), tmp_path, progress=False)
+    assert len(traces) == 1
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert len(losses) == 40 and np.mean(losses[-5:]) < 0.9 * np.mean(losses[:2])
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_metrics_of_a_resumed_run_are_those_of_an_unbroken_one(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    fit(toy_config(steps=100), whole, progress=False)
+    fit(toy_config(steps=100), broken, progress=False)
+    for step in (60, 80, 100):  # as a kill would leave it: metrics further than the checkpoint, the last line cut
+        (broken / "checkpoints" / str(step)).rename(broken / f"gone{step}")
+    config = toy_config(steps=100)
+    config.checkpoint.keep = 5
+    with (broken / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 110, "lo')
+    fit(config, broken, progress=False)
+    assert (broken / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+
+
+def test_learning_rate_warms_up_and_falls_to_zero_at_the_end_of_the_budget():
+    config = toy_config(warmup=10, learning_rate=2.0)
+    assert float(learning_rate(config, 0, 0.0)) == pytest.approx(0.2)
+    assert float(learning_rate(config, 50, 0.0)) == pytest.approx(2.0)
+    assert float(learning_rate(config, 50, 0.5)) == pytest.approx(1.0)
+    assert float(learning_rate(config, 50, 1.0)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_wall_clock_budget_ends_the_run_and_counts_earlier_starts(tmp_path):
+    config = toy_config(steps=10**7, wall_minutes=0.02)
+    state = fit(config, tmp_path, progress=False)
+    assert 0 < int(state.step) < 10**7
+    budget = loop.Budget(config, elapsed=0.6)
+    assert 0.5 <= budget.progress(0) < 0.6 and math.isclose(loop.Budget(toy_config(steps=10), 9.9).progress(5), 0.5)
+    again = fit(config, tmp_path, progress=False)
+    assert int(again.step) == int(state.step)
+
+
+def test_conditioning_dropout_hides_conditions_at_its_rate():
+    seen = []
+
+    class Watching(Toy):
+        def network(self, config, rngs):
+            net = super().network(config, rngs)
+            plain = type(net).__call__
+
+            class Net(type(net)):
+                def __call__(self, x, noise_level, cond=None):
+                    jax.debug.callback(lambda keep: seen.append(np.asarray(keep)), cond["keep"])
+                    return plain(self, x, noise_level, cond)
+
+            net.__class__ = Net
+            return net
+
+    config = toy_config(cond_dropout=0.25)
+    domain = Watching(config)
+    denoiser = loop.make_denoiser(config, domain, 1.0)
+    step = loop.make_train_step(config, domain, denoiser)
+    state = loop.initial_state(config, denoiser)
+    batch = {"x": np.zeros((4000, 2), np.float32), "cond": {"embedding": np.zeros((4000, 1), np.float32)}}
+    step(state, batch, np.float32(0.0))
+    jax.effects_barrier()
+    assert 1 - np.concatenate(seen).mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_trained_run_loads_and_samples_in_physical_units(tmp_path):
+    fit(toy_config(steps=600, learning_rate=5e-3), tmp_path, progress=False)
+    model = sd.load(tmp_path)
+    samples = model.sample(0, 400)
+    assert samples.shape == (400, 2) and samples.mean() == pytest.approx(1.0, abs=0.4) and samples.std() == pytest.approx(2.02, rel=0.15)
+    np.testing.assert_allclose(model.draw(0, 3), model.draw(0, 40)[:3], atol=1e-5)
+    seen = model.domain.dataset("test")[0]["x"]
+    steered = model.sample(1, 64, task="half", example=seen)
+    assert np.abs(steered[:, 0] - seen[0]).mean() < 0.3 and np.abs(steered[:, 1] - seen[1]).mean() < 1.0
+    with pytest.raises(UserError, match="did you mean half"):
+        model.sample(0, 2, task="hall")

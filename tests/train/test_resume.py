@@ -1,0 +1,68 @@
+"""Kill a run at random instants, start it again each time: the end must be bitwise that of the unbroken run."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+from sciddm.train.checkpoint import Checkpoints
+
+SCRIPT = """
+import sys
+from toy_domain import toy_config
+from sciddm.train import fit
+config = toy_config(steps=int(sys.argv[2]))
+fit(config, sys.argv[1], progress=False)
+"""
+
+
+def start(workdir, steps):
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path), "JAX_COMPILATION_CACHE_DIR": os.environ.get("SCIDDM_TEST_CACHE", str(workdir.parent / "compiled")),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }  # fmt: skip
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(workdir), str(steps)], env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def final_digests(workdir, steps):
+    meta = Checkpoints(workdir, read_only=True).meta()
+    assert meta["step"] == steps
+    return meta["digests"]
+
+
+def test_killed_ten_times_equals_never_killed_to_the_bit(tmp_path):
+    steps, kills, chance = 3000, 0, random.Random(0)
+    unbroken = start(tmp_path / "unbroken", steps)
+    began = time.monotonic()
+    assert unbroken.wait() == 0, unbroken.stderr.read()
+    whole = time.monotonic() - began
+    while kills < 10:
+        process = start(tmp_path / "broken", steps)
+        try:
+            process.wait(timeout=chance.uniform(0.2, 0.8) * whole)
+            assert process.returncode == 0, process.stderr.read()
+            break  # it came to its end between two kills
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    last = start(tmp_path / "broken", steps)
+    assert last.wait() == 0, last.stderr.read()
+    assert kills >= 1
+    assert final_digests(tmp_path / "broken", steps) == final_digests(tmp_path / "unbroken", steps)
+    print(f"{kills} kills")
+
+
+def test_sigterm_saves_and_ends_cleanly(tmp_path):
+    process = start(tmp_path / "run", 10**6)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    while not (metrics.exists() and len(metrics.read_text().splitlines()) > 3):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 0, process.stderr.read()
+    saved = Checkpoints(tmp_path / "run", read_only=True).steps()[0]
+    assert saved >= json.loads(metrics.read_text().splitlines()[-1])["step"]

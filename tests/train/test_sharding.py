@@ -1,0 +1,60 @@
+"""Eight virtual devices against one, in processes of their own: the number of devices is fixed when jax starts."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from toy_domain import toy_config
+
+from sciddm.errors import UserError
+from sciddm.train.sharding import make_mesh
+
+SCRIPT = """
+import sys
+from toy_domain import toy_config
+from sciddm.train import fit
+config = toy_config(steps=int(sys.argv[2]), log_every=1)
+config.mesh.fsdp = int(sys.argv[3])
+state = fit(config, sys.argv[1], progress=False)
+import jax
+print(len(jax.devices()), state.params["middle"]["kernel"].sharding.spec)
+"""
+
+
+def run(workdir, devices, steps=40, fsdp=1):
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path), "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", SCRIPT, str(workdir), str(steps), str(fsdp)], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def losses(workdir):
+    return [json.loads(line)["loss"] for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_eight_devices_give_the_loss_trace_of_one_and_each_others_checkpoints(tmp_path):
+    one, data, split = tmp_path / "one", tmp_path / "data", tmp_path / "split"
+    run(one, 1)
+    assert "8" in run(data, 8)
+    assert "fsdp" in run(split, 8, steps=20, fsdp=2)
+    np.testing.assert_allclose(losses(data), losses(one), rtol=1e-5, atol=1e-5)
+    assert len(losses(data)) == 40
+    run(split, 1, steps=40)  # a checkpoint of eight goes on on one
+    np.testing.assert_allclose(losses(split)[20:], losses(one)[20:], rtol=2e-2)  # its schedule was for 20 steps first
+    run(one, 8, steps=60, fsdp=4)  # and one of one on eight
+    assert len(losses(one)) == 60 and np.all(np.isfinite(losses(one)))
+
+
+def test_a_mesh_that_does_not_fit_is_refused():
+    config = toy_config()
+    config.mesh.data, config.mesh.fsdp = 3, 2
+    with pytest.raises(UserError, match="product is"):
+        make_mesh(config)
+    config = toy_config(batch_size=16)
+    assert make_mesh(config).shape["data"] == len(jax.devices())
