@@ -43,13 +43,17 @@ def _smoke(config):
 
 def _base(config):
     config.data.count = 16384
-    config.training.update({"steps": 100000, "wall_minutes": 60.0, "batch_size": 16, "learning_rate": 1e-3, "ema": 0.9995})
+    config.training.update(
+        {"steps": 100000, "wall_minutes": 60.0, "batch_size": 16, "learning_rate": 1e-3, "ema": 0.9995}
+    )
     config.checkpoint.every = 2000
 
 
 def _tpu(config):
     config.data.update({"resolution": 128, "count": 50048})
-    config.network.update({"channels": (128, 256, 256, 512), "blocks": 2, "attention_levels": (2, 3), "heads": 8, "features": 512})
+    config.network.update(
+        {"channels": (128, 256, 256, 512), "blocks": 2, "attention_levels": (2, 3), "heads": 8, "features": 512}
+    )
     config.training.update({"steps": 300000, "batch_size": 512, "learning_rate": 3e-4, "warmup": 2000, "ema": 0.9999})
     config.checkpoint.every = 5000
     config.sampling.steps = 50

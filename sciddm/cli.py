@@ -63,7 +63,9 @@ def make_parser() -> argparse.ArgumentParser:
 
     evaluate = commands.add_parser("evaluate", help="score a trained model beside classical answers")
     evaluate.add_argument("--workdir", required=True, type=Path, help="of the training run")
-    evaluate.add_argument("--task", action="append", help="one of the domain's; may be repeated (default: the config's)")
+    evaluate.add_argument(
+        "--task", action="append", help="one of the domain's; may be repeated (default: the config's)"
+    )
     evaluate.add_argument("--problems", type=positive, help="held-out examples a task")
     evaluate.add_argument("--members", type=positive, help="posterior samples a problem")
     evaluate.add_argument("--seed", type=int, default=0)
@@ -124,9 +126,14 @@ def report(model, tasks, seed: int, **settings) -> None:
         model.problem(task)  # an unknown name is said before anything is sampled
     table = evaluate(model, tasks=tasks, seed=seed, **settings)
     for task, scores in table.items():
-        print(f"\n{task}, mean of {settings['problems']} held-out problems, {settings['members']} members:\n{format_table(scores)}")
+        print(
+            f"\n{task}, mean of {settings['problems']} held-out problems, {settings['members']} members:\n{format_table(scores)}"
+        )
     out = model.workdir / "evaluation.json"
-    out.write_text(json.dumps({"step": model.step, "seed": seed, **settings, "scores": table}, indent=2).replace("NaN", "null") + "\n")
+    out.write_text(
+        json.dumps({"step": model.step, "seed": seed, **settings, "scores": table}, indent=2).replace("NaN", "null")
+        + "\n"
+    )
     print(f"\ntable: {out}\npictures: {model.workdir / 'plots'}")
 
 
@@ -147,7 +154,8 @@ def run_info(arguments, rest) -> None:
         "domain": model.config.domain, "step": model.step, "checkpoints": checkpoints.steps(),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(model.denoiser.network.params)),
         "tasks": sorted(model.domain.tasks), "normalizer": meta["normalizer"], "sigma_data": meta["sigma_data"],
-        "minutes": round(meta["elapsed"] / 60, 1), "git_revision": meta["git_revision"], "versions": meta["versions"], "config": meta["config"],
+        "minutes": round(meta["elapsed"] / 60, 1), "git_revision": meta["git_revision"], "versions": meta["versions"],
+        "config": meta["config"],
     }  # fmt: skip
     print(json.dumps(about, indent=2))
 
@@ -181,7 +189,9 @@ def load_config(name: str, overrides):
 
     path = Path(name.partition(":")[0])
     if not path.exists():
-        raise UserError(f"--config {name}: no such file {str(path)!r}; expected FILE[:VARIANT] such as configs/pde.py:smoke")
+        raise UserError(
+            f"--config {name}: no such file {str(path)!r}; expected FILE[:VARIANT] such as configs/pde.py:smoke"
+        )
     argv = [f"--config={name}", *overrides]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv, lock_config=True)
@@ -199,7 +209,9 @@ def load_config(name: str, overrides):
         if key not in known and not any(k.startswith(key + ".") for k in known):
             raise UserError(f"{item.partition('=')[0]}: no such key in {path}{near(key, known)}")
     # The library turns no word into None, so those keys are set afterwards.
-    empty = [item.partition("=")[0][len("--config.") :] for item in overrides if item.partition("=")[2] in ("null", "None")]
+    empty = [
+        item.partition("=")[0][len("--config.") :] for item in overrides if item.partition("=")[2] in ("null", "None")
+    ]
     try:
         values(["sciddm", argv[0], *(item for item in overrides if item.partition("=")[2] not in ("null", "None"))])
     except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:

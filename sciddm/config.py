@@ -17,7 +17,10 @@ def base_config() -> ml_collections.ConfigDict:
             "seed": 0,
             "data": {"path": "", "cache": "~/.cache/sciddm/data"},  # path: your own data; empty is the embedded default
             "process": {"name": "edm"},
-            "denoiser": {"prediction": "edm", "sigma_data": ml_collections.config_dict.placeholder(float)},  # None: measured
+            "denoiser": {
+                "prediction": "edm",
+                "sigma_data": ml_collections.config_dict.placeholder(float),
+            },  # None: measured
             "objective": {"weighting": "edm", "times": "log-normal"},
             "network": {},
             "training": {
@@ -94,7 +97,7 @@ def validate(config) -> None:
 
 
 def near(key: str, known) -> str:
-    """"; did you mean ...?", or nothing."""
+    """ "; did you mean ...?", or nothing."""
     match = difflib.get_close_matches(key, list(known), n=1)
     return f"; did you mean config.{match[0]}?" if match else ""
 

@@ -74,7 +74,12 @@ PREDICTIONS: dict[str, Callable] = {
 
 def target(process: GaussianProcess, prediction: str, x_0, eps, t, sigma_data=1.0):
     """What the network should output: a x_0 + b eps with the row of `PREDICTIONS`. Shapes of x_0."""
-    return jax.tree.map(lambda x, e, sd: combine(*_interleave(PREDICTIONS[prediction](process, t, sd), x, e)), x_0, eps, _like(sigma_data, x_0))
+    return jax.tree.map(
+        lambda x, e, sd: combine(*_interleave(PREDICTIONS[prediction](process, t, sd), x, e)),
+        x_0,
+        eps,
+        _like(sigma_data, x_0),
+    )
 
 
 def _interleave(row, x, e):
@@ -118,7 +123,9 @@ class NetworkDenoiser(Denoiser):
         """The network's raw output on its preconditioned input; the training target of `sciddm.objective`."""
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
         scaled = jax.tree.map(
-            lambda x, sd: x * expand(jax.lax.rsqrt(alpha**2 * sd**2 + sigma**2), x).astype(x.dtype), x_t, _like(self.sigma_data, x_t)
+            lambda x, sd: x * expand(jax.lax.rsqrt(alpha**2 * sd**2 + sigma**2), x).astype(x.dtype),
+            x_t,
+            _like(self.sigma_data, x_t),
         )
         return self.network(scaled, -jnp.clip(self.process.log_snr(t), -20.0, 20.0) / 8.0, cond)
 

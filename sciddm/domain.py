@@ -54,7 +54,9 @@ class Normalizer:
         names = [jax.tree_util.keystr(path) for path, _ in paths]
         missing = [name for name in names if name not in stored]
         if missing:
-            raise UserError(f"normalizer: no statistics for leaf {missing[0]!r}, found {sorted(stored)}; is this checkpoint of another domain?")
+            raise UserError(
+                f"normalizer: no statistics for leaf {missing[0]!r}, found {sorted(stored)}; is this checkpoint of another domain?"
+            )
         rows = [stored[name] for name in names]
         return cls(
             structure.unflatten([np.asarray(row["mean"], np.float32) for row in rows]),
@@ -158,7 +160,11 @@ def get_domain(config, normalizer: Mapping | None = None) -> Domain:
     try:
         module = importlib.import_module(config.domain)
     except ImportError as error:
-        raise UserError(f"config.domain = {config.domain!r}: {error}; expected an importable package such as 'domains.pde'") from error
+        raise UserError(
+            f"config.domain = {config.domain!r}: {error}; expected an importable package such as 'domains.pde'"
+        ) from error
     if not hasattr(module, "get_domain"):
-        raise UserError(f"config.domain = {config.domain!r}: has no get_domain(config, normalizer); see sciddm/domain.py")
+        raise UserError(
+            f"config.domain = {config.domain!r}: has no get_domain(config, normalizer); see sciddm/domain.py"
+        )
     return module.get_domain(config, normalizer)

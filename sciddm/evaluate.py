@@ -12,7 +12,9 @@ from sciddm.domain import Problem
 from sciddm.model import Model
 
 
-def evaluate(model: Model, *, tasks=(), problems: int = 4, members: int = 8, seed: int = 0, progress: bool = True) -> dict:
+def evaluate(
+    model: Model, *, tasks=(), problems: int = 4, members: int = 8, seed: int = 0, progress: bool = True
+) -> dict:
     """Means over problems of each task's metrics: task -> method -> metric -> value; "posterior" is the model.
 
     Samples are kept in the workdir: the same evaluation of the same checkpoint is read back. Pictures go to its plots/.
@@ -34,7 +36,10 @@ def evaluate(model: Model, *, tasks=(), problems: int = 4, members: int = 8, see
             if i < 2:
                 save_figure(task.plot(samples, problem), model.workdir / "plots" / f"{name}-{i}.png")
             bar.update()
-        table[name] = {method: {key: float(np.mean([row[key] for row in found])) for key in found[0]} for method, found in rows.items()}
+        table[name] = {
+            method: {key: float(np.mean([row[key] for row in found])) for key in found[0]}
+            for method, found in rows.items()
+        }
     bar.close()
     return table
 
@@ -44,9 +49,22 @@ def format_table(scores: dict[str, dict[str, float]]) -> str:
     columns = list(next(iter(scores.values())))
     cells = [["", *columns]]
     for method, row in scores.items():
-        cells.append([method, *["-" if np.isnan(row[key]) else f"{row[key]:.3f}" if abs(row[key]) < 100 else f"{row[key]:.2g}" for key in columns]])
+        cells.append(
+            [
+                method,
+                *[
+                    "-" if np.isnan(row[key]) else f"{row[key]:.3f}" if abs(row[key]) < 100 else f"{row[key]:.2g}"
+                    for key in columns
+                ],
+            ]
+        )
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-    return "\n".join("  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))) for line in cells)
+    return "\n".join(
+        "  ".join(
+            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in cells
+    )
 
 
 def save_figure(figure, path) -> None:
@@ -58,12 +76,21 @@ def save_figure(figure, path) -> None:
 
 def _samples(model: Model, task: str, problem: Problem, members: int, place):
     # Named by all they depend on; arrays only, read without pickle.
-    depends = [task, members, place, model.step, dict(model.domain.tasks[task].sampling), json.dumps(model.config.to_dict(), sort_keys=True, default=str)]
+    depends = [
+        task,
+        members,
+        place,
+        model.step,
+        dict(model.domain.tasks[task].sampling),
+        json.dumps(model.config.to_dict(), sort_keys=True, default=str),
+    ]
     name = hashlib.sha256(json.dumps(depends, default=str).encode()).hexdigest()[:16]
     path = model.workdir / "samples" / f"{task}-{name}.npz"
     if path.exists():
         with np.load(path, allow_pickle=False) as stored:
-            return jax.tree.unflatten(jax.tree.structure(model.domain.example), [stored[key] for key in sorted(stored.files)])
+            return jax.tree.unflatten(
+                jax.tree.structure(model.domain.example), [stored[key] for key in sorted(stored.files)]
+            )
     samples = model.solve(jax.random.fold_in(jax.random.key(place[0]), place[1]), task, problem, members)
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **{f"leaf{i:03d}": leaf for i, leaf in enumerate(jax.tree.leaves(samples))})

@@ -65,7 +65,9 @@ class Model:
         # The last batch is filled up, so that one compiled program serves all; sample i keeps its own key.
         count = -(-n // size) * size
         keys = sample_keys(_key(key), count)
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), as_structs(self.domain.example))
+        shapes = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), as_structs(self.domain.example)
+        )
         batches = []
         for first in tqdm(range(0, count, size), desc="sample", unit="batch", disable=not progress):
             part, _ = sample(keys[first : first + size], denoiser or self.denoiser, shapes, cond=cond, **options)
@@ -74,7 +76,9 @@ class Model:
 
     def _task(self, name: str):
         if name not in self.domain.tasks:
-            raise UserError(f"task {name!r} is not one of {sorted(self.domain.tasks)}{near(name, self.domain.tasks).replace('config.', '')}")
+            raise UserError(
+                f"task {name!r} is not one of {sorted(self.domain.tasks)}{near(name, self.domain.tasks).replace('config.', '')}"
+            )
         return self.domain.tasks[name]
 
 
@@ -92,7 +96,9 @@ def load(workdir, *, step: int | None = None, ema: bool = True) -> Model:
     domain = get_domain(config, meta["normalizer"])
     denoiser = make_denoiser(config, domain, meta["sigma_data"])
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), initial_state(config, denoiser))
+    abstract = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), initial_state(config, denoiser)
+    )
     state, meta = checkpoints.restore(abstract, step)
     params = state.ema if ema else state.params
     return Model(with_params(denoiser, jax.tree.map(jnp.asarray, params)), domain, config, meta["step"], Path(workdir))

@@ -39,7 +39,9 @@ TIMES: dict[str, Callable] = {
     "uniform": lambda key, i, n, process, sd: _uniform(key, i, n),
     "stratified": lambda key, i, n, process, sd: _stratified(key, i, n),
     # ln(sigma / alpha) ~ N(-1.2, 1.2^2) at sigma_data = 0.5, shifted with sigma_data (EDM, arXiv:2206.00364 table 1)
-    "log-normal": lambda key, i, n, process, sd: process.time(-2.0 * (-1.2 + 1.2 * _normal(key, i, n) + jnp.log(sd / 0.5))),
+    "log-normal": lambda key, i, n, process, sd: process.time(
+        -2.0 * (-1.2 + 1.2 * _normal(key, i, n) + jnp.log(sd / 0.5))
+    ),
     "logit-normal": lambda key, i, n, process, sd: jax.nn.sigmoid(_normal(key, i, n)),  # arXiv:2403.03206 eq. 19
 }
 

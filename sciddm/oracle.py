@@ -38,7 +38,9 @@ class GaussianMixture(eqx.Module):
         elif c.shape == (k,):
             self.variances, self.basis = jnp.broadcast_to(c[:, None], (k, d)), None
         else:
-            raise ValueError(f"covariance of shape {c.shape}: expected (), ({d},), ({d}, {d}), ({k},), ({k}, {d}) or ({k}, {d}, {d})")
+            raise ValueError(
+                f"covariance of shape {c.shape}: expected (), ({d},), ({d}, {d}), ({k},), ({k}, {d}) or ({k}, {d}, {d})"
+            )
 
     @property
     def covariances(self):

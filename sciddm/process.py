@@ -243,7 +243,11 @@ class GaussianProcess(eqx.Module):
         Returns: mean like x_t; std of the shape of t.
         Raises: ValueError if s >= t where both are concrete.
         """
-        if not isinstance(t, jax.core.Tracer) and not isinstance(s, jax.core.Tracer) and jnp.any(jnp.asarray(s) >= jnp.asarray(t)):
+        if (
+            not isinstance(t, jax.core.Tracer)
+            and not isinstance(s, jax.core.Tracer)
+            and jnp.any(jnp.asarray(s) >= jnp.asarray(t))
+        ):
             raise ValueError(f"step_kernel goes from t to an earlier s < t, got t = {t}, s = {s}")
         return posterior_kernel(x0_hat, x_t, self.level(t), self.level(s))
 

@@ -44,7 +44,9 @@ def sample(
     """
     like = as_structs(shape)
     if start is not None and jax.tree.map(jnp.shape, start) != jax.tree.map(lambda leaf: leaf.shape, like):
-        raise ValueError(f"start has shapes {jax.tree.map(jnp.shape, start)}, expected {jax.tree.map(lambda leaf: leaf.shape, like)}")
+        raise ValueError(
+            f"start has shapes {jax.tree.map(jnp.shape, start)}, expected {jax.tree.map(lambda leaf: leaf.shape, like)}"
+        )
     solver = solvers.resolve(solver)
     if not (isinstance(grid, str) or callable(grid)):
         grid = np.asarray(grids.resolve(grid, denoiser.process, steps))
@@ -76,7 +78,9 @@ def _scan(keys, denoiser, like, cond, solver, steps, grid, corrections, start, r
 
     first = DenoiserTerm(denoiser, cond, keys)
     memory = solver.init(first, times[0], times[1], start, None)
-    (samples, _), (report, path) = jax.lax.scan(step, (start, memory), (jnp.arange(times.shape[0] - 1), times[:-1], times[1:]))
+    (samples, _), (report, path) = jax.lax.scan(
+        step, (start, memory), (jnp.arange(times.shape[0] - 1), times[:-1], times[1:])
+    )
     info = {"times": times, **report}
     if return_path:
         info["path"] = jax.tree.map(lambda x, later: jnp.concatenate([x[None], later]), start, path)
@@ -90,7 +94,11 @@ def as_structs(shape) -> Any:
         return isinstance(node, (tuple, list)) and len(node) > 0 and all(isinstance(n, (int, np.integer)) for n in node)
 
     def struct(node):
-        return jax.ShapeDtypeStruct(tuple(node), jnp.float32) if is_shape(node) else jax.ShapeDtypeStruct(node.shape, node.dtype)
+        return (
+            jax.ShapeDtypeStruct(tuple(node), jnp.float32)
+            if is_shape(node)
+            else jax.ShapeDtypeStruct(node.shape, node.dtype)
+        )
 
     return jax.tree.map(struct, shape, is_leaf=is_shape)
 

@@ -29,8 +29,13 @@ def full_covariances(c):
 def test_log_prob_is_scipys(kind):
     gm = sd.oracle.GaussianMixture([1.0, 3.0], MEANS, COVARIANCES[kind])
     x = rng.normal(size=(20, 3))
-    parts = [scipy.stats.multivariate_normal(m, c).pdf(x) for m, c in zip(MEANS, full_covariances(COVARIANCES[kind]), strict=True)]
-    np.testing.assert_allclose(gm.log_prob(jnp.asarray(x, jnp.float32)), np.log(0.25 * parts[0] + 0.75 * parts[1]), rtol=1e-4, atol=1e-4)
+    parts = [
+        scipy.stats.multivariate_normal(m, c).pdf(x)
+        for m, c in zip(MEANS, full_covariances(COVARIANCES[kind]), strict=True)
+    ]
+    np.testing.assert_allclose(
+        gm.log_prob(jnp.asarray(x, jnp.float32)), np.log(0.25 * parts[0] + 0.75 * parts[1]), rtol=1e-4, atol=1e-4
+    )
 
 
 @pytest.mark.parametrize("kind", COVARIANCES)
@@ -56,7 +61,9 @@ def test_posterior_is_bayes_rule_and_evidence_its_normaliser():
     posterior = gm.posterior(a, y, std)
     x = jnp.asarray(rng.normal(size=(10, 3)), jnp.float32)
     log_like = scipy.stats.norm(y, std).logpdf(np.asarray(x) @ a.T).sum(1)
-    np.testing.assert_allclose(posterior.log_prob(x), gm.log_prob(x) + log_like - gm.log_evidence(a, y, std), rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        posterior.log_prob(x), gm.log_prob(x) + log_like - gm.log_evidence(a, y, std), rtol=1e-3, atol=1e-3
+    )
 
 
 def test_a_covariance_of_the_wrong_shape_is_refused():

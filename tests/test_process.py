@@ -44,7 +44,9 @@ def test_drift_and_diffusion_carry_the_marginal_variance(name):
         assert bool(jnp.all(g2 > 0))
         gained = jnp.trapezoid(2 * f * variance + g2, t)
         np.testing.assert_allclose(gained, variance[-1] - variance[0], rtol=1e-5)
-        np.testing.assert_allclose(jnp.trapezoid(f, t), jnp.log(process.alpha(t[-1]) / process.alpha(t[0])), rtol=1e-5, atol=1e-12)
+        np.testing.assert_allclose(
+            jnp.trapezoid(f, t), jnp.log(process.alpha(t[-1]) / process.alpha(t[0])), rtol=1e-5, atol=1e-12
+        )
 
 
 def test_vp_drift_and_diffusion_are_song_et_al():

@@ -74,7 +74,10 @@ def test_grids_fall_from_noise_to_data():
         process = getattr(sd.GaussianProcess, name)()
         for grid in sd.grids.GRIDS:
             times = sd.grids.resolve(grid, process, 25)
-            assert times.shape == (26,) and times[0] == 1 and times[-1] == 0 and bool(jnp.all(jnp.diff(times) < 0)), (name, grid)
+            assert times.shape == (26,) and times[0] == 1 and times[-1] == 0 and bool(jnp.all(jnp.diff(times) < 0)), (
+                name,
+                grid,
+            )
     with pytest.raises(ValueError, match="decreases"):
         sd.grids.resolve([0.0, 1.0], process, 1)
 
@@ -83,5 +86,7 @@ def test_bfloat16_samples_stay_finite(mixture):
     exact = mixture.denoiser(sd.GaussianProcess.rectified())
     half = sd.FunctionDenoiser(lambda x, t, c: exact(x.astype(jnp.float32), t).astype(jnp.bfloat16), exact.process)
     for solver in sd.solvers.SOLVERS:
-        samples, _ = sd.sample(jax.random.key(0), half, jax.ShapeDtypeStruct((8, 3), jnp.bfloat16), solver=solver, steps=8)
+        samples, _ = sd.sample(
+            jax.random.key(0), half, jax.ShapeDtypeStruct((8, 3), jnp.bfloat16), solver=solver, steps=8
+        )
         assert samples.dtype == jnp.bfloat16 and bool(jnp.all(jnp.isfinite(samples)))

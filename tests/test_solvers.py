@@ -34,7 +34,9 @@ def observed_order(mixture, solver, claimed):
 
 @pytest.mark.parametrize("solver", CLAIMED)
 def test_solver_converges_at_its_claimed_order(solver, mixture, x64):
-    mixture = sd.oracle.GaussianMixture(np.asarray(mixture.weights, np.float64), np.asarray(mixture.means, np.float64), 0.2)
+    mixture = sd.oracle.GaussianMixture(
+        np.asarray(mixture.weights, np.float64), np.asarray(mixture.means, np.float64), 0.2
+    )
     assert observed_order(mixture, solver, CLAIMED[solver]) == pytest.approx(CLAIMED[solver], abs=0.25)
 
 
@@ -61,7 +63,11 @@ def test_every_solver_has_the_right_law_on_arrays_and_nested_trees(solver, mixtu
 
     array, info = sd.sample(jax.random.key(1), exact, (2000, 3), solver=solver, steps=60)
     tree, _ = sd.sample(
-        jax.random.key(1), sd.FunctionDenoiser(on_tree, process), {"a": (2000, 1), "b": {"c": (2000, 2)}}, solver=solver, steps=60
+        jax.random.key(1),
+        sd.FunctionDenoiser(on_tree, process),
+        {"a": (2000, 1), "b": {"c": (2000, 2)}},
+        solver=solver,
+        steps=60,
     )
     assert sliced(array, truth) < floor + 0.15
     assert sliced(jnp.concatenate([tree["a"], tree["b"]["c"]], 1), truth) < floor + 0.15
@@ -91,7 +97,9 @@ def test_network_calls_are_counted_as_they_happen(mixture):
             jax.debug.callback(lambda: counted.append(1))
             return exact(x_t, t)
 
-        _, info = sd.sample(jax.random.key(0), sd.FunctionDenoiser(function, process), (2, 3), solver=solver, steps=7, grid="t")
+        _, info = sd.sample(
+            jax.random.key(0), sd.FunctionDenoiser(function, process), (2, 3), solver=solver, steps=7, grid="t"
+        )
         jax.effects_barrier()
         assert abs(len(counted) - info["network_calls"]) <= (0 if isinstance(solver, str) else 7), _name(solver)
 

@@ -46,7 +46,9 @@ class Toy(sd.Domain):
 
     def __init__(self, config):
         rng = np.random.default_rng(config.seed)
-        self.points = (1.0 + 2.0 * rng.choice([-1.0, 1.0], (256, 1)) + 0.3 * rng.normal(size=(256, 2))).astype(np.float32)
+        self.points = (1.0 + 2.0 * rng.choice([-1.0, 1.0], (256, 1)) + 0.3 * rng.normal(size=(256, 2))).astype(
+            np.float32
+        )
         if (index := config.data.get("nan_at", -1)) >= 0:
             self.points[index] = np.nan
 

@@ -50,7 +50,9 @@ class PDEDomain(Domain):
             self._fields = self._load()
         held_out = self._data.held_out
         if not 0 < held_out < len(self._fields):
-            raise UserError(f"config.data.held_out = {held_out}: expected fewer than the {len(self._fields)} samples, and at least 1")
+            raise UserError(
+                f"config.data.held_out = {held_out}: expected fewer than the {len(self._fields)} samples, and at least 1"
+            )
         return {"train": self._fields[:-held_out], "test": self._fields[-held_out:], "all": self._fields}[split]
 
     def _load(self):
@@ -60,7 +62,10 @@ class PDEDomain(Domain):
             dataset = readers.read_fields(data.path, self.variables, names=dict(data.get("names", {})), units=units)
             shape = dataset[self.variables[0]].shape[1:]
             if shape != self.example.shape[:2]:
-                raise UserError(f"{data.path}: fields have shape {shape}; expected {self.example.shape[:2]} by config.data.resolution = {self.resolution}")
+                raise UserError(
+                    f"{data.path}: fields have shape {shape}; expected {self.example.shape[:2]}, "
+                    f"as config.data.resolution = {self.resolution}"
+                )
         else:
             path = generate.ensure_dataset(self.equation, self.resolution, data.count, self._seed, data.cache)
             dataset = store.open_store(path)
@@ -74,13 +79,17 @@ class PDEDomain(Domain):
         mean, std = rows.mean((0, 1, 2)), rows.std((0, 1, 2))
         flat = [name for name, s in zip(self.variables, std, strict=True) if s == 0]
         if flat:
-            raise UserError(f"data: variable {flat[0]!r} is constant over the training split; expected fields that vary")
-        return Normalizer(mean.astype(np.float32), std.astype(np.float32), ", ".join(f"{name} [1]" for name in self.variables))
+            raise UserError(
+                f"data: variable {flat[0]!r} is constant over the training split; expected fields that vary"
+            )
+        return Normalizer(
+            mean.astype(np.float32), std.astype(np.float32), ", ".join(f"{name} [1]" for name in self.variables)
+        )
 
     def network(self, config, rngs: nnx.Rngs):
         try:
             return UNet(len(self.variables), ndim=2, periodic=self.spec.periodic, rngs=rngs, **config)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise UserError(f"config.network: {error}; see sciddm/networks/unet.py for its arguments") from error
 
     def to_native(self, x, cond=None) -> xr.Dataset:
@@ -90,7 +99,9 @@ class PDEDomain(Domain):
     def from_native(self, native: xr.Dataset) -> np.ndarray:
         missing = [name for name in self.variables if name not in native]
         if missing:
-            raise UserError(f"fields: variable {missing[0]!r} is missing, found {sorted(native.data_vars)}; expected {list(self.variables)}")
+            raise UserError(
+                f"fields: variable {missing[0]!r} is missing, found {sorted(native.data_vars)}; expected {list(self.variables)}"
+            )
         return np.stack([np.asarray(native[name].values, np.float32) for name in self.variables], axis=-1)
 
     def save(self, samples: xr.Dataset, path) -> None:

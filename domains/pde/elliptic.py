@@ -15,7 +15,10 @@ import scipy.linalg
 
 
 def _face_coefficients(a, axis: int):
-    """Coefficients on the size + 1 faces across `axis` (-2 or -1): harmonic means inside, 2 a on the two boundary faces, which are half as far."""
+    """Coefficients on the size + 1 faces across `axis` (-2 or -1).
+
+    Harmonic means inside, 2 a on the two boundary faces, which are half as far.
+    """
     lower, upper = _cut(a, axis, slice(None, -1)), _cut(a, axis, slice(1, None))
     inside = 2.0 * lower * upper / (lower + upper)
     xp = _namespace(a)
@@ -28,7 +31,9 @@ def _divergence(a, u):
     total = 0.0
     for axis in (-2, -1):
         rim = xp.zeros_like(_cut(u, axis, slice(0, 1)))
-        jump = xp.concatenate([_cut(u, axis, slice(0, 1)), xp.diff(u, axis=axis), -_cut(u, axis, slice(-1, None))], axis=axis)
+        jump = xp.concatenate(
+            [_cut(u, axis, slice(0, 1)), xp.diff(u, axis=axis), -_cut(u, axis, slice(-1, None))], axis=axis
+        )
         if a is None:
             edge = xp.concatenate([rim + 2.0, xp.ones_like(_cut(u, axis, slice(1, None))), rim + 2.0], axis=axis)
         else:

@@ -1,9 +1,9 @@
 """Evolution equations on periodic domains, by exponax (exponential time differencing, dealiased).
 
-    Burgers                 u_t + u u_x = nu u_xx, nu = 0.01, on (0, 1), t in (0, 1]; the field is (t, x)
-    Kuramoto-Sivashinsky    u_t + u u_x + u_xx + u_xxxx = 0 on (0, 64), 64 time units after 100 of transient; (t, x)
-    Navier-Stokes           w_t + v . grad w = nu Laplace w + 0.1 (sin 2 pi (x + y) + cos 2 pi (x + y)), nu = 1e-3, unit torus,
-                            from w(0) to w(1)
+Burgers                 u_t + u u_x = nu u_xx, nu = 0.01, on (0, 1), t in (0, 1]; the field is (t, x)
+Kuramoto-Sivashinsky    u_t + u u_x + u_xx + u_xxxx = 0 on (0, 64), 64 time units after 100 of transient; (t, x)
+Navier-Stokes           w_t + v . grad w = nu Laplace w + 0.1 (sin 2 pi (x + y) + cos 2 pi (x + y)), nu = 1e-3, unit torus,
+                        from w(0) to w(1)
 """
 
 from functools import lru_cache

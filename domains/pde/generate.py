@@ -79,7 +79,9 @@ def make_chunk(equation: str, resolution: int, seed: int, indices) -> dict[str, 
     return {name: np.asarray(value, np.float32) for name, value in EQUATIONS[equation].make(rngs, resolution).items()}
 
 
-def ensure_dataset(equation: str, resolution: int, count: int, seed: int, cache, *, progress: bool = True, workers=None) -> Path:
+def ensure_dataset(
+    equation: str, resolution: int, count: int, seed: int, cache, *, progress: bool = True, workers=None
+) -> Path:
     """The path of the data set, made on the first call and found again after it.
 
     Args: cache: folder; workers: processes, None for one a core.
@@ -88,13 +90,17 @@ def ensure_dataset(equation: str, resolution: int, count: int, seed: int, cache,
     if equation not in EQUATIONS:
         raise UserError(f"config.data.equation = {equation!r}: expected one of {sorted(EQUATIONS)}")
     if resolution < 8 or resolution % 2:
-        raise UserError(f"config.data.resolution = {resolution}: expected an even number of at least 8, such as 32, 64 or 128")
+        raise UserError(
+            f"config.data.resolution = {resolution}: expected an even number of at least 8, such as 32, 64 or 128"
+        )
     path = Path(cache).expanduser() / f"{equation}-{resolution}-n{count}-seed{seed}.zarr"
     if path.exists():
         return path
     jobs = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
     spec = EQUATIONS[equation]
-    many = spec.parallel and count * resolution**2 > 2_000_000  # starting processes takes longer than making little data
+    many = (
+        spec.parallel and count * resolution**2 > 2_000_000
+    )  # starting processes takes longer than making little data
     run = joblib.Parallel(n_jobs=(workers or os.cpu_count()) if many else 1, return_as="generator")
     parts = run(joblib.delayed(make_chunk)(equation, resolution, seed, job) for job in jobs)
     bar = tqdm(parts, total=len(jobs), desc=f"{equation} {resolution}x{resolution}", unit="chunk", disable=not progress)

@@ -13,7 +13,9 @@ def ensemble_metrics(spec, members, truth) -> dict[str, float]:
     mean, names, scores = members.mean(0), list(spec.variables), {}
     for i, name in enumerate(names):
         scores[f"relative L2 of {name}"] = metrics.relative_l2(mean[..., i], truth[..., i])
-        scores[f"coverage of {name}"] = metrics.coverage(members[..., i], truth[..., i]) if len(members) > 1 else float("nan")
+        scores[f"coverage of {name}"] = (
+            metrics.coverage(members[..., i], truth[..., i]) if len(members) > 1 else float("nan")
+        )
         scores[f"CRPS of {name}"] = crps_over_spread(members[..., i], truth[..., i])
     if is_two_phase(truth[..., 0]):
         middle = 0.5 * (truth[..., 0].min() + truth[..., 0].max())

@@ -9,7 +9,9 @@ COLOURS = ("cividis", "magma")  # the first variable, the second
 def gallery(x, variables, count: int = 6):
     """One row a variable, one column a sample. x: (N, n, n, C) physical."""
     x = np.asarray(x)[:count]
-    fig, axes = plt.subplots(len(variables), len(x), figsize=(1.9 * len(x) + 0.8, 1.9 * len(variables)), squeeze=False, layout="constrained")
+    fig, axes = plt.subplots(
+        len(variables), len(x), figsize=(1.9 * len(x) + 0.8, 1.9 * len(variables)), squeeze=False, layout="constrained"
+    )
     for row, name in enumerate(variables):
         low, high = x[..., row].min(), x[..., row].max()
         for ax, field in zip(axes[row], x[..., row], strict=True):
@@ -24,9 +26,21 @@ def ensemble(domain, members, problem, baselines):
     """One row a variable: truth with the observed points, mean, spread, two members, and the classical answers."""
     members, truth, variables = np.asarray(members), problem.truth, domain.variables
     places, side = (problem.extras or {}).get("places"), (problem.extras or {}).get("side")
-    panels = {"truth": truth, "posterior mean": members.mean(0), "spread": members.std(0), "member 1": members[0], "member 2": members[1]}
+    panels = {
+        "truth": truth,
+        "posterior mean": members.mean(0),
+        "spread": members.std(0),
+        "member 1": members[0],
+        "member 2": members[1],
+    }
     panels |= dict(baselines)
-    fig, axes = plt.subplots(len(variables), len(panels), figsize=(1.9 * len(panels) + 0.9, 2.1 * len(variables)), squeeze=False, layout="constrained")
+    fig, axes = plt.subplots(
+        len(variables),
+        len(panels),
+        figsize=(1.9 * len(panels) + 0.9, 2.1 * len(variables)),
+        squeeze=False,
+        layout="constrained",
+    )
     for row, name in enumerate(variables):
         low, high = truth[..., row].min(), truth[..., row].max()
         for ax, (title, field) in zip(axes[row], panels.items(), strict=True):

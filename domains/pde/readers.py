@@ -39,12 +39,16 @@ def read_fields(path, variables, *, names=None, units=None) -> xr.Dataset:
     except UserError:
         raise
     except Exception as error:  # each format's library has its own ways to fail on a broken file
-        raise UserError(f"{path}: can't be read as {path.suffix} ({type(error).__name__}: {str(error).splitlines()[0][:120]})") from error
+        raise UserError(
+            f"{path}: can't be read as {path.suffix} ({type(error).__name__}: {str(error).splitlines()[0][:120]})"
+        ) from error
     picked = {variable: found[_pick(path, found, variable, (names or {}).get(variable))] for variable in variables}
     check(path, picked, units or {})
     shape = next(iter(picked.values())).shape
     dims = ("sample", *[f"axis{i}" for i in range(len(shape) - 1)])
-    fields = {name: xr.Variable(dims, np.asarray(array.values, np.float32), array.attrs) for name, array in picked.items()}
+    fields = {
+        name: xr.Variable(dims, np.asarray(array.values, np.float32), array.attrs) for name, array in picked.items()
+    }
     return xr.Dataset(fields, attrs={"source": str(path)})
 
 
@@ -55,7 +59,9 @@ def check(path, fields: dict[str, xr.DataArray], units: dict[str, str]) -> None:
         if array.ndim < 2:
             raise UserError(f"{path}: variable {name!r} has shape {array.shape}; expected (sample, *grid)")
         if array.shape != fields[first].shape:
-            raise UserError(f"{path}: variable {name!r} has shape {array.shape}, but {first!r} has {fields[first].shape}; expected the same")
+            raise UserError(
+                f"{path}: variable {name!r} has shape {array.shape}, but {first!r} has {fields[first].shape}; expected the same"
+            )
         if not np.issubdtype(array.dtype, np.number):
             raise UserError(f"{path}: variable {name!r} has type {array.dtype}; expected numbers")
         bad = np.argwhere(~np.isfinite(array.values))
@@ -66,7 +72,9 @@ def check(path, fields: dict[str, xr.DataArray], units: dict[str, str]) -> None:
             )
         stated = array.attrs.get("units")
         if stated is not None and name in units and stated != units[name]:
-            raise UserError(f"{path}: variable {name!r} is in {stated!r}; expected {units[name]!r}, convert it or set config.data.units")
+            raise UserError(
+                f"{path}: variable {name!r} is in {stated!r}; expected {units[name]!r}, convert it or set config.data.units"
+            )
         for dim in array.dims[1:]:
             if dim in array.coords and array.sizes[dim] > 2:
                 steps = np.diff(np.asarray(array.coords[dim].values, float))
@@ -85,7 +93,10 @@ def _pick(path, found, variable, name):
             return candidate
     near = difflib.get_close_matches(name or variable, found, n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UserError(f"{path}: no variable for {variable!r} (looked for {', '.join(known)}), found {sorted(found)}{hint or ';'} set config.data.names.{variable}")
+    raise UserError(
+        f"{path}: no variable for {variable!r} (looked for {', '.join(known)}), found {sorted(found)}{hint or ';'} "
+        f"set config.data.names.{variable}"
+    )
 
 
 def _read_zarr(path):
@@ -102,7 +113,9 @@ def _read_hdf5(path):
         if "t0_fields" in file:
             return _the_well(file)
         coords = {key[0]: np.asarray(value) for key, value in file.items() if key.endswith("-coordinate")}
-        arrays = {key: np.asarray(value) for key, value in file.items() if isinstance(value, h5py.Dataset) and value.ndim > 1}
+        arrays = {
+            key: np.asarray(value) for key, value in file.items() if isinstance(value, h5py.Dataset) and value.ndim > 1
+        }
         attrs = {key: _attributes(file[key]) for key in arrays}
     if "tensor" in arrays and arrays["tensor"].ndim == 4 and arrays["tensor"].shape[1] == 1:
         arrays["tensor"] = arrays["tensor"][:, 0]  # PDEBench Darcy: a single time
@@ -114,10 +127,16 @@ def _the_well(file):
     coords = {key: np.asarray(value) for key, value in file["dimensions"].items() if isinstance(value, h5py.Dataset)}
     fields = {}
     for key, value in file["t0_fields"].items():
-        axes = (["t"] if value.attrs.get("time_varying", True) else []) + list(coords and [c for c in coords if c != "time"])
+        axes = (["t"] if value.attrs.get("time_varying", True) else []) + list(
+            coords and [c for c in coords if c != "time"]
+        )
         named = {"t": coords.get("time"), **{c: coords[c] for c in coords if c != "time"}}
         dims = ("sample", *axes[: value.ndim - 1])
-        fits = {d: named[d] for d, n in zip(dims, value.shape, strict=True) if named.get(d) is not None and named[d].shape == (n,)}
+        fits = {
+            d: named[d]
+            for d, n in zip(dims, value.shape, strict=True)
+            if named.get(d) is not None and named[d].shape == (n,)
+        }
         fields[key] = xr.DataArray(np.asarray(value), fits, dims, attrs=_attributes(value))
     return fields
 

@@ -25,7 +25,10 @@ def write(dataset: xr.Dataset, path, *, chunk: int = 64) -> None:
     path = Path(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     encoding = {
-        name: {"chunks": (min(chunk, array.sizes["sample"]), *array.shape[1:]), "compressors": (zarr.codecs.ZstdCodec(level=3, checksum=True),)}
+        name: {
+            "chunks": (min(chunk, array.sizes["sample"]), *array.shape[1:]),
+            "compressors": (zarr.codecs.ZstdCodec(level=3, checksum=True),),
+        }
         for name, array in dataset.data_vars.items()
     }
     try:
@@ -35,7 +38,9 @@ def write(dataset: xr.Dataset, path, *, chunk: int = 64) -> None:
         os.replace(partial, path)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise UserError(f"{path}: the data set can't be written ({error.strerror or error}); free some space or set config.data.cache") from error
+        raise UserError(
+            f"{path}: the data set can't be written ({error.strerror or error}); free some space or set config.data.cache"
+        ) from error
 
 
 def open_store(path) -> xr.Dataset:
@@ -55,7 +60,9 @@ def open_store(path) -> xr.Dataset:
     except UserError:
         raise
     except Exception as error:  # zarr, xarray and json each have their own ways to fail on a broken store
-        raise UserError(f"{path}: not a readable zarr store ({type(error).__name__}: {str(error).splitlines()[0][:120]})") from error
+        raise UserError(
+            f"{path}: not a readable zarr store ({type(error).__name__}: {str(error).splitlines()[0][:120]})"
+        ) from error
     return dataset
 
 
@@ -70,7 +77,9 @@ def _check_manifest(path, expected: dict, group) -> None:
         if not file.exists():
             raise UserError(f"{path}: {_place(name, group)} is missing; delete the folder and it is made again")
         if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
-            raise UserError(f"{path}: {_place(name, group)} is damaged (its checksum differs); delete the folder and it is made again")
+            raise UserError(
+                f"{path}: {_place(name, group)} is damaged (its checksum differs); delete the folder and it is made again"
+            )
 
 
 def _check_complete(path, group, dataset) -> None:

@@ -61,7 +61,9 @@ class Scattered(_Steered):
         places = np.asarray(jax.random.choice(key, n * n, (count,), replace=False))
         indices = jnp.asarray(places * channels + self.side)
         normal = np.asarray(self.domain.normalizer.normalize(example)).reshape(-1)
-        observation = lookahead.Observation(lookahead.operators.Points(indices), normal[indices], self.guidance.noise_std)
+        observation = lookahead.Observation(
+            lookahead.operators.Points(indices), normal[indices], self.guidance.noise_std
+        )
         return Problem(observation, example, extras={"places": places, "side": self.side})
 
     def baseline(self, problem):
@@ -97,7 +99,10 @@ class SuperResolve(_Steered):
     def baseline(self, problem):
         """`cubic`: cubic splines through the block means, by scipy."""
         coarse = np.asarray(self.domain.normalizer.denormalize(problem.observation.value))
-        zoomed = [scipy.ndimage.zoom(coarse[..., c], self.guidance.factor, order=3, grid_mode=True, mode="nearest") for c in range(coarse.shape[-1])]
+        zoomed = [
+            scipy.ndimage.zoom(coarse[..., c], self.guidance.factor, order=3, grid_mode=True, mode="nearest")
+            for c in range(coarse.shape[-1])
+        ]
         return {"cubic": np.stack(zoomed, -1).astype(np.float32)}
 
 
@@ -129,7 +134,9 @@ def residual_potential(domain):
     Raises: UserError if the equation has no residual with a stencil.
     """
     if domain.spec.residual is None:
-        raise UserError(f"config.data.guidance.residual_weight: equation {domain.equation!r} has no residual; set it to 0")
+        raise UserError(
+            f"config.data.guidance.residual_weight: equation {domain.equation!r} has no residual; set it to 0"
+        )
 
     def potential(x_0, t):
         residual = domain.residual(domain.normalizer.denormalize(x_0))

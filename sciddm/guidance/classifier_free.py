@@ -67,5 +67,3 @@ def _std(x):
     """(B,) standard deviation over all entries of each sample."""
     rows = jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)], axis=1)
     return jnp.std(rows, axis=1)
-
-

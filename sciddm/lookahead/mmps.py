@@ -9,7 +9,6 @@ Exact for any Gaussian prior.
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser, linearize
 from sciddm.lookahead.conjugate_gradient import conjugate_gradient

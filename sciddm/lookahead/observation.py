@@ -28,8 +28,13 @@ class Observation(eqx.Module):
     def __init__(self, operator, value, noise_std):
         is_matrix = not callable(operator) and jnp.ndim(operator) == 2
         if not callable(operator) and not is_matrix:
-            raise ValueError(f"operator: expected a function or a (m, d) matrix, got {type(operator).__name__} of {jnp.ndim(operator)} axes")
-        if any(not isinstance(leaf, jax.core.Tracer) and jnp.any(jnp.asarray(leaf) < 0) for leaf in jax.tree.leaves(noise_std)):
+            raise ValueError(
+                f"operator: expected a function or a (m, d) matrix, got {type(operator).__name__} of {jnp.ndim(operator)} axes"
+            )
+        if any(
+            not isinstance(leaf, jax.core.Tracer) and jnp.any(jnp.asarray(leaf) < 0)
+            for leaf in jax.tree.leaves(noise_std)
+        ):
             raise ValueError("noise_std is negative: expected standard deviations, in the units of value")
         self.operator = Matrix(jnp.asarray(operator, jnp.result_type(float))) if is_matrix else operator
         self.value = jax.tree.map(jnp.asarray, value)
@@ -88,4 +93,6 @@ def _fit(value, prediction, name):
         return value
     if value.shape == (batch,) + (1,) * len(one):
         return value
-    raise ValueError(f"observation {name} of shape {value.shape} does not fit the operator's output: expected {one} or {prediction.shape}")
+    raise ValueError(
+        f"observation {name} of shape {value.shape} does not fit the operator's output: expected {one} or {prediction.shape}"
+    )

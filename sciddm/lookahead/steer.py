@@ -71,7 +71,11 @@ class Steered(Denoiser):
         return self._shifted(x0_hat, end, vjp(gradient)[0], gain(self.process, t), value, report)
 
     def _value_and_gradient(self, x_0, t):
-        potential = (lambda x, _: self.potential.log_likelihood(x)) if isinstance(self.potential, Observation) else self.potential
+        potential = (
+            (lambda x, _: self.potential.log_likelihood(x))
+            if isinstance(self.potential, Observation)
+            else self.potential
+        )
         value, vjp = jax.vjp(lambda x: potential(x, t), x_0)
         return value, vjp(jnp.ones_like(value))[0]
 

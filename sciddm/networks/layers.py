@@ -44,12 +44,10 @@ class Conv(nnx.Module):
 
 
 class GroupNorm(nnx.Module):
-    """Group normalisation in one pass: mean and mean of squares together, in float32."""
+    """Group normalisation in one pass: mean and mean of squares together, in float32. Groups have `group_size` channels or more."""
 
     def __init__(self, channels: int, *, group_size: int = 16, epsilon: float = 1e-5):
-        self.groups = max(channels // group_size, 1)
-        if channels % self.groups:
-            raise ValueError(f"{channels} channels do not divide into {self.groups} groups")
+        self.groups = next(n for n in range(max(channels // group_size, 1), 0, -1) if channels % n == 0)
         self.scale, self.bias, self.epsilon = constant((channels,), 1.0), constant((channels,)), epsilon
 
     def __call__(self, x):
@@ -69,7 +67,10 @@ class NoiseEmbedding(nnx.Module):
 
     def __init__(self, features: int, *, rngs: nnx.Rngs):
         self.half = features // 2
-        self.dense_in, self.dense_out = Linear(2 * self.half, features, rngs=rngs), Linear(features, features, rngs=rngs)
+        self.dense_in, self.dense_out = (
+            Linear(2 * self.half, features, rngs=rngs),
+            Linear(features, features, rngs=rngs),
+        )
 
     def __call__(self, noise_level):
         # The level spans about (-2.5, 2.5): periods from 16 down to 16 / 256.

@@ -10,7 +10,6 @@ from flax import nnx
 
 from sciddm.networks.layers import (
     Attention,
-    Conv,
     GroupNorm,
     Linear,
     NoiseEmbedding,
@@ -78,12 +77,16 @@ class UNet(nnx.Module):
 
     def __call__(self, x, noise_level, cond=None):
         if x.ndim != self.ndim + 2 or any(size % self.divisor for size in x.shape[1:-1]):
-            raise ValueError(f"x of shape {x.shape}: expected (B, {'size, ' * self.ndim}C), every size a multiple of {self.divisor}")
+            raise ValueError(
+                f"x of shape {x.shape}: expected (B, {'size, ' * self.ndim}C), every size a multiple of {self.divisor}"
+            )
         cond = cond or {}
         keep = cond.get("keep", jnp.ones(x.shape[0], x.dtype))
         embedding, tokens, h = self.noise(noise_level), None, x
         if self.embed is not None:
-            embedding = embedding + self.embed(_chosen(cond.get("embedding"), keep, self.null_embedding[...], (x.shape[0],)))
+            embedding = embedding + self.embed(
+                _chosen(cond.get("embedding"), keep, self.null_embedding[...], (x.shape[0],))
+            )
         if self.cross is not None:
             given = cond.get("tokens")
             length = 1 if given is None else given.shape[1]

@@ -11,7 +11,17 @@ from sciddm.solvers.dpmpp2m import DPMpp2M
 from sciddm.solvers.from_diffrax import FromDiffrax
 from sciddm.solvers.heun import Heun
 
-__all__ = ["DDIM", "DDPM", "SOLVERS", "AbstractDenoiserSolver", "DPMpp2M", "DenoiserTerm", "FromDiffrax", "Heun", "resolve"]
+__all__ = [
+    "DDIM",
+    "DDPM",
+    "SOLVERS",
+    "AbstractDenoiserSolver",
+    "DPMpp2M",
+    "DenoiserTerm",
+    "FromDiffrax",
+    "Heun",
+    "resolve",
+]
 
 SOLVERS: dict[str, Callable[[], AbstractDenoiserSolver]] = {
     "ddim": DDIM,

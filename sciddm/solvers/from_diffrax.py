@@ -15,7 +15,6 @@ import diffrax
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import eps_from
 from sciddm.process import combine, posterior_kernel
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
 from sciddm.solvers.ddim import ddim_step
@@ -25,7 +24,9 @@ def slope(term: DenoiserTerm, u, x, stochastic: bool):
     """F, or F - sigma eps_hat for the reverse-time equation; like x."""
     process = term.denoiser.process
     (alpha, sigma), (alpha_rate, sigma_rate) = jax.jvp(
-        lambda v: (process.alpha(process.time(2.0 * v)), process.sigma(process.time(2.0 * v))), (u,), (jnp.ones_like(u),)
+        lambda v: (process.alpha(process.time(2.0 * v)), process.sigma(process.time(2.0 * v))),
+        (u,),
+        (jnp.ones_like(u),),
     )
     x0_hat, _ = term.evaluate(x, process.time(2.0 * u))
     eps_hat = combine(1.0 / sigma, x, -alpha / sigma, x0_hat)

@@ -30,7 +30,9 @@ class Heun(AbstractDenoiserSolver):
         predicted = ddim_step(x0_hat, x_t, level_t, level_s)
 
         def correct():
-            change = combine(1.0, eps_from(predicted, term.evaluate(predicted, s)[0], level_s), -1.0, eps_from(x_t, x0_hat, level_t))
+            change = combine(
+                1.0, eps_from(predicted, term.evaluate(predicted, s)[0], level_s), -1.0, eps_from(x_t, x0_hat, level_t)
+            )
             ratio = level_s.alpha / jnp.where(level_t.alpha > 0, level_t.alpha, 1.0)
             width = jnp.where(level_t.alpha > 0, level_s.sigma - ratio * level_t.sigma, 0.0)
             return combine(1.0, predicted, 0.5 * width, change)

@@ -31,12 +31,18 @@ class Checkpoints:
             for leftover in self.directory.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(leftover, ignore_errors=True)  # a save that a kill interrupted
             policy = ocp.checkpoint_managers.LatestN(keep)
-            options = ocp.CheckpointManagerOptions(create=False, preservation_policy=policy, enable_async_checkpointing=True)
+            options = ocp.CheckpointManagerOptions(
+                create=False, preservation_policy=policy, enable_async_checkpointing=True
+            )
             self._manager = ocp.CheckpointManager(self.directory, options=options)
 
     def steps(self) -> list[int]:
         """Steps with a finished checkpoint, newest first."""
-        found = [path for path in self.directory.iterdir() if path.name.isdigit() and (path / "_CHECKPOINT_METADATA").exists()]
+        found = [
+            path
+            for path in self.directory.iterdir()
+            if path.name.isdigit() and (path / "_CHECKPOINT_METADATA").exists()
+        ]
         return sorted((int(path.name) for path in found), reverse=True)
 
     def save(self, state, meta: dict) -> None:
@@ -53,7 +59,11 @@ class Checkpoints:
             raise UserError(self._full(f"{free / 1e6:.1f} MB are free, {need / 1e6:.1f} MB needed for step {step}"))
         meta = meta | {"config_version": CONFIG_VERSION, "step": step, "digests": digests(state)}
         try:
-            self._manager.save(step, args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)), force=True)
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)),
+                force=True,
+            )
         except Exception as error:  # orbax and tensorstore wrap the operating system's word in types of their own
             raise UserError(self._full(_first_line(error))) from error
 
@@ -80,7 +90,9 @@ class Checkpoints:
             except Exception as error:
                 self._set_aside(candidate, f"its metadata can't be read ({_first_line(error)})")
         if steps:
-            raise UserError(f"{self.directory}: none of the checkpoints {steps} can be read; start again in another workdir")
+            raise UserError(
+                f"{self.directory}: none of the checkpoints {steps} can be read; start again in another workdir"
+            )
         return None
 
     def restore(self, abstract_state, step: int | None = None):
@@ -93,7 +105,9 @@ class Checkpoints:
         for candidate in steps:
             try:
                 meta = self._read(candidate, "meta", ocp.JsonCheckpointHandler(), ocp.args.JsonRestore())
-                state = self._read(candidate, "state", ocp.StandardCheckpointHandler(), ocp.args.StandardRestore(abstract_state))
+                state = self._read(
+                    candidate, "state", ocp.StandardCheckpointHandler(), ocp.args.StandardRestore(abstract_state)
+                )
             except Exception as error:
                 self._set_aside(candidate, f"it can't be read ({_first_line(error)})")
                 continue
@@ -102,7 +116,9 @@ class Checkpoints:
                 return state, meta
             self._set_aside(candidate, f"array {wrong[0]} is damaged (its checksum differs)")
         if steps:
-            raise UserError(f"{self.directory}: none of the checkpoints {steps} is whole; start again in another workdir")
+            raise UserError(
+                f"{self.directory}: none of the checkpoints {steps} is whole; start again in another workdir"
+            )
         return None
 
     def close(self) -> None:
@@ -116,7 +132,9 @@ class Checkpoints:
 
     def _set_aside(self, step: int, why: str) -> None:
         before = [s for s in self.steps() if s < step]
-        self.say(f"checkpoint {step} is not used: {why}; {f'taking step {before[0]} before it' if before else 'there is none before it'}")
+        self.say(
+            f"checkpoint {step} is not used: {why}; {f'taking step {before[0]} before it' if before else 'there is none before it'}"
+        )
         if self._manager is not None:
             path = self.directory / str(step)
             shutil.rmtree(path.with_name(f"{step}.damaged"), ignore_errors=True)

@@ -57,7 +57,9 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     budget = Budget(config, elapsed)
     log, stop = Log(workdir, step), StopSignal()
     waiting, recent, saved = None, [], step if restored else None
-    bar = tqdm(total=config.training.steps, initial=step, desc="train", unit="step", disable=not progress, mininterval=1.0)
+    bar = tqdm(
+        total=config.training.steps, initial=step, desc="train", unit="step", disable=not progress, mininterval=1.0
+    )
     with stop:
         for batch in batches.from_step(step):
             done = budget.progress(step) >= 1.0 or stop.asked
@@ -148,7 +150,9 @@ def check_same_run(config, stored: dict, workdir) -> None:
     now = resolved(config)
     for key in ("domain", "process", "denoiser", "network", "seed"):
         if now[key] != stored[key]:
-            raise UserError(f"{workdir}: holds a run with config.{key} = {stored[key]}, now it is {now[key]}; choose another --workdir")
+            raise UserError(
+                f"{workdir}: holds a run with config.{key} = {stored[key]}, now it is {now[key]}; choose another --workdir"
+            )
 
 
 def versions() -> dict[str, str]:

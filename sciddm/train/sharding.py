@@ -16,9 +16,14 @@ def make_mesh(config) -> Mesh:
     if sizes.count(-1) == 1 and devices % abs(sizes[0] * sizes[1]) == 0:
         sizes[sizes.index(-1)] = devices // abs(sizes[0] * sizes[1])
     if min(sizes) < 1 or sizes[0] * sizes[1] != devices:
-        raise UserError(f"config.mesh = data {config.mesh.data}, fsdp {config.mesh.fsdp}: expected sizes whose product is {devices} devices, one may be -1")
+        raise UserError(
+            f"config.mesh = data {config.mesh.data}, fsdp {config.mesh.fsdp}: "
+            f"expected sizes whose product is {devices} devices, one may be -1"
+        )
     if config.training.batch_size % devices:
-        raise UserError(f"config.training.batch_size = {config.training.batch_size}: expected a multiple of the {devices} devices")
+        raise UserError(
+            f"config.training.batch_size = {config.training.batch_size}: expected a multiple of the {devices} devices"
+        )
     return jax.make_mesh(tuple(sizes), ("data", "fsdp"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 

@@ -48,13 +48,38 @@ def measure_sigma(config, domain: Domain):
     dataset = domain.dataset("train")
     rows = [dataset[i]["x"] for i in range(0, len(dataset), max(len(dataset) // 1024, 1))]
     x = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
-    return jax.tree.map(float, measure_sigma_data(domain.normalizer.normalize(x)))
+    sigma = jax.tree.map(float, measure_sigma_data(domain.normalizer.normalize(x)))
+    if not all(math.isfinite(value) and value > 0 for value in jax.tree.leaves(sigma)):
+        bad = [
+            i
+            for i in range(len(dataset))
+            if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(dataset[i]["x"]))
+        ]
+        raise UserError(
+            f"data: training samples {bad[:8]} are not finite, so sigma_data = {sigma}; mend them, or set config.denoiser.sigma_data"
+        )
+    return sigma
 
 
 def make_denoiser(config, domain: Domain, sigma_data) -> NetworkDenoiser:
     """A fresh denoiser: the domain's network behind the preconditioning of config.denoiser."""
-    network = split(domain.network(config.network, nnx.Rngs(config.seed)))
-    return NetworkDenoiser(network, make_process(config, domain.noise), config.denoiser.prediction, sigma_data)
+    network, process = split(domain.network(config.network, nnx.Rngs(config.seed))), make_process(config, domain.noise)
+    try:
+        denoiser = NetworkDenoiser(network, process, config.denoiser.prediction, sigma_data)
+        one = lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype)  # noqa: E731
+        cond = None if domain.cond_example is None else jax.tree.map(one, domain.cond_example)
+        jax.eval_shape(lambda x, c: denoiser(x, 0.5, c), jax.tree.map(one, domain.example), cond)
+    except ValueError as error:
+        raise UserError(f"config.network, config.denoiser: {error}") from error
+    return denoiser
+
+
+def make_objective(config) -> Objective:
+    """The loss of config.objective.{weighting, times}."""
+    try:
+        return Objective(config.objective.weighting, config.objective.times)
+    except ValueError as error:
+        raise UserError(f"config.objective: {error}") from error
 
 
 def with_params(denoiser: NetworkDenoiser, params) -> NetworkDenoiser:
@@ -87,7 +112,7 @@ def learning_rate(config, step, progress):
 
 def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
     """A pure function (state, batch in physical units, progress) -> (state, metrics)."""
-    objective = Objective(config.objective.weighting, config.objective.times)
+    objective = make_objective(config)
     optimizer, training, key = make_optimizer(config), config.training, jax.random.key(config.seed)
 
     def train_step(state: TrainState, batch, progress):
@@ -113,7 +138,11 @@ def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
         bad_step = jnp.where(fine | (state.bad_step >= 0), state.bad_step, state.step)
         keep = lambda new, old: jax.tree.map(lambda a, b: jnp.where(fine, a, b), new, old)  # noqa: E731
         new = TrainState(
-            state.step + 1, keep(params, state.params), keep(ema, state.ema), keep(opt_state, state.opt_state), bad_step.astype(jnp.int32)
+            state.step + 1,
+            keep(params, state.params),
+            keep(ema, state.ema),
+            keep(opt_state, state.opt_state),
+            bad_step.astype(jnp.int32),
         )
         return new, {"loss": loss, "grad_norm": norm, "learning_rate": rate, "bad_step": new.bad_step}
 

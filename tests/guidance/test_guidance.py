@@ -25,7 +25,9 @@ def gaussian_pair(process, v0=1.0, v1=0.25, mean=1.0):
 def sampled_moments(denoiser, cond, steps=1500):
     """Mean and variance of the probability flow's end: for Gaussians it is affine in the noise, so two points tell."""
     start = 80.0 * jnp.array([[1.0], [-1.0]])
-    ends, _ = sd.sample(jax.random.key(0), denoiser, (2, 1), cond=cond, solver="heun", steps=steps, grid="logsnr", start=start)
+    ends, _ = sd.sample(
+        jax.random.key(0), denoiser, (2, 1), cond=cond, solver="heun", steps=steps, grid="logsnr", start=start
+    )
     return float(ends.mean()), float(((ends[0] - ends[1]) / 2)[0] ** 2)
 
 
@@ -49,7 +51,9 @@ def test_scale_one_is_plain_conditional_to_the_bit():
         sd.guidance.classifier_free(denoiser, 3.0, interval=(10.0, 20.0)),
     ):
         np.testing.assert_array_equal(guided(x_t, 0.5, "wanted"), wanted(x_t, 0.5))
-    np.testing.assert_allclose(sd.guidance.classifier_free(denoiser, 0.0)(x_t, 0.5, "wanted"), null(x_t, 0.5), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        sd.guidance.classifier_free(denoiser, 0.0)(x_t, 0.5, "wanted"), null(x_t, 0.5), rtol=1e-5, atol=1e-6
+    )
 
 
 def test_interval_is_in_sigma_over_alpha():

@@ -38,7 +38,11 @@ def test_guide_is_the_exact_posterior_of_an_isotropic_gaussian(method):
     for name in ("edm", "vp", "rectified"):
         denoiser = prior.denoiser(getattr(sd.GaussianProcess, name)())
         obs = sd.lookahead.Observation(A, Y, 0.3)
-        guided = sd.lookahead.pigdm(denoiser, obs, prior_variance=2.0) if method == "pigdm" else sd.lookahead.mmps(denoiser, obs)
+        guided = (
+            sd.lookahead.pigdm(denoiser, obs, prior_variance=2.0)
+            if method == "pigdm"
+            else sd.lookahead.mmps(denoiser, obs)
+        )
         samples, _ = sd.sample(jax.random.key(0), guided, (20000, 3), solver="dpmpp2m", steps=100)
         np.testing.assert_allclose(samples.mean(0), exact.mean, atol=0.05 * float(jnp.abs(exact.mean).max()) + 0.02)
         np.testing.assert_allclose(jnp.cov(samples.T), exact.covariance, atol=0.05 * float(exact.covariance.max()))
@@ -91,7 +95,9 @@ def test_depth_zero_is_the_plug_in_and_depth_looks_further(mixture):
     process, t = denoiser.process, 0.6
     gradient = jax.grad(lambda x: potential(denoiser(x, t), t).sum())(x_t)
     expected = denoiser(x_t, t) + 0.5 * process.sigma(t) ** 2 / process.alpha(t) * gradient
-    np.testing.assert_allclose(sd.lookahead.steer(denoiser, potential, scale=0.5)(x_t, t), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        sd.lookahead.steer(denoiser, potential, scale=0.5)(x_t, t), expected, rtol=1e-4, atol=1e-5
+    )
     # many steps ahead end where the solver itself ends
     from sciddm.lookahead.steer import ahead
 
@@ -130,7 +136,9 @@ def test_conjugate_gradient_solves_each_sample_alone():
     matrices = root @ root.transpose(0, 2, 1) + jnp.eye(6)
     b = jax.random.normal(jax.random.key(1), (5, 6))
     solve = lambda m, v, n: conjugate_gradient(lambda p: jnp.einsum("bij,bj->bi", m, p), v, n, 1e-6)  # noqa: E731
-    np.testing.assert_allclose(solve(matrices, b, 20), jnp.linalg.solve(matrices, b[..., None])[..., 0], rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(
+        solve(matrices, b, 20), jnp.linalg.solve(matrices, b[..., None])[..., 0], rtol=1e-3, atol=1e-4
+    )
     np.testing.assert_allclose(solve(matrices, b, 3)[:2], solve(matrices[:2], b[:2], 3), atol=1e-5)
 
 

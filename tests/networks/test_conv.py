@@ -23,9 +23,13 @@ def test_canonical_gradient_equals_that_of_lax(ndim, periodic):
     x, kernel, weight = pair(ndim)
 
     def loss(canonical):
-        return jax.grad(lambda a, k: jnp.sum(weight * conv(a, k, periodic=periodic, canonical=canonical) ** 2), (0, 1))(x, kernel)
+        return jax.grad(lambda a, k: jnp.sum(weight * conv(a, k, periodic=periodic, canonical=canonical) ** 2), (0, 1))(
+            x, kernel
+        )
 
-    np.testing.assert_allclose(conv(x, kernel, periodic=periodic, canonical=True), conv(x, kernel, periodic=periodic, canonical=False))
+    np.testing.assert_allclose(
+        conv(x, kernel, periodic=periodic, canonical=True), conv(x, kernel, periodic=periodic, canonical=False)
+    )
     for ours, lax in zip(loss(True), loss(False), strict=True):
         np.testing.assert_allclose(ours, lax, rtol=1e-4, atol=1e-3)
 

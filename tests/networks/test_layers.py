@@ -8,7 +8,10 @@ from sciddm.networks.layers import Attention, GroupNorm, depth_to_space, space_t
 
 def test_group_norm_is_flax_group_norm():
     x = 3.0 + 2.0 * jax.random.normal(jax.random.key(0), (4, 6, 5, 32))
-    ours, flax = GroupNorm(32, group_size=8), nnx.GroupNorm(32, group_size=8, num_groups=None, epsilon=1e-5, rngs=nnx.Rngs(0))
+    ours, flax = (
+        GroupNorm(32, group_size=8),
+        nnx.GroupNorm(32, group_size=8, num_groups=None, epsilon=1e-5, rngs=nnx.Rngs(0)),
+    )
     scale, bias = jax.random.normal(jax.random.key(1), (2, 32))
     for module in (ours, flax):
         module.scale[...], module.bias[...] = scale, bias
@@ -26,7 +29,10 @@ def test_space_to_depth_is_invertible_and_keeps_blocks_together():
 def test_attention_starts_as_the_identity_and_sees_all_points_or_tokens():
     x = jax.random.normal(jax.random.key(0), (2, 4, 4, 16))
     tokens = jax.random.normal(jax.random.key(1), (2, 5, 7))
-    for layer, extra in ((Attention(16, 2, rngs=nnx.Rngs(0)), ()), (Attention(16, 2, token_features=7, rngs=nnx.Rngs(0)), (tokens,))):
+    for layer, extra in (
+        (Attention(16, 2, rngs=nnx.Rngs(0)), ()),
+        (Attention(16, 2, token_features=7, rngs=nnx.Rngs(0)), (tokens,)),
+    ):
         np.testing.assert_array_equal(layer(x, *extra), x)
         layer.out.kernel[...] = jax.random.normal(jax.random.key(2), (16, 16))
         shuffled = [a[:, ::-1] for a in extra]

@@ -107,8 +107,12 @@ def test_a_full_disk_loses_nothing_of_the_old_run(tmp_path):
         """
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, env=environment)
-    assert "said:" in done.stdout and "can't be written" in done.stdout and "step 60 is intact" in done.stdout, done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, env=environment
+    )
+    assert "said:" in done.stdout and "can't be written" in done.stdout and "step 60 is intact" in done.stdout, (
+        done.stdout + done.stderr
+    )
     state = fit(toy_config(), tmp_path, progress=False)
     assert int(state.step) == 60
     assert not list((tmp_path / "checkpoints").glob("*tmp*"))

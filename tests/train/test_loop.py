@@ -16,7 +16,7 @@ from sciddm.train.state import learning_rate
 
 def test_the_nan_guard_names_step_and_batch_and_keeps_the_last_good_checkpoint(tmp_path):
     config = toy_config(steps=200)
-    config.data.nan_at = 17
+    config.data.nan_at, config.denoiser.sigma_data = 17, 1.0
     single = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     batches = Batches(Toy(toy_config()).dataset("train"), config.training.batch_size, config.seed, single)
     first = next(step for step in range(200) if 17 in batches.indices(step))
@@ -24,6 +24,13 @@ def test_the_nan_guard_names_step_and_batch_and_keeps_the_last_good_checkpoint(t
         fit(config, tmp_path, progress=False)
     steps = Checkpoints(tmp_path, read_only=True).steps()
     assert all(step <= first for step in steps)
+
+
+def test_a_sample_that_is_not_finite_is_found_before_training_where_it_can_be(tmp_path):
+    config = toy_config()
+    config.data.nan_at = 17
+    with pytest.raises(UserError, match=r"training samples \[17\] are not finite"):
+        fit(config, tmp_path, progress=False)
 
 
 def test_a_batch_holds_the_elements_it_names_and_an_epoch_each_one_once():
@@ -119,7 +126,11 @@ def test_a_trained_run_loads_and_samples_in_physical_units(tmp_path):
     fit(toy_config(steps=600, learning_rate=5e-3), tmp_path, progress=False)
     model = sd.load(tmp_path)
     samples = model.sample(0, 400)
-    assert samples.shape == (400, 2) and samples.mean() == pytest.approx(1.0, abs=0.4) and samples.std() == pytest.approx(2.02, rel=0.15)
+    assert (
+        samples.shape == (400, 2)
+        and samples.mean() == pytest.approx(1.0, abs=0.4)
+        and samples.std() == pytest.approx(2.02, rel=0.15)
+    )
     np.testing.assert_allclose(model.draw(0, 3), model.draw(0, 40)[:3], atol=1e-5)
     seen = model.domain.dataset("test")[0]["x"]
     steered = model.sample(1, 64, task="half", example=seen)

@@ -42,9 +42,13 @@ def test_darcy_converges_at_order_two_to_the_series_of_a_constant_coefficient():
         odd = np.arange(1, 80, 2)
         j, k = np.meshgrid(odd, odd)
         weight = 16 / (np.pi**4 * j * k * (j**2 + k**2))
-        return np.einsum("jk,jab,kab->ab", weight, np.sin(np.pi * odd[:, None, None] * y), np.sin(np.pi * odd[:, None, None] * x))
+        return np.einsum(
+            "jk,jab,kab->ab", weight, np.sin(np.pi * odd[:, None, None] * y), np.sin(np.pi * odd[:, None, None] * x)
+        )
 
-    for order in observed_order(lambda y, x: elliptic.darcy_solve(np.full_like(x, 4.0)), lambda y, x: series(y, x) / 4.0):
+    for order in observed_order(
+        lambda y, x: elliptic.darcy_solve(np.full_like(x, 4.0)), lambda y, x: series(y, x) / 4.0
+    ):
         assert order == pytest.approx(2, abs=0.3)
 
 

@@ -1,0 +1,94 @@
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sciddm as sd
+from domains.pde import elliptic
+from domains.pde.metrics import ensemble_metrics, field_metrics
+from domains.pde.tasks import residual_potential
+
+
+@pytest.fixture
+def domain(tmp_path):
+    config = importlib.import_module("configs.pde").get_config("smoke")
+    config.data.update({"resolution": 16, "count": 64, "held_out": 8, "cache": str(tmp_path)})
+    return sd.get_domain(config)
+
+
+@pytest.mark.parametrize("name,side", [("forward", 0), ("inverse", 1)])
+def test_scattered_points_are_seen_where_they_lie_and_on_one_side_only(domain, name, side):
+    truth = domain.fields("test")[0]
+    problem = domain.tasks[name].problem(jax.random.key(0), truth)
+    normal = domain.normalizer.normalize(truth)
+    np.testing.assert_allclose(problem.observation.residual(normal[None]), 0.0, atol=1e-6)
+    disturbed = normal.copy()
+    disturbed[..., 1 - side] += 3.0
+    np.testing.assert_allclose(problem.observation.residual(disturbed[None]), 0.0, atol=1e-6)
+    assert len(set(problem.extras["places"].tolist())) == round(0.03 * 256)
+
+
+def test_nearest_neighbours_and_the_solver_recover_a_field_that_is_seen_everywhere(domain):
+    domain.tasks["forward"].guidance.points = 1.0
+    truth = domain.fields("test")[0]
+    problem = domain.tasks["forward"].problem(jax.random.key(0), truth)
+    answer = domain.tasks["forward"].baseline(problem)["nearest + solve"]
+    np.testing.assert_allclose(answer, truth, rtol=1e-5)
+    scores = domain.tasks["forward"].metrics(answer[None], problem)
+    assert scores["sign error of a"] == 0 and scores["relative L2 of u"] < 1e-5 and scores["residual"] < 1e-2
+
+
+def test_radial_basis_interpolation_passes_through_what_is_seen(domain):
+    truth = domain.fields("test")[1]
+    problem = domain.tasks["inverse"].problem(jax.random.key(0), truth)
+    answer = domain.tasks["inverse"].baseline(problem)["radial basis"]
+    places = problem.extras["places"]
+    np.testing.assert_allclose(answer[..., 1].reshape(-1)[places], truth[..., 1].reshape(-1)[places], rtol=1e-4)
+
+
+def test_residual_potential_is_largest_on_solutions(domain):
+    truth = domain.normalizer.normalize(domain.fields("test")[:2])
+    potential = residual_potential(domain)
+    assert float(jnp.abs(potential(jnp.asarray(truth), 0.0)).max()) < 1e-4
+    off = jnp.asarray(truth).at[..., 1].multiply(1.2)
+    gradient = jax.grad(lambda x: potential(x, 0.0).sum())(off)
+    assert bool(jnp.all(potential(off, 0.0) < -1e-3))
+    assert float(jnp.abs(gradient[..., 1]).max()) > 0
+
+
+def test_perfect_ensembles_have_perfect_scores(domain):
+    truth = domain.fields("test")[0]
+    scores = ensemble_metrics(domain.spec, np.stack([truth] * 4), truth)
+    assert (
+        scores["relative L2 of u"] == 0
+        and scores["CRPS of u"] == 0
+        and scores["coverage of u"] == 1
+        and scores["residual"] < 1e-2
+    )
+    flipped = truth.copy()
+    flipped[..., 0] = 15.0 - flipped[..., 0]
+    assert ensemble_metrics(domain.spec, flipped[None], truth)["sign error of a"] == 1
+    same = field_metrics(domain.spec, domain.fields("test"), domain.fields("test"))
+    assert same["sliced Wasserstein"] == 0 and same["spectrum of u"] == 0
+
+
+def test_the_users_own_file_stands_in_for_the_embedded_default(domain, tmp_path):
+    own = tmp_path / "own.nc"
+    domain.save(domain.to_native(domain.fields("all")), own)
+    config = importlib.import_module("configs.pde").get_config("smoke")
+    config.data.update({"resolution": 16, "held_out": 8, "path": str(own)})
+    again = sd.get_domain(config)
+    np.testing.assert_array_equal(again.fields("test"), domain.fields("test"))
+    config.data.resolution = 32
+    with pytest.raises(sd.UserError, match=r"shape \(16, 16\); expected \(32, 32\)"):
+        sd.get_domain(config)
+
+
+def test_superresolution_sees_block_means(domain):
+    truth = domain.fields("test")[0]
+    problem = domain.tasks["superresolve"].problem(jax.random.key(0), truth)
+    blocks = domain.normalizer.normalize(truth).reshape(4, 4, 4, 4, 2).mean((1, 3))
+    np.testing.assert_allclose(problem.observation.value, blocks, atol=1e-5)
+    assert elliptic.darcy_residual(truth[..., 0], truth[..., 1]).std() < 1e-2

@@ -1,0 +1,151 @@
+"""The command line as a user meets it: what goes in wrong comes back as one line and exit code 2."""
+
+import json
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from sciddm import cli
+
+ROOT = Path(__file__).parent.parent
+SMALL = [
+    "--config.data.resolution=16", "--config.data.count=48", "--config.data.held_out=4", "--config.network.channels=(16,16)",
+    "--config.network.attention_levels=()", "--config.training.steps=4", "--config.training.wall_minutes=null",
+    "--config.checkpoint.every=2",
+    "--config.training.batch_size=8", "--config.data.guidance.steps=3", "--config.sampling.steps=3", "--config.evaluation.problems=1",
+]  # fmt: skip
+
+
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+    def run(*overrides, workdir="run"):
+        return cli.main(["train", "--config", "configs/pde.py:smoke", "--workdir", str(tmp_path / workdir), "--quiet", *SMALL,
+                         f"--config.data.cache={tmp_path / 'cache'}", *overrides])  # fmt: skip
+
+    return run
+
+
+def one_line(capsys):
+    """The only line on stderr, apart from progress bars."""
+    lines = [
+        line
+        for line in capsys.readouterr().err.replace("\r", "\n").splitlines()
+        if line.startswith(("sciddm:", "Traceback"))
+    ]
+    assert len(lines) == 1 and not lines[0].startswith("Traceback"), lines
+    return lines[0]
+
+
+def test_train_sample_evaluate_info(train, tmp_path, capsys):
+    assert train() == 0 and train() == 0
+    run = str(tmp_path / "run")
+    assert cli.main(["sample", "--workdir", run, "--count", "3"]) == 0
+    assert (
+        cli.main(["sample", "--workdir", run, "--count", "2", "--task", "inverse", "--out", str(tmp_path / "x.nc")])
+        == 0
+    )
+    assert cli.main(["evaluate", "--workdir", run, "--members", "2"]) == 0
+    scores = json.loads((tmp_path / "run" / "evaluation.json").read_text())["scores"]
+    assert set(scores) == {"forward", "inverse"} and "nearest + solve" in scores["forward"]
+    capsys.readouterr()
+    assert cli.main(["info", "--workdir", run]) == 0
+    about = json.loads(capsys.readouterr().out)
+    assert about["step"] == 4 and about["checkpoints"] == [4, 2] and about["versions"]["jax"]
+    assert {path.name for path in (tmp_path / "run" / "plots").iterdir()} >= {"forward-0.png", "inverse-0.png"}
+    assert cli.main(["sample", "--workdir", run, "--count", "3"]) == 2  # what is there is not overwritten
+    assert "is there already" in one_line(capsys)
+
+
+WRONG = {
+    "unknown key": (["--config.training.stepz=3"], "did you mean config.training.steps"),
+    "unknown branch": (["--config.trainig.steps=3"], "did you mean config.training.steps"),
+    "wrong type": (["--config.training.steps=many"], "config.training.steps=many"),
+    "no equals sign": (["--config.training.ema", "0.5"], "with the equals sign"),
+    "out of bounds": (["--config.training.ema=1.5"], "config.training.ema = 1.5: expected a decay"),
+    "not a number": (["--config.training.learning_rate=nan"], "finite"),
+    "unknown process": (["--config.process.name=vpp"], "expected one of"),
+    "unknown prediction": (["--config.denoiser.prediction=noise"], "none of"),
+    "unknown weighting": (["--config.objective.weighting=emd"], "none of"),
+    "unknown domain": (["--config.domain=domains.pdf"], "No module named"),
+    "unknown equation": (["--config.data.equation=darci"], "darci"),
+    "missing data": (["--config.data.path=none.nc"], "no such file"),
+    "no room in network": (["--config.network.heads=7", "--config.network.attention_levels=(0,)"], "heads"),
+    "batch and mesh": (["--config.mesh.data=3"], "config.mesh"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_one_clear_line_and_exit_code_two(case, train, capsys):
+    overrides, expected = WRONG[case]
+    assert train(*overrides) == 2
+    assert expected in one_line(capsys)
+
+
+def test_wrong_files_are_one_clear_line(train, tmp_path, capsys):
+    for name, argv, expected in (
+        ("no config", ["train", "--config", "none.py", "--workdir", str(tmp_path / "w")], "no such file"),
+        (
+            "no variant",
+            ["train", "--config", "configs/pde.py:big", "--workdir", str(tmp_path / "w")],
+            "'big' is none of",
+        ),
+        ("no workdir", ["sample", "--workdir", str(tmp_path / "none")], "holds no checkpoints"),
+        ("no solver", ["sample", "--workdir", str(tmp_path / "none"), "--solver", "dpm"], "expected one of"),
+    ):
+        assert cli.main(argv) == 2, name
+        assert expected in one_line(capsys)
+    broken = tmp_path / "broken.py"
+    broken.write_text("def get_config(variant=''):\n    return undefined\n")
+    assert cli.main(["train", "--config", str(broken), "--workdir", str(tmp_path / "w")]) == 2
+    assert "undefined" in one_line(capsys)
+
+
+def test_nothing_of_an_older_run_is_lost_by_a_wrong_one(train, tmp_path, capsys):
+    assert train() == 0
+    run = tmp_path / "run"
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and "tensorboard" not in path.parts}
+    for override in (
+        "--config.network.blocks=2",
+        "--config.process.name=vp",
+        "--config.training.steps=0",
+        "--config.data.equation=darci",
+    ):
+        assert train(override) == 2
+        one_line(capsys)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(train, tmp_path, capsys):
+    assert train() == 0
+    files = [file for file in (tmp_path / "run" / "checkpoints" / "4" / "state").rglob("d/*") if file.is_file()]
+    file = max(files, key=lambda f: f.stat().st_size)
+    data = bytearray(file.read_bytes())
+    data[random.Random(0).randrange(len(data) // 4, len(data) // 2)] ^= 1
+    file.write_bytes(data)
+    capsys.readouterr()
+    assert cli.main(["sample", "--workdir", str(tmp_path / "run"), "--count", "2"]) == 0
+    assert "checkpoint 4 is not used" in capsys.readouterr().err
+    assert "step2" in next((tmp_path / "run" / "samples").glob("*.nc")).name
+
+
+def test_damaged_data_are_said_with_the_way_out(train, tmp_path, capsys):
+    assert train("--config.training.steps=1") == 0
+    store = next((tmp_path / "cache").glob("*.zarr"))
+    next(file for file in sorted((store / "u" / "c").rglob("*")) if file.is_file()).unlink()
+    assert train() == 2
+    assert "missing; delete the folder" in one_line(capsys)
+
+
+def test_help_is_there_without_loading_jax(capsys):
+    loaded = "jax" in sys.modules
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["train", "--help"])
+    assert stopped.value.code == 0 and "--config.training.steps=1000" in capsys.readouterr().out
+    assert loaded or "jax" not in sys.modules
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["samples"])
+    assert stopped.value.code == 2
