@@ -31,6 +31,12 @@ def main(argv=None) -> int:
         return 2
     except BrokenPipeError:
         return 0
+    except OSError as error:  # a full disk, a folder that can't be written: whatever the place, the user can mend it
+        print(
+            f"sciddm: {error.filename or 'a file'}: {error.strerror or error}; free some space or choose another place",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         return 130
     return 0

@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+os.environ.setdefault("JAX_PLATFORMS", "cpu")  # figures in the tests are of this backend
+
 import jax
 import numpy as np
 import pytest

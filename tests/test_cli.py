@@ -104,6 +104,19 @@ def test_wrong_files_are_one_clear_line(train, tmp_path, capsys):
     assert "undefined" in one_line(capsys)
 
 
+def test_a_workdir_that_cannot_be_made_or_of_another_domain_is_one_clear_line(train, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert train(workdir="file/run") == 2
+    assert "file" in one_line(capsys)
+    assert train() == 0
+    assert train("--config.domain=toy_domain", "--config.network.width=8") == 2
+    assert "no such key" in one_line(capsys)
+    toy = tmp_path / "toy.py"
+    toy.write_text("from toy_domain import toy_config\n\ndef get_config(variant=''):\n    return toy_config()\n")
+    assert cli.main(["train", "--config", str(toy), "--workdir", str(tmp_path / "run")]) == 2
+    assert "holds a run with config.domain = domains.pde, now it is toy_domain" in one_line(capsys)
+
+
 def test_nothing_of_an_older_run_is_lost_by_a_wrong_one(train, tmp_path, capsys):
     assert train() == 0
     run = tmp_path / "run"

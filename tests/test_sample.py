@@ -69,19 +69,6 @@ def test_sampling_is_differentiable_through_every_step(mixture):
         np.testing.assert_allclose(slope, (end(1e-2) - end(-1e-2)) / 2e-2, rtol=2e-2)
 
 
-def test_grids_fall_from_noise_to_data():
-    for name in ("vp", "cosine", "edm", "ve", "rectified", "sub_vp"):
-        process = getattr(sd.GaussianProcess, name)()
-        for grid in sd.grids.GRIDS:
-            times = sd.grids.resolve(grid, process, 25)
-            assert times.shape == (26,) and times[0] == 1 and times[-1] == 0 and bool(jnp.all(jnp.diff(times) < 0)), (
-                name,
-                grid,
-            )
-    with pytest.raises(ValueError, match="decreases"):
-        sd.grids.resolve([0.0, 1.0], process, 1)
-
-
 def test_bfloat16_samples_stay_finite(mixture):
     exact = mixture.denoiser(sd.GaussianProcess.rectified())
     half = sd.FunctionDenoiser(lambda x, t, c: exact(x.astype(jnp.float32), t).astype(jnp.bfloat16), exact.process)

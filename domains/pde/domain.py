@@ -1,5 +1,6 @@
 """PDE fields as a domain: (resolution, resolution, variables) arrays of jointly sampled coefficients and solutions."""
 
+from functools import cached_property
 from pathlib import Path
 
 import grain
@@ -54,6 +55,11 @@ class PDEDomain(Domain):
                 f"config.data.held_out = {held_out}: expected fewer than the {len(self._fields)} samples, and at least 1"
             )
         return {"train": self._fields[:-held_out], "test": self._fields[-held_out:], "all": self._fields}[split]
+
+    @cached_property
+    def mean_field(self) -> np.ndarray:
+        """(n, n, C) mean of the training split, point by point: the least that any answer must beat."""
+        return self.fields("train").mean(0, dtype=np.float64).astype(np.float32)
 
     def _load(self):
         data = self._data

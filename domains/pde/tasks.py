@@ -70,7 +70,7 @@ class Scattered(_Steered):
         """`mean field`: the training mean; `fill`: nearest neighbours and the equation's own solver, or radial basis functions for u."""
         truth, places = problem.truth, problem.extras["places"]
         n, seen = truth.shape[0], truth[..., self.side].reshape(-1)[places]
-        mean = np.broadcast_to(self.domain.normalizer.mean, truth.shape).astype(np.float32)
+        mean = self.domain.mean_field
         at = np.stack(np.divmod(places, n), -1)
         grid = np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij"), -1).reshape(-1, 2)
         filled = mean.copy()
@@ -119,7 +119,7 @@ class Generate(Task):
         return denoiser
 
     def baseline(self, problem):
-        return {"mean field": np.broadcast_to(self.domain.normalizer.mean, problem.truth.shape).astype(np.float32)}
+        return {"mean field": self.domain.mean_field}
 
     def metrics(self, samples, problem):
         return self.domain.metrics(np.asarray(samples), self.domain.fields("test"))

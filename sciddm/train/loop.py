@@ -4,6 +4,7 @@ import json
 import platform
 import signal
 import subprocess
+import sys
 import threading
 import time
 from importlib import metadata
@@ -143,6 +144,7 @@ class StopSignal:
 
     def _ask(self, *_):
         self.asked = True
+        print("\nstopping: saving a checkpoint first; the same command goes on from there", file=sys.stderr)
 
 
 def check_same_run(config, stored: dict, workdir) -> None:

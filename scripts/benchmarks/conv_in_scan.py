@@ -1,38 +1,84 @@
-"""Gradient of a 3x3 convolution outside and inside a scan, plain lax beside ours. Usage: python scripts/benchmarks/conv_in_scan.py"""
+"""Time of the gradient of a 3x3 convolution, outside and inside `lax.scan`: plain lax against `sciddm.networks.conv`.
+
+    python scripts/benchmarks/conv_in_scan.py [--batch 16] [--size 32] [--channels 32] [--length 4] [--repeats 9]
+
+Prints a markdown table of medians, in milliseconds a gradient (of input and kernel), and the machine it ran on.
+"""
+
+import argparse
+import os
+import pathlib
+import platform
+import statistics
+import time
 
 import jax
 import jax.numpy as jnp
-from machine import describe, median_seconds
 
 from sciddm.networks import conv
 
-STEPS = 3
+
+def machine() -> str:
+    """CPU model, usable cores, jax version and backend."""
+    info = pathlib.Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    model = next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor() or platform.machine(),
+    )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{model}, {cores} cores, jax {jax.__version__}, {jax.default_backend()}"
 
 
-def main() -> None:
-    x = jax.random.normal(jax.random.key(0), (16, 32, 32, 32))
-    kernel = 0.1 * jax.random.normal(jax.random.key(1), (3, 3, 32, 32))
+def descend(canonical: bool, length: int, scanned: bool):
+    """(x, kernel) -> (x, kernel) after `length` steps along the gradient of mean(conv(x, kernel)^2); the steps depend on each other."""
+    gradient = jax.grad(lambda pair: jnp.mean(conv(*pair, canonical=canonical) ** 2))
 
-    def gradients(canonical):
-        loss = lambda k, a: jnp.mean(conv(a, k, canonical=canonical) ** 2)  # noqa: E731
-        both = jax.grad(lambda pair: loss(*pair))
+    def step(pair, _=None):
+        return jax.tree.map(lambda value, slope: value - 1e-3 * slope, pair, gradient(pair)), None
 
-        def scan(pair):
-            return jax.lax.scan(lambda p, _: (jax.tree.map(lambda a, g: a - g, p, both(p)), None), pair, length=STEPS)[
-                0
-            ]
+    def unrolled(pair):
+        for _ in range(length):
+            pair, _ = step(pair)
+        return pair
 
-        return jax.jit(both), jax.jit(scan)
+    return jax.jit((lambda pair: jax.lax.scan(step, pair, length=length)[0]) if scanned else unrolled)
 
-    start, rows = (kernel, x), []
-    for name, canonical in (("lax", False), ("canonical", True)):
-        outside, inside = gradients(canonical)
-        one, many = median_seconds(lambda f=outside: f(start), lambda f=inside: f(start), repeats=5)
-        rows.append((name, 1e3 * one, 1e3 * many / STEPS))
-    print("| gradient | outside a scan, ms | inside a scan, ms a step |\n| --- | --- | --- |")
-    for name, one, many in rows:
-        print(f"| {name} | {one:.0f} | {many:.0f} |")
-    print(f"\n16x32x32x32, 3x3, medians of 5. {describe()}")
+
+def milliseconds(runs: dict, pair, repeats: int, length: int) -> dict:
+    """Median over `repeats` rounds that take turns, so that a busy machine slows all of them alike."""
+    times = {name: [] for name in runs}
+    for run in runs.values():
+        jax.block_until_ready(run(pair))
+    for _ in range(repeats):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            jax.block_until_ready(run(pair))
+            times[name].append(1e3 * (time.perf_counter() - start) / length)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    for name, default in {"batch": 16, "size": 32, "channels": 32, "length": 4, "repeats": 9}.items():
+        parser.add_argument(f"--{name}", type=int, default=default)
+    given = parser.parse_args()
+    keys = jax.random.split(jax.random.key(0))
+    x = jax.random.normal(keys[0], (given.batch, given.size, given.size, given.channels))
+    kernel = jax.random.normal(keys[1], (3, 3, given.channels, given.channels))
+
+    places = {"outside": False, "inside scan": True}
+    runs = {
+        (place, own): descend(own, given.length, scanned) for place, scanned in places.items() for own in (False, True)
+    }
+    median = milliseconds(runs, (x, kernel), given.repeats, given.length)
+    print(
+        f"Gradient of a 3x3 convolution, {'x'.join(map(str, x.shape))} float32, ms, median of {given.repeats}. {machine()}.\n"
+    )
+    print("| gradient | plain lax | ours | ratio |\n|---|---:|---:|---:|")
+    for place in places:
+        plain, ours = median[place, False], median[place, True]
+        print(f"| {place} | {plain:.1f} | {ours:.1f} | {plain / ours:.1f} |")
 
 
 if __name__ == "__main__":

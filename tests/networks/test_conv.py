@@ -60,7 +60,6 @@ def test_an_even_kernel_is_refused():
         conv(jnp.zeros((1, 4, 1)), jnp.zeros((2, 1, 1)))
 
 
-@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the slow path is XLA's on CPU")
 def test_gradient_inside_a_scan_is_at_least_three_times_faster_than_lax():
     x = jax.random.normal(jax.random.key(0), (8, 32, 32, 16))
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 16, 16))

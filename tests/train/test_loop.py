@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from toy_domain import Toy, toy_config
 
-import sciddm as sd
 from sciddm.errors import UserError
 from sciddm.train import fit, loop
 from sciddm.train.checkpoint import Checkpoints
@@ -120,20 +119,3 @@ def test_conditioning_dropout_hides_conditions_at_its_rate():
     step(state, batch, np.float32(0.0))
     jax.effects_barrier()
     assert 1 - np.concatenate(seen).mean() == pytest.approx(0.25, abs=0.03)
-
-
-def test_a_trained_run_loads_and_samples_in_physical_units(tmp_path):
-    fit(toy_config(steps=600, learning_rate=5e-3), tmp_path, progress=False)
-    model = sd.load(tmp_path)
-    samples = model.sample(0, 400)
-    assert (
-        samples.shape == (400, 2)
-        and samples.mean() == pytest.approx(1.0, abs=0.4)
-        and samples.std() == pytest.approx(2.02, rel=0.15)
-    )
-    np.testing.assert_allclose(model.draw(0, 3), model.draw(0, 40)[:3], atol=1e-5)
-    seen = model.domain.dataset("test")[0]["x"]
-    steered = model.sample(1, 64, task="half", example=seen)
-    assert np.abs(steered[:, 0] - seen[0]).mean() < 0.3 and np.abs(steered[:, 1] - seen[1]).mean() < 1.0
-    with pytest.raises(UserError, match="did you mean half"):
-        model.sample(0, 2, task="hall")

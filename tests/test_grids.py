@@ -1,0 +1,36 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sciddm as sd
+
+
+def test_grids_fall_from_noise_to_data():
+    for name in ("vp", "cosine", "edm", "ve", "rectified", "sub_vp"):
+        process = getattr(sd.GaussianProcess, name)()
+        for grid in sd.grids.GRIDS:
+            times = sd.grids.resolve(grid, process, 25)
+            assert times.shape == (26,) and times[0] == 1 and times[-1] == 0 and bool(jnp.all(jnp.diff(times) < 0)), (
+                name,
+                grid,
+            )
+    with pytest.raises(ValueError, match="decreases"):
+        sd.grids.resolve([0.0, 1.0], process, 1)
+
+
+def test_log_snr_grid_is_uniform_and_edm_grid_is_karras_et_al():
+    process = sd.GaussianProcess.edm(0.002, 80.0)
+    sigma = process.sigma(sd.grids.edm(process, 18)[:-1])
+    u = np.arange(18) / 18
+    expected = (80 ** (1 / 7) + u * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7
+    np.testing.assert_allclose(sigma, expected, rtol=2e-4)
+    gaps = np.diff(process.log_snr(sd.grids.uniform_log_snr(process, 18)[:-1]))
+    np.testing.assert_allclose(gaps, gaps[0], rtol=1e-3)
+
+
+def test_unknown_names_and_no_steps_are_refused():
+    process = sd.GaussianProcess.vp()
+    with pytest.raises(ValueError, match="none of"):
+        sd.grids.resolve("log", process, 3)
+    with pytest.raises(ValueError, match="at least one"):
+        sd.grids.resolve("t", process, 0)

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+from toy_domain import toy_config
+
+import sciddm as sd
+from sciddm.errors import UserError
+from sciddm.evaluate import evaluate, format_table
+from sciddm.train import fit
+
+
+def test_a_trained_run_loads_and_samples_in_physical_units(tmp_path):
+    fit(toy_config(steps=600, learning_rate=5e-3), tmp_path, progress=False)
+    model = sd.load(tmp_path)
+    samples = model.sample(0, 400)
+    assert (
+        samples.shape == (400, 2)
+        and samples.mean() == pytest.approx(1.0, abs=0.4)
+        and samples.std() == pytest.approx(2.02, rel=0.15)
+    )
+    np.testing.assert_allclose(model.draw(0, 3), model.draw(0, 40)[:3], atol=1e-5)
+    seen = model.domain.dataset("test")[0]["x"]
+    steered = model.sample(1, 64, task="half", example=seen)
+    assert np.abs(steered[:, 0] - seen[0]).mean() < 0.3 and np.abs(steered[:, 1] - seen[1]).mean() < 1.0
+    with pytest.raises(UserError, match="did you mean half"):
+        model.sample(0, 2, task="hall")
+
+
+def test_an_evaluation_is_made_once_and_read_back(tmp_path, monkeypatch):
+    fit(toy_config(steps=20), tmp_path, progress=False)
+    model = sd.load(tmp_path)
+    table = evaluate(model, problems=2, members=4, progress=False)
+    assert set(table) == {"half"} and set(table["half"]) == {"posterior", "mean"}
+    monkeypatch.setattr(type(model), "solve", None)
+    assert evaluate(model, problems=2, members=4, progress=False) == table
+
+
+def test_a_table_is_aligned_and_shows_a_dash_for_nothing():
+    text = format_table(
+        {"posterior": {"error": 0.12345, "coverage": 0.9}, "mean": {"error": 1234.5, "coverage": float("nan")}}
+    )
+    lines = text.splitlines()
+    assert (
+        len({len(line) for line in lines}) == 1
+        and "0.123" in lines[1]
+        and lines[2].endswith("-")
+        and "1.2e+03" in lines[2]
+    )

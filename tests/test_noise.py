@@ -1,0 +1,22 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+
+import sciddm as sd
+
+
+def test_white_noise_is_standard_normal_and_weighs_itself():
+    like = {"a": jax.ShapeDtypeStruct((40, 3), jnp.float32), "b": jax.ShapeDtypeStruct((50,), jnp.float32)}
+    eps = sd.White().sample(jax.random.key(0), like)
+    flat = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(eps)])
+    assert scipy.stats.kstest(flat, "norm").pvalue > 1e-3
+    np.testing.assert_allclose(sd.White().log_prob(eps), scipy.stats.norm.logpdf(flat).sum(), rtol=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, sd.White().project(eps), eps)
+
+
+def test_sample_i_of_a_batch_depends_on_its_key_alone():
+    keys = jax.random.split(jax.random.key(1), 5)
+    many = sd.White().sample_batch(keys, jax.ShapeDtypeStruct((5, 7), jnp.float32))
+    few = sd.White().sample_batch(keys[3:], jax.ShapeDtypeStruct((2, 7), jnp.float32))
+    np.testing.assert_array_equal(many[3:], few)
