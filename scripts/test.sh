@@ -4,4 +4,4 @@ set -euo pipefail
 extras=test
 source "$(dirname "$0")/setup.sh"
 .venv/bin/python -m ruff check .
-exec .venv/bin/python -m pytest "$@"
+exec .venv/bin/python -m pytest -n 2 --dist worksteal "$@"

@@ -8,7 +8,6 @@ from flax import nnx
 
 from sciddm.networks import UNet, conv, split
 
-
 run = jax.jit(lambda network, x: network(x, 0.1))
 
 
