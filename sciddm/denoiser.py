@@ -74,16 +74,12 @@ PREDICTIONS: dict[str, Callable] = {
 
 def target(process: GaussianProcess, prediction: str, x_0, eps, t, sigma_data=1.0):
     """What the network should output: a x_0 + b eps with the row of `PREDICTIONS`. Shapes of x_0."""
-    return jax.tree.map(
-        lambda x, e, sd: combine(*_interleave(PREDICTIONS[prediction](process, t, sd), x, e)),
-        x_0,
-        eps,
-        _like(sigma_data, x_0),
-    )
 
+    def leaf(clean, noise, sd):
+        a, b = PREDICTIONS[prediction](process, t, sd)
+        return combine(a, clean, b, noise)
 
-def _interleave(row, x, e):
-    return row[0], x, row[1], e
+    return jax.tree.map(leaf, x_0, eps, _like(sigma_data, x_0))
 
 
 def x0_coefficients(process: GaussianProcess, prediction: str, t, sigma_data=1.0):
@@ -120,21 +116,23 @@ class NetworkDenoiser(Denoiser):
             raise ValueError(f"prediction {self.prediction!r} is none of {sorted(PREDICTIONS)}")
 
     def output(self, x_t, t, cond=None):
-        """The network's raw output on its preconditioned input; the training target of `sciddm.objective`."""
+        """The network's raw output on its preconditioned input: its estimate of `target`."""
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
-        scaled = jax.tree.map(
-            lambda x, sd: x * expand(jax.lax.rsqrt(alpha**2 * sd**2 + sigma**2), x).astype(x.dtype),
-            x_t,
-            _like(self.sigma_data, x_t),
-        )
+
+        def leaf(x, sd):
+            return x * expand(jax.lax.rsqrt(alpha**2 * sd**2 + sigma**2), x).astype(x.dtype)
+
+        scaled = jax.tree.map(leaf, x_t, _like(self.sigma_data, x_t))
         return self.network(scaled, -jnp.clip(self.process.log_snr(t), -20.0, 20.0) / 8.0, cond)
 
     def from_output(self, x_t, output, t):
         """x0_hat from the network's raw output."""
-        return jax.tree.map(
-            lambda x, out, sd: combine(*_interleave(x0_coefficients(self.process, self.prediction, t, sd), x, out)),
-            x_t, output, _like(self.sigma_data, x_t),
-        )  # fmt: skip
+
+        def leaf(x, out, sd):
+            c_skip, c_out = x0_coefficients(self.process, self.prediction, t, sd)
+            return combine(c_skip, x, c_out, out)
+
+        return jax.tree.map(leaf, x_t, output, _like(self.sigma_data, x_t))
 
     def evaluate(self, x_t, t, cond=None):
         return self.from_output(x_t, self.output(x_t, t, cond), t), {}

@@ -28,7 +28,7 @@ class GaussianMixture(eqx.Module):
         self.weights = jnp.broadcast_to(jnp.asarray(weights, self.means.dtype), (k,))
         self.weights = self.weights / self.weights.sum()
         c = jnp.asarray(covariance, self.means.dtype)
-        if c.shape in ((d, d), (k, d, d)) and c.ndim >= 2 and not (c.ndim == 2 and c.shape == (k, d) and k != d):
+        if c.shape in ((d, d), (k, d, d)):
             # eigh in float64: the posterior of an exact observation has variances that float32 can't tell from noise
             values, vectors = np.linalg.eigh(np.asarray(c, np.float64))
             self.variances = jnp.broadcast_to(jnp.asarray(np.maximum(values, 0.0), c.dtype), (k, d))

@@ -3,18 +3,15 @@
     x0_hat' = x0_hat + C A^T (noise_std^2 + A C A^T)^-1 (y - A x0_hat),   C = Cov[x_0 | x_t] = (sigma_t^2/alpha_t) d x0_hat/d x_t
                                                            (Rozet et al. 2024, eq. 18-21, arXiv:2405.13712; TMPD, arXiv:2310.06721)
 
-C is symmetric, so C u is a vector-Jacobian product: conjugate gradients need no dense Jacobian and no forward mode.
 Exact for any Gaussian prior.
 """
 
 import equinox as eqx
-import jax
 
-from sciddm.denoiser import Denoiser, linearize
-from sciddm.lookahead.conjugate_gradient import conjugate_gradient
-from sciddm.lookahead.observation import Observation, root_mean_square
-from sciddm.lookahead.steer import gain, guidance_norm
-from sciddm.process import GaussianProcess, combine
+from sciddm.denoiser import Denoiser
+from sciddm.lookahead.linear_gaussian import condition
+from sciddm.lookahead.observation import Observation
+from sciddm.process import GaussianProcess
 
 
 def mmps(denoiser: Denoiser, observation: Observation, *, iterations: int = 8) -> Denoiser:
@@ -41,20 +38,4 @@ class MMPS(Denoiser):
         return self.denoiser.calls
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, vjp, report = linearize(self.denoiser, x_t, t, cond)
-        prediction, adjoint = self.observation.linearize(x0_hat)
-        forward = self.observation.forward(x0_hat)
-        noise = self.observation.variance(prediction)
-        scale = gain(self.process, t)
-
-        def covariance(u):
-            return jax.tree.map(lambda leaf: scale * leaf, vjp(u))
-
-        def system(u):
-            return forward(covariance(adjoint(u)))
-
-        residual = self.observation.residual_from(prediction)
-        solution = conjugate_gradient(system, residual, self.iterations, diagonal=noise)
-        steered = combine(1.0, x0_hat, 1.0, covariance(adjoint(solution)))
-        report = report | {"residual": root_mean_square(residual), "guidance_norm": guidance_norm(x0_hat, steered)}
-        return steered, report
+        return condition(self.denoiser, self.observation, x_t, t, cond, self.iterations)

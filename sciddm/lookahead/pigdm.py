@@ -10,11 +10,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser, linearize
-from sciddm.lookahead.conjugate_gradient import conjugate_gradient
-from sciddm.lookahead.observation import Observation, root_mean_square
-from sciddm.lookahead.steer import gain, guidance_norm
-from sciddm.process import GaussianProcess, combine
+from sciddm.denoiser import Denoiser
+from sciddm.lookahead.linear_gaussian import condition
+from sciddm.lookahead.observation import Observation
+from sciddm.process import GaussianProcess
 
 
 def pigdm(denoiser: Denoiser, observation: Observation, *, prior_variance=1.0, iterations: int = 20) -> Denoiser:
@@ -44,18 +43,10 @@ class PiGDM(Denoiser):
         return self.denoiser.calls
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, vjp, report = linearize(self.denoiser, x_t, t, cond)
-        prediction, adjoint = self.observation.linearize(x0_hat)
-        forward = self.observation.forward(x0_hat)
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
         variance = self.prior_variance * sigma**2 / (self.prior_variance * alpha**2 + sigma**2)
-        noise = self.observation.variance(prediction)
 
-        def system(u):
-            return jax.tree.map(lambda leaf: variance * leaf, forward(adjoint(u)))
+        def isotropic(u):
+            return jax.tree.map(lambda leaf: variance * leaf, u)
 
-        residual = self.observation.residual_from(prediction)
-        solution = conjugate_gradient(system, residual, self.iterations, diagonal=noise)
-        steered = combine(1.0, x0_hat, gain(self.process, t), vjp(adjoint(solution)))
-        report = report | {"residual": root_mean_square(residual), "guidance_norm": guidance_norm(x0_hat, steered)}
-        return steered, report
+        return condition(self.denoiser, self.observation, x_t, t, cond, self.iterations, isotropic)

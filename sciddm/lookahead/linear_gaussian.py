@@ -1,0 +1,35 @@
+"""The step that guides by second moments share: conditioning a Gaussian around x0_hat on a linear observation.
+
+    x0_hat' = x0_hat + C A^T (noise_std^2 + A S A^T)^-1 (y - A x0_hat),   C = Cov[x_0 | x_t] = (sigma_t^2/alpha_t) d x0_hat/d x_t
+
+C is symmetric, so C u is a vector-Jacobian product: no dense Jacobian and no forward mode. S is C itself, or a guess of it.
+"""
+
+import jax
+
+from sciddm.denoiser import Denoiser, linearize
+from sciddm.lookahead.conjugate_gradient import conjugate_gradient
+from sciddm.lookahead.observation import Observation, root_mean_square
+from sciddm.lookahead.steer import gain, guidance_norm
+from sciddm.process import combine
+
+
+def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterations: int, guess=None):
+    """x0_hat' and the report of one evaluation.
+
+    Args: x_t: pytree of (B, ...); iterations: of conjugate gradients at most; guess: u -> S u, like x_t, None for C.
+    """
+    x0_hat, vjp, report = linearize(denoiser, x_t, t, cond)
+    prediction, adjoint = observation.linearize(x0_hat)
+    forward, scale = observation.forward(x0_hat), gain(denoiser.process, t)
+
+    def covariance(u):
+        return jax.tree.map(lambda leaf: scale * leaf, vjp(u))
+
+    inner = covariance if guess is None else guess
+    residual = observation.residual_from(prediction)
+    solution = conjugate_gradient(
+        lambda u: forward(inner(adjoint(u))), residual, iterations, diagonal=observation.variance(prediction)
+    )
+    steered = combine(1.0, x0_hat, 1.0, covariance(adjoint(solution)))
+    return steered, report | {"residual": root_mean_square(residual), "guidance_norm": guidance_norm(x0_hat, steered)}
