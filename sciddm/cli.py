@@ -23,7 +23,8 @@ def main(argv=None) -> int:
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("MPLBACKEND", "agg")
     for name in ("absl", "orbax", "jax"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        # Their errors reach us as exceptions; as log lines they would bury the one line that says what to do in tracebacks.
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         arguments.run(arguments, rest)
     except UserError as error:

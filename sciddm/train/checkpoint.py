@@ -13,6 +13,7 @@ from jax.experimental import multihost_utils
 from sciddm.errors import UserError
 
 CONFIG_VERSION = 1
+MARGIN = 8e6  # bytes left free for metadata, metrics and pictures
 
 
 class Checkpoints:
@@ -54,7 +55,9 @@ class Checkpoints:
         if step in self.steps():
             return
         self.wait()
-        need, free = sum(leaf.nbytes for leaf in jax.tree.leaves(state)) * 1.2, shutil.disk_usage(self.directory).free
+        # Found out beforehand, a full disk is one clear line; found out by the writing threads, it is that line among theirs.
+        need = 1.2 * sum(leaf.nbytes for leaf in jax.tree.leaves(state)) + MARGIN
+        free = shutil.disk_usage(self.directory).free
         if free < need:
             raise UserError(self._full(f"{free / 1e6:.1f} MB are free, {need / 1e6:.1f} MB needed for step {step}"))
         meta = meta | {"config_version": CONFIG_VERSION, "step": step, "digests": digests(state)}
@@ -161,4 +164,6 @@ def to_host(leaf) -> np.ndarray:
 
 
 def _first_line(error: Exception) -> str:
+    if "No space left on device" in str(error):  # at the end of a long line of tensorstore's
+        return "no space left on the disk"
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:160]}"
