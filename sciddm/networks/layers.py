@@ -44,7 +44,10 @@ class Conv(nnx.Module):
 
 
 class GroupNorm(nnx.Module):
-    """Group normalisation in one pass: mean and mean of squares together, in float32. Groups have `group_size` channels or more."""
+    """Group normalisation in one pass: mean and mean of squares together, in float32.
+
+    Groups have `group_size` channels or more. Good for |mean| up to a thousand standard deviations, where float32 cancels.
+    """
 
     def __init__(self, channels: int, *, group_size: int = 16, epsilon: float = 1e-5):
         self.groups = next(n for n in range(max(channels // group_size, 1), 0, -1) if channels % n == 0)

@@ -30,7 +30,7 @@ class UNet(nnx.Module):
         concat_channels, embedding_features, token_features: of cond["concat"] (B, *spatial, C), cond["embedding"] (B, E) and
             cond["tokens"] (B, L, E); 0 for none. cond["keep"] (B,) of 0 and 1 makes samples unconditional where it is 0.
         periodic: whether the grid wraps around.
-    Raises: ValueError on a grid that `patch` and the levels do not divide.
+    Raises: ValueError on a grid that `patch` and the levels do not divide, and on a cond key that the network was not made for.
     """
 
     def __init__(
@@ -38,6 +38,11 @@ class UNet(nnx.Module):
         features: int = 128, concat_channels: int = 0, embedding_features: int = 0, token_features: int = 0, periodic: bool = False,
         rngs: nnx.Rngs,
     ):  # fmt: skip
+        if ndim not in (1, 2, 3) or not channels or not set(attention_levels) <= set(range(len(channels))):
+            raise ValueError(
+                f"ndim = {ndim}, channels = {tuple(channels)}, attention_levels = {tuple(attention_levels)}: "
+                "expected 1 to 3, at least one level, and levels counted from 0"
+            )
         self.ndim, self.patch, self.levels, self.concat_channels = ndim, patch, len(channels), concat_channels
         common = {"ndim": ndim, "periodic": periodic, "rngs": rngs}
         self.noise = NoiseEmbedding(features, rngs=rngs)
@@ -75,12 +80,20 @@ class UNet(nnx.Module):
         """Every spatial size must be a multiple of it."""
         return self.patch * 2 ** (self.levels - 1)
 
+    @property
+    def takes(self) -> set[str]:
+        """The keys that `cond` may have."""
+        kinds = {"concat": self.concat_channels, "embedding": self.embed, "tokens": self.cross}
+        return {"keep"} | {name for name, there in kinds.items() if there}
+
     def __call__(self, x, noise_level, cond=None):
         if x.ndim != self.ndim + 2 or any(size % self.divisor for size in x.shape[1:-1]):
             raise ValueError(
                 f"x of shape {x.shape}: expected (B, {'size, ' * self.ndim}C), every size a multiple of {self.divisor}"
             )
         cond = cond or {}
+        if unknown := set(cond) - self.takes:
+            raise ValueError(f"cond has {sorted(unknown)}: this network takes {sorted(self.takes)}")
         keep = cond.get("keep", jnp.ones(x.shape[0], x.dtype))
         embedding, tokens, h = self.noise(noise_level), None, x
         if self.embed is not None:

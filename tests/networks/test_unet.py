@@ -88,3 +88,12 @@ def test_the_demo_network_has_about_a_million_parameters():
     network = split(UNet(2, channels=(48, 96), blocks=1, patch=2, attention_levels=(1,), rngs=nnx.Rngs(0)))
     count = sum(leaf.size for leaf in jax.tree.leaves(network.params))
     assert 0.9e6 < count < 1.3e6
+
+
+def test_conditions_and_levels_that_the_network_does_not_have_are_refused():
+    with pytest.raises(ValueError, match=r"cond has \['token'\]: this network takes \['keep', 'tokens'\]"):
+        run(make(token_features=5), field(), 0.1, {"token": COND["tokens"]})
+    with pytest.raises(ValueError, match="levels counted from 0"):
+        UNet(3, channels=(16, 32), attention_levels=(2,), rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="at least one level"):
+        UNet(3, channels=(), rngs=nnx.Rngs(0))
