@@ -14,7 +14,7 @@ from sciddm.denoiser import Denoiser
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import UserError
 from sciddm.process import sample_keys
-from sciddm.sample import as_structs, sample
+from sciddm.sample import sample
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import initial_state, make_denoiser, with_params
 
@@ -65,9 +65,7 @@ class Model:
         # The last batch is filled up, so that one compiled program serves all; sample i keeps its own key.
         count = -(-n // size) * size
         keys = sample_keys(_key(key), count)
-        shapes = jax.tree.map(
-            lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), as_structs(self.domain.example)
-        )
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), self.domain.example)
         batches = []
         for first in tqdm(range(0, count, size), desc="sample", unit="batch", disable=not progress):
             part, _ = sample(keys[first : first + size], denoiser or self.denoiser, shapes, cond=cond, **options)

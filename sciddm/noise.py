@@ -1,10 +1,12 @@
 """Noise laws: what eps is in x_t = alpha x_0 + sigma eps."""
 
 import abc
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 class Noise(eqx.Module):
@@ -12,7 +14,7 @@ class Noise(eqx.Module):
 
     @abc.abstractmethod
     def sample(self, key, like):
-        """One eps with the shapes and dtypes of `like`, a pytree of arrays or jax.ShapeDtypeStruct."""
+        """One eps with the shapes and dtypes of `like`, a pytree of arrays, of jax.ShapeDtypeStruct, or of shapes."""
 
     @abc.abstractmethod
     def log_prob(self, eps):
@@ -32,7 +34,7 @@ class White(Noise):
     """Independent standard normal entries."""
 
     def sample(self, key, like):
-        leaves, structure = jax.tree.flatten(like)
+        leaves, structure = jax.tree.flatten(as_structs(like))
         keys = [key] if len(leaves) == 1 else list(jax.random.split(key, len(leaves)))
         draws = [jax.random.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)]
         return structure.unflatten(draws)
@@ -42,3 +44,19 @@ class White(Noise):
 
     def project(self, x):
         return x
+
+
+def as_structs(shape) -> Any:
+    """A shape, or a pytree of shapes, arrays or structs, as a pytree of jax.ShapeDtypeStruct (float32 unless given)."""
+
+    def is_shape(node):
+        return isinstance(node, (tuple, list)) and len(node) > 0 and all(isinstance(n, (int, np.integer)) for n in node)
+
+    def struct(node):
+        return (
+            jax.ShapeDtypeStruct(tuple(node), jnp.float32)
+            if is_shape(node)
+            else jax.ShapeDtypeStruct(node.shape, node.dtype)
+        )
+
+    return jax.tree.map(struct, shape, is_leaf=is_shape)

@@ -1,7 +1,6 @@
 """How a sample is made: one scan over a fixed grid of times."""
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 
 from sciddm import grids, solvers
 from sciddm.denoiser import Denoiser
+from sciddm.noise import as_structs
 from sciddm.process import batch_size, sample_keys
 from sciddm.solvers.base import DenoiserTerm
 
@@ -85,22 +85,6 @@ def _scan(keys, denoiser, like, cond, solver, steps, grid, corrections, start, r
     if return_path:
         info["path"] = jax.tree.map(lambda x, later: jnp.concatenate([x[None], later]), start, path)
     return samples, info
-
-
-def as_structs(shape) -> Any:
-    """A shape, or a pytree of shapes, arrays or structs, as a pytree of jax.ShapeDtypeStruct (float32 unless given)."""
-
-    def is_shape(node):
-        return isinstance(node, (tuple, list)) and len(node) > 0 and all(isinstance(n, (int, np.integer)) for n in node)
-
-    def struct(node):
-        return (
-            jax.ShapeDtypeStruct(tuple(node), jnp.float32)
-            if is_shape(node)
-            else jax.ShapeDtypeStruct(node.shape, node.dtype)
-        )
-
-    return jax.tree.map(struct, shape, is_leaf=is_shape)
 
 
 def _fold(keys, data):

@@ -13,6 +13,8 @@ def test_white_noise_is_standard_normal_and_weighs_itself():
     assert scipy.stats.kstest(flat, "norm").pvalue > 1e-3
     np.testing.assert_allclose(sd.White().log_prob(eps), scipy.stats.norm.logpdf(flat).sum(), rtol=1e-5)
     jax.tree.map(np.testing.assert_array_equal, sd.White().project(eps), eps)
+    again = sd.White().sample(jax.random.key(0), {"a": (40, 3), "b": (50,)})
+    jax.tree.map(np.testing.assert_array_equal, again, eps)
 
 
 def test_sample_i_of_a_batch_depends_on_its_key_alone():
