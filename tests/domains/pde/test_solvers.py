@@ -52,6 +52,13 @@ def test_darcy_converges_at_order_two_to_the_series_of_a_constant_coefficient():
         assert order == pytest.approx(2, abs=0.3)
 
 
+def test_two_cells_conduct_like_resistances_in_series():
+    # half a cell of 12 and half a cell of 3: 1 / (1/24 + 1/6) = 4.8, not the mean 7.5; the boundary is half a cell away: 2 a
+    a = np.array([[12.0, 12.0], [3.0, 3.0]])
+    np.testing.assert_allclose(elliptic._face_coefficients(a, -2), [[24.0, 24.0], [4.8, 4.8], [6.0, 6.0]])
+    np.testing.assert_allclose(elliptic._face_coefficients(a, -1), [[24.0, 12.0, 24.0], [6.0, 3.0, 6.0]])
+
+
 def test_residuals_differentiate_as_jax_functions():
     a = jnp.where(jnp.asarray(fields.neumann_field(np.random.default_rng(0), 8)) >= 0, 12.0, 3.0)
     u = jnp.asarray(elliptic.darcy_solve(np.asarray(a, np.float64)), jnp.float32)
