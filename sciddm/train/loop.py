@@ -58,9 +58,7 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     budget = Budget(config, elapsed)
     log, stop = Log(workdir, step), StopSignal()
     waiting, recent, saved = None, [], step if restored else None
-    bar = tqdm(
-        total=config.training.steps, initial=step, desc="train", unit="step", disable=not progress, mininterval=1.0
-    )
+    bar = progress_bar(100.0 * budget.progress(step), progress)
     with stop:
         for batch in batches.from_step(step):
             done = budget.progress(step) >= 1.0 or stop.asked
@@ -78,7 +76,7 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
                 if waiting:  # fetched one interval late, so that the device never waits for the host
                     write(log, bar, *waiting, batches, checkpoints)
                 waiting, recent = (step, recent), []
-            bar.update()
+            bar.update(100.0 * min(budget.progress(step), 1.0) - bar.n)
     if waiting:
         write(log, bar, *waiting, batches, checkpoints)
     checkpoints.close()
@@ -87,13 +85,19 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     return state
 
 
+def progress_bar(percent: float, show: bool) -> tqdm:
+    """Per cent of the budget, whether it is in steps or minutes, so that the time left is that of the run."""
+    layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
+    return tqdm(total=100.0, initial=percent, desc="train", bar_format=layout, disable=not show, mininterval=1.0)
+
+
 def write(log, bar, step, recent, batches, checkpoints) -> None:
     """One line of metrics: means over the interval that ended at `step`."""
     rows = jax.device_get(recent)
     check_finite(rows[-1].pop("bad_step"), batches, checkpoints)
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[-1]}
     log.write(step, means)
-    bar.set_postfix(loss=f"{means['loss']:.4f}", refresh=False)
+    bar.set_postfix_str(f"step {step}, loss {means['loss']:.4f}", refresh=False)
 
 
 def check_finite(bad_step, batches, checkpoints) -> None:
