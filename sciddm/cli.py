@@ -199,33 +199,32 @@ def load_config(name: str, overrides):
         raise UserError(
             f"--config {name}: no such file {str(path)!r}; expected FILE[:VARIANT] such as configs/pde.py:smoke"
         )
-    argv = [f"--config={name}", *overrides]
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv, lock_config=True)
     bad = [item for item in overrides if not item.startswith("--config.") or "=" not in item]
     if bad:
         raise UserError(f"argument {bad[0]!r} is not known; expected --config.key=value, with the equals sign")
+
+    def parse(argv):
+        values = flags.FlagValues()
+        config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv, lock_config=True)
+        values(["sciddm", *argv])
+        return values.config
+
     try:
-        plain = flags.FlagValues()
-        config_flags.DEFINE_config_file("config", flag_values=plain, sys_argv=argv[:1])
-        known = flatten(plain(["sciddm", argv[0]]) and plain.config.to_dict())
-    except Exception as error:
+        known = flatten(parse([f"--config={name}"]).to_dict())
+    except Exception as error:  # whatever the user's own Python file raises
         raise UserError(f"--config {name}: {type(error).__name__}: {str(error).strip().splitlines()[-1]}") from error
     for item in overrides:
         key = item[len("--config.") :].partition("=")[0]
         if key not in known and not any(k.startswith(key + ".") for k in known):
             raise UserError(f"{item.partition('=')[0]}: no such key in {path}{near(key, known)}")
     # The library turns no word into None, so those keys are set afterwards.
-    empty = [
-        item.partition("=")[0][len("--config.") :] for item in overrides if item.partition("=")[2] in ("null", "None")
-    ]
+    empty = [item for item in overrides if item.partition("=")[2] in ("null", "None")]
     try:
-        values(["sciddm", argv[0], *(item for item in overrides if item.partition("=")[2] not in ("null", "None"))])
+        config = parse([f"--config={name}", *(item for item in overrides if item not in empty)])
     except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{' '.join(overrides)}: {str(error).strip().splitlines()[-1]}") from error
-    for key in empty:
-        values.config.update_from_flattened_dict({key: None})
-    return values.config
+    config.update_from_flattened_dict({item[len("--config.") :].partition("=")[0]: None for item in empty})
+    return config
 
 
 def positive(text: str) -> int:
