@@ -1,6 +1,7 @@
 """Checkpoints that are whole or not there: orbax for the arrays, a digest per array for what neither it nor the disk notices."""
 
 import hashlib
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -29,8 +30,7 @@ class Checkpoints:
                 raise UserError(f"{workdir}: holds no checkpoints; expected the workdir of `sciddm train`")
         else:
             self.directory.mkdir(parents=True, exist_ok=True)
-            for leftover in self.directory.glob("*.orbax-checkpoint-tmp*"):
-                shutil.rmtree(leftover, ignore_errors=True)  # a save that a kill interrupted
+            self._clear_unfinished()
             policy = ocp.checkpoint_managers.LatestN(keep)
             options = ocp.CheckpointManagerOptions(
                 create=False, preservation_policy=policy, enable_async_checkpointing=True
@@ -39,11 +39,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Steps with a finished checkpoint, newest first."""
-        found = [
-            path
-            for path in self.directory.iterdir()
-            if path.name.isdigit() and (path / "_CHECKPOINT_METADATA").exists()
-        ]
+        found = [path for path in self.directory.iterdir() if path.name.isdigit() and _finished(path)]
         return sorted((int(path.name) for path in found), reverse=True)
 
     def save(self, state, meta: dict) -> None:
@@ -60,7 +56,14 @@ class Checkpoints:
         free = shutil.disk_usage(self.directory).free
         if free < need:
             raise UserError(self._full(f"{free / 1e6:.1f} MB are free, {need / 1e6:.1f} MB needed for step {step}"))
-        meta = meta | {"config_version": CONFIG_VERSION, "step": step, "digests": digests(state)}
+        meta = meta | {
+            "config_version": CONFIG_VERSION,
+            "step": step,
+            "digests": digests(state),
+            "shapes": shapes(state),
+        }
+        # A copy: the save goes on in the background while the loop goes on with its own lists.
+        meta = json.loads(json.dumps(meta | {"digest": meta_digest(meta)}))
         try:
             self._manager.save(
                 step,
@@ -68,6 +71,7 @@ class Checkpoints:
                 force=True,
             )
         except Exception as error:  # orbax and tensorstore wrap the operating system's word in types of their own
+            self._clear_unfinished()
             raise UserError(self._full(_first_line(error))) from error
 
     def wait(self) -> None:
@@ -75,8 +79,7 @@ class Checkpoints:
         try:
             self._manager.wait_until_finished()
         except Exception as error:
-            for leftover in self.directory.glob("*.orbax-checkpoint-tmp*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+            self._clear_unfinished()
             raise UserError(self._full(_first_line(error))) from error
 
     def meta(self, step: int | None = None) -> dict | None:
@@ -89,7 +92,7 @@ class Checkpoints:
             raise UserError(f"{self.directory}: no checkpoint of step {step}; there are {steps or 'none'}")
         for candidate in steps if step is None else [step]:
             try:
-                return self._read(candidate, "meta", ocp.JsonCheckpointHandler(), ocp.args.JsonRestore())
+                return self._read_meta(candidate)
             except Exception as error:
                 self._set_aside(candidate, f"its metadata can't be read ({_first_line(error)})")
         if steps:
@@ -102,15 +105,24 @@ class Checkpoints:
         """(state, meta) of the newest whole checkpoint, placed as `abstract_state` says; None if there is none.
 
         A damaged one is set aside, said aloud, and the one before it is taken.
-        Raises: UserError if there were checkpoints but none is whole.
+        Raises: UserError if there were checkpoints but none is whole, or if they hold arrays of another network.
         """
         steps = self.steps() if step is None else [step]
         for candidate in steps:
             try:
-                meta = self._read(candidate, "meta", ocp.JsonCheckpointHandler(), ocp.args.JsonRestore())
+                meta = self._read_meta(candidate)
+                if different := sorted(
+                    set(map(str, meta["shapes"].items())) ^ set(map(str, shapes(abstract_state).items()))
+                ):
+                    raise UserError(
+                        f"{self.directory}: holds arrays of another network or optimiser, such as {different[0]}; "
+                        "choose another --workdir, or the code that wrote it"
+                    )
                 state = self._read(
                     candidate, "state", ocp.StandardCheckpointHandler(), ocp.args.StandardRestore(abstract_state)
                 )
+            except UserError:
+                raise
             except Exception as error:
                 self._set_aside(candidate, f"it can't be read ({_first_line(error)})")
                 continue
@@ -118,6 +130,10 @@ class Checkpoints:
             if not wrong:
                 return state, meta
             self._set_aside(candidate, f"array {wrong[0]} is damaged (its checksum differs)")
+        if step is not None:
+            raise UserError(
+                f"{self.directory}: the checkpoint of step {step} is not whole; the others are {self.steps()}"
+            )
         if steps:
             raise UserError(
                 f"{self.directory}: none of the checkpoints {steps} is whole; start again in another workdir"
@@ -128,6 +144,18 @@ class Checkpoints:
         if self._manager is not None:
             self.wait()
             self._manager.close()
+
+    def _clear_unfinished(self) -> None:
+        # A save that a kill or a full disk interrupted, or a step whose deletion was: either would stand in a later save's way.
+        for path in self.directory.iterdir():
+            if "orbax-checkpoint-tmp" in path.name or (path.name.isdigit() and not _finished(path)):
+                shutil.rmtree(path, ignore_errors=True)
+
+    def _read_meta(self, step) -> dict:
+        meta = self._read(step, "meta", ocp.JsonCheckpointHandler(), ocp.args.JsonRestore())
+        if meta["digest"] != meta_digest(meta):
+            raise ValueError("its checksum differs")
+        return meta
 
     def _read(self, step, item, handler, args):
         with ocp.Checkpointer(handler) as reader:
@@ -154,6 +182,22 @@ def digests(state) -> dict[str, str]:
     """sha256 of every array, by its path in the state."""
     leaves = jax.tree_util.tree_flatten_with_path(state)[0]
     return {jax.tree_util.keystr(path): hashlib.sha256(to_host(leaf).tobytes()).hexdigest() for path, leaf in leaves}
+
+
+def shapes(state) -> dict[str, list]:
+    """Shape and type of every array, by its path in the state."""
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return {jax.tree_util.keystr(path): [list(leaf.shape), str(leaf.dtype)] for path, leaf in leaves}
+
+
+def meta_digest(meta: dict) -> str:
+    """sha256 of the metadata, without its own digest."""
+    plain = {key: value for key, value in meta.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _finished(path: Path) -> bool:
+    return (path / "_CHECKPOINT_METADATA").exists()
 
 
 def to_host(leaf) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What a run reports: metrics.jsonl always, TensorBoard beside it; process 0 only."""
 
 import json
+import os
 from pathlib import Path
 
 import jax
@@ -17,7 +18,7 @@ class Log:
             return
         if self.path.exists():
             kept = [line for line in self.path.read_text().splitlines() if _step(line) <= step]
-            self.path.write_text("".join(line + "\n" for line in kept))
+            replace_text(self.path, "".join(line + "\n" for line in kept))
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, values: dict[str, float]) -> None:
@@ -32,6 +33,13 @@ class Log:
     def close(self) -> None:
         if self._main:
             self._board.close()
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a kill or a full disk leaves the one that was there."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text)
+    os.replace(partial, path)
 
 
 def _step(line: str) -> float:

@@ -19,7 +19,7 @@ from sciddm.domain import get_domain
 from sciddm.errors import UserError
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.data import Batches
-from sciddm.train.log import Log
+from sciddm.train.log import Log, replace_text
 from sciddm.train.sharding import batch_sharding, make_mesh, place, state_sharding
 from sciddm.train.state import TrainState, initial_state, make_denoiser, make_train_step, measure_sigma
 
@@ -48,16 +48,21 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     state = restored[0] if restored else place(fresh, shardings)
     step, elapsed = int(state.step), restored[1]["elapsed"] if restored else 0.0
 
+    dataset = domain.dataset("train")
+    if stored and stored["samples"] != len(dataset):
+        raise UserError(
+            f"{workdir}: its run had {stored['samples']} training samples, now there are {len(dataset)}; choose another --workdir"
+        )
     meta = {
-        "config": resolved(config), "normalizer": domain.normalizer.to_json(), "sigma_data": sigma_data,
+        "config": resolved(config), "samples": len(dataset), "normalizer": domain.normalizer.to_json(), "sigma_data": sigma_data,
         "versions": versions(), "git_revision": git_revision(),
     }  # fmt: skip
-    (workdir / "config.json").write_text(json.dumps(meta["config"], indent=2) + "\n")
+    replace_text(workdir / "config.json", json.dumps(meta["config"], indent=2) + "\n")
     train_step = jax.jit(make_train_step(config, domain, denoiser), donate_argnums=0, out_shardings=(shardings, None))
-    batches = Batches(domain.dataset("train"), config.training.batch_size, config.seed, batch_sharding(mesh))
+    batches = Batches(dataset, config.training.batch_size, config.seed, batch_sharding(mesh))
     budget = Budget(config, elapsed)
     log, stop = Log(workdir, step), StopSignal()
-    waiting, recent, saved = None, [], step if restored else None
+    waiting, recent, saved = None, restored[1]["recent"] if restored else [], step if restored else None
     bar = progress_bar(100.0 * budget.progress(step), progress)
     with stop:
         for batch in batches.from_step(step):
@@ -65,8 +70,11 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
             # Before the next batch is used: what is on the disk is always a whole number of steps.
             if (done and saved != step) or (step > 0 and step % config.checkpoint.every == 0 and saved != step):
                 check_finite(state.bad_step, batches, checkpoints)
-                checkpoints.save(state, meta | {"elapsed": budget.elapsed()})
-                saved = step
+                if waiting:
+                    write(log, bar, *waiting, batches, checkpoints)
+                # The rows of an interval that is not over go along, so that its line will be that of the unbroken run.
+                waiting, recent, saved = None, as_floats(recent), step
+                checkpoints.save(state, meta | {"elapsed": budget.elapsed(), "recent": recent})
             if done:
                 break
             state, metrics = train_step(state, batch, np.float32(budget.progress(step)))
@@ -93,11 +101,16 @@ def progress_bar(percent: float, show: bool) -> tqdm:
 
 def write(log, bar, step, recent, batches, checkpoints) -> None:
     """One line of metrics: means over the interval that ended at `step`."""
-    rows = jax.device_get(recent)
+    rows = as_floats(recent)
     check_finite(rows[-1].pop("bad_step"), batches, checkpoints)
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[-1]}
     log.write(step, means)
     bar.set_postfix_str(f"step {step}, loss {means['loss']:.4f}", refresh=False)
+
+
+def as_floats(rows) -> list[dict[str, float]]:
+    """Metrics of several steps, fetched from the devices at once."""
+    return [{name: float(value) for name, value in row.items()} for row in jax.device_get(rows)]
 
 
 def check_finite(bad_step, batches, checkpoints) -> None:
@@ -154,6 +167,11 @@ class StopSignal:
 def check_same_run(config, stored: dict, workdir) -> None:
     """Raises: UserError if the workdir holds a run of another domain, process, network or seed."""
     now = resolved(config)
+    size, stored_size = now["training"]["batch_size"], stored["training"]["batch_size"]
+    if size != stored_size:  # the position in the data is counted in batches
+        raise UserError(
+            f"{workdir}: its batches are of {stored_size}, now config.training.batch_size = {size}; choose another --workdir"
+        )
     for key in ("domain", "process", "denoiser", "network", "seed"):
         if now[key] != stored[key]:
             raise UserError(

@@ -13,7 +13,7 @@ def make_mesh(config) -> Mesh:
     Raises: UserError if the sizes don't make up the number of devices, or don't divide the batch.
     """
     sizes, devices = [config.mesh.data, config.mesh.fsdp], len(jax.devices())
-    if sizes.count(-1) == 1 and devices % abs(sizes[0] * sizes[1]) == 0:
+    if 0 not in sizes and sizes.count(-1) == 1 and devices % abs(sizes[0] * sizes[1]) == 0:
         sizes[sizes.index(-1)] = devices // abs(sizes[0] * sizes[1])
     if min(sizes) < 1 or sizes[0] * sizes[1] != devices:
         raise UserError(

@@ -63,6 +63,34 @@ def test_an_unfinished_checkpoint_is_no_checkpoint(run):
     assert Checkpoints(run).steps() == [40, 20]
 
 
+def test_a_step_without_its_marker_does_not_stand_in_the_way(run):
+    (run / "checkpoints" / "60" / "_CHECKPOINT_METADATA").unlink()
+    state = fit(toy_config(), run, progress=False)
+    assert int(state.step) == 60 and Checkpoints(run, read_only=True).steps()[0] == 60
+
+
+def test_a_flipped_bit_in_the_metadata_is_refused_too(run):
+    file = run / "checkpoints" / "60" / "meta" / "metadata"
+    text = file.read_text()
+    file.write_text(
+        text.replace('"wall_minutes": null', '"wall_minutes": 1.0')
+        if '"wall_minutes": null' in text
+        else text.replace("16", "17", 1)
+    )
+    said = []
+    assert Checkpoints(run, read_only=True, say=said.append).meta()["step"] == 40
+    assert "checksum differs" in said[0]
+
+
+def test_changed_network_code_is_refused_and_sets_nothing_aside(run):
+    state = fit(toy_config(), run, progress=False)
+    other = abstract(state)
+    other.params["more"] = jax.ShapeDtypeStruct((3,), np.float32)
+    with pytest.raises(UserError, match="another network or optimiser.*more"):
+        Checkpoints(run).restore(other)
+    assert Checkpoints(run).steps() == [60, 40, 20]
+
+
 def test_no_whole_checkpoint_left_is_one_clear_message(run):
     for step in (20, 40, 60):
         flip_a_bit(run, step)
@@ -75,6 +103,8 @@ def test_a_workdir_of_another_run_is_refused(run):
     config.network.width = 16
     with pytest.raises(UserError, match="config.network"):
         fit(config, run, progress=False)
+    with pytest.raises(UserError, match="its batches are of 16"):
+        fit(toy_config(batch_size=8), run, progress=False)
     stored = Checkpoints(run, read_only=True).meta()
     assert stored["config"]["domain"] == "toy_domain" and stored["versions"]["jax"] == jax.__version__
     assert json.loads((run / "config.json").read_text()) == stored["config"]
