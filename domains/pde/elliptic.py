@@ -27,7 +27,7 @@ def _face_coefficients(a, axis: int):
 
 def _divergence(a, u):
     """div(a grad u) at cell centres, per unit area. a, u: (..., size, size), or a None for 1."""
-    xp, size = _namespace(u), u.shape[-1]
+    xp, size = _namespace(u, a), u.shape[-1]
     total = 0.0
     for axis in (-2, -1):
         rim = xp.zeros_like(_cut(u, axis, slice(0, 1)))
@@ -93,8 +93,8 @@ def _cut(x, axis: int, part: slice):
     return x[..., part, :] if axis == -2 else x[..., part]
 
 
-def _namespace(x):
-    if isinstance(x, np.ndarray):
+def _namespace(*arrays):
+    if all(x is None or isinstance(x, np.ndarray) for x in arrays):
         return np
     import jax.numpy as jnp  # only where a jax array came in: the solvers themselves never load jax
 

@@ -15,28 +15,27 @@ import numpy as np
 
 from domains.pde.fields import burgers_start, vorticity_start
 
-SUBSTEPS = 8  # a frame, for the two equations in one dimension
 NS_STEPS = 200
-KS_LENGTH, KS_FRAME, KS_TRANSIENT = 64.0, 0.5, 200  # length, time between frames, frames dropped
+KS_LENGTH, KS_SPAN, KS_TRANSIENT = 64.0, 64.0, 100.0  # length; time recorded, and time dropped before it
 
 
 @lru_cache
 def _rollout(equation: str, size: int):
     """A jitted function of a batch of starts (B, 1, ...) -> (B, frames, ...)."""
     if equation == "burgers":
-        step = exponax.stepper.Burgers(1, 1.0, size, 1.0 / (size * SUBSTEPS), diffusivity=0.01)
-        frames, skip = size, 0
+        substeps, skip = 8, 0
+        step = exponax.stepper.Burgers(1, 1.0, size, 1.0 / (size * substeps), diffusivity=0.01)
     else:
-        step = exponax.stepper.KuramotoSivashinskyConservative(1, KS_LENGTH, size, KS_FRAME / SUBSTEPS)
-        frames, skip = size, KS_TRANSIENT
+        substeps, skip = max(1024 // size, 1), round(KS_TRANSIENT / KS_SPAN * size)  # steps of 1/16 or less
+        step = exponax.stepper.KuramotoSivashinskyConservative(1, KS_LENGTH, size, KS_SPAN / (size * substeps))
 
     def frame(u, _):
-        u = jax.lax.fori_loop(0, SUBSTEPS, lambda _, v: step(v), u)
+        u = jax.lax.fori_loop(0, substeps, lambda _, v: step(v), u)
         return u, u[0]
 
     def run(start):
         start = jax.lax.fori_loop(0, skip, lambda _, u: frame(u, None)[0], start)
-        return jax.lax.scan(frame, start, length=frames)[1]
+        return jax.lax.scan(frame, start, length=size)[1]
 
     return jax.jit(jax.vmap(run))
 
@@ -62,7 +61,7 @@ def burgers(rngs, size: int) -> dict[str, np.ndarray]:
 
 
 def kuramoto_sivashinsky(rngs, size: int) -> dict[str, np.ndarray]:
-    """u (B, size, size): frames every 0.5 time units by points, past the transient."""
+    """u (B, size, size): frames every 64/size time units by points, past the transient."""
     starts = np.stack([burgers_start(rng, size) for rng in rngs])[:, None].astype(np.float32)
     return {"u": np.asarray(_rollout("ks", size)(starts))}
 

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 from tqdm import tqdm
 
+import sciddm
 from domains.pde import elliptic, store
 from domains.pde.fields import neumann_field
 from sciddm.errors import UserError
@@ -34,7 +35,7 @@ def _helmholtz(rngs, size):
 
 def _evolution(name):
     def make(rngs, size):
-        from domains.pde import evolution  # brings jax, which the workers of the steady equations do without
+        from domains.pde import evolution  # exponax is loaded only where it is needed
 
         return getattr(evolution, name)(rngs, size)
 
@@ -53,6 +54,7 @@ class Equation:
     periodic: bool = False
     residual: Callable | None = None
     about: str = ""
+    coarsest: int = 8  # points a side
 
 
 SQUARE = {"dims": ("y", "x"), "extents": (1.0, 1.0)}
@@ -67,7 +69,7 @@ EQUATIONS = {
                           about="Laplace u + u = a, u = 0 on the boundary"),
     "burgers": Equation({"u": "velocity"}, ("t", "x"), (1.0, 1.0), _evolution("burgers"), False, about="u_t + u u_x = 0.01 u_xx"),
     "kuramoto-sivashinsky": Equation({"u": "velocity"}, ("t", "x"), (64.0, 64.0), _evolution("kuramoto_sivashinsky"), False,
-                                     about="u_t + u u_x + u_xx + u_xxxx = 0 on (0, 64)"),
+                                     about="u_t + u u_x + u_xx + u_xxxx = 0 on (0, 64)", coarsest=64),
     "navier-stokes": Equation({"w0": "vorticity at t = 0", "wT": "vorticity at t = 1"}, **SQUARE, make=_evolution("navier_stokes"),
                               parallel=False, periodic=True, about="2-D, nu = 1e-3, forced, unit torus"),
 }  # fmt: skip
@@ -89,7 +91,15 @@ def ensure_dataset(
     """
     if equation not in EQUATIONS:
         raise UserError(f"config.data.equation = {equation!r}: expected one of {sorted(EQUATIONS)}")
-    if resolution < 8 or resolution % 2:
+    if count < 2 or seed < 0:
+        raise UserError(
+            f"config.data.count = {count}, config.seed = {seed}: expected at least 2 samples and a seed of 0 or more"
+        )
+    if resolution < (least := EQUATIONS[equation].coarsest) or resolution % 2:
+        raise UserError(
+            f"config.data.resolution = {resolution}: expected an even number of at least {least} for {equation}, such as 64 or 128"
+        )
+
         raise UserError(
             f"config.data.resolution = {resolution}: expected an even number of at least 8, such as 32, 64 or 128"
         )
@@ -123,5 +133,5 @@ def as_dataset(equation: str, arrays: dict[str, np.ndarray], seed: int | None = 
         name: xr.Variable(("sample", *spec.dims), value, {"units": "1", "long_name": spec.variables[name]})
         for name, value in arrays.items()
     }
-    provenance = {"equation": equation, "about": spec.about, "source": "sciddm domains.pde.generate"}
+    provenance = {"equation": equation, "about": spec.about, "source": f"sciddm {sciddm.__version__} domains.pde"}
     return xr.Dataset(data, coords, provenance | ({} if seed is None else {"seed": seed}))

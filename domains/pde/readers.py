@@ -40,7 +40,7 @@ def read_fields(path, variables, *, names=None, units=None) -> xr.Dataset:
         raise
     except Exception as error:  # each format's library has its own ways to fail on a broken file
         raise UserError(
-            f"{path}: can't be read as {path.suffix} ({type(error).__name__}: {str(error).splitlines()[0][:120]})"
+            f"{path}: can't be read as {path.suffix} ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]})"
         ) from error
     picked = {variable: found[_pick(path, found, variable, (names or {}).get(variable))] for variable in variables}
     check(path, picked, units or {})
@@ -62,8 +62,8 @@ def check(path, fields: dict[str, xr.DataArray], units: dict[str, str]) -> None:
             raise UserError(
                 f"{path}: variable {name!r} has shape {array.shape}, but {first!r} has {fields[first].shape}; expected the same"
             )
-        if not np.issubdtype(array.dtype, np.number):
-            raise UserError(f"{path}: variable {name!r} has type {array.dtype}; expected numbers")
+        if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array.values):
+            raise UserError(f"{path}: variable {name!r} has type {array.dtype}; expected real numbers")
         bad = np.argwhere(~np.isfinite(array.values))
         if len(bad):
             raise UserError(
@@ -79,7 +79,7 @@ def check(path, fields: dict[str, xr.DataArray], units: dict[str, str]) -> None:
             if dim in array.coords and array.sizes[dim] > 2:
                 steps = np.diff(np.asarray(array.coords[dim].values, float))
                 worst = int(np.argmax(np.abs(steps - steps.mean())))
-                if abs(steps[worst] - steps.mean()) > 1e-3 * abs(steps.mean()):
+                if not abs(steps[worst] - steps.mean()) <= 1e-3 * abs(steps.mean()):
                     raise UserError(
                         f"{path}: coordinate {dim!r} of {name!r} is not evenly spaced at index {worst} "
                         f"(step {steps[worst]:.6g}, mean {steps.mean():.6g}); interpolate to a regular grid"
@@ -151,7 +151,8 @@ def _read_mat(path):
 
 
 def _attributes(dataset):
-    return {"units": str(dataset.attrs["units"])} if "units" in dataset.attrs else {}
+    units = dataset.attrs.get("units")
+    return {} if units is None else {"units": units.decode() if isinstance(units, bytes) else str(units)}
 
 
 def _named(array, coords, attrs):

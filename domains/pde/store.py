@@ -20,9 +20,11 @@ def manifest_path(path: Path) -> Path:
 def write(dataset: xr.Dataset, path, *, chunk: int = 64) -> None:
     """Write `dataset` (sample, ...) to a zarr store at once: under another name first, so that a broken run leaves nothing finished.
 
-    Raises: UserError if the place can't be written or is full; nothing is left behind then.
+    Raises: UserError if there is a store already, or the place can't be written or is full; nothing is left behind then.
     """
     path = Path(path)
+    if path.exists():
+        raise UserError(f"{path}: is there already; delete it or give another name")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     encoding = {
         name: {
@@ -61,7 +63,7 @@ def open_store(path) -> xr.Dataset:
         raise
     except Exception as error:  # zarr, xarray and json each have their own ways to fail on a broken store
         raise UserError(
-            f"{path}: not a readable zarr store ({type(error).__name__}: {str(error).splitlines()[0][:120]})"
+            f"{path}: not a readable zarr store ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]})"
         ) from error
     return dataset
 

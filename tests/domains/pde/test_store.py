@@ -25,7 +25,7 @@ def test_a_data_set_is_made_once_with_names_units_coordinates_and_provenance(pat
     assert generate.ensure_dataset("poisson", 16, 130, 3, tmp_path) == path and path.stat().st_mtime_ns == stamp
 
 
-def test_the_bits_do_not_depend_on_the_number_of_workers(path, tmp_path, monkeypatch):
+def test_the_bits_do_not_depend_on_the_number_of_workers(path, tmp_path):
     again = generate.ensure_dataset("poisson", 16, 130, 3, tmp_path / "again", progress=False)
     for name in ("a", "u"):
         np.testing.assert_array_equal(store.open_store(path)[name], store.open_store(again)[name])
@@ -77,3 +77,14 @@ def test_unknown_equations_and_resolutions_are_refused(tmp_path):
         generate.ensure_dataset("darci", 32, 4, 0, tmp_path)
     with pytest.raises(UserError, match="resolution = 7"):
         generate.ensure_dataset("darcy", 7, 4, 0, tmp_path)
+    with pytest.raises(UserError, match="at least 64 for kuramoto"):
+        generate.ensure_dataset("kuramoto-sivashinsky", 32, 4, 0, tmp_path)
+    with pytest.raises(UserError, match="count = 0"):
+        generate.ensure_dataset("darcy", 16, 0, 0, tmp_path)
+
+
+def test_a_store_that_is_there_is_never_written_over(path):
+    before = store.open_store(path).load()
+    with pytest.raises(UserError, match="is there already"):
+        store.write(before * 2, path)
+    xr.testing.assert_equal(store.open_store(path).load(), before)
