@@ -27,8 +27,8 @@ if not (workdir / "checkpoints").exists():
     config = module.get_config("smoke")
     config.data.update({"resolution": 16, "count": 512})
     config.network.update({"channels": (24, 32), "attention_levels": ()})
-    config.training.update({"steps": 150, "wall_minutes": None})
-    config.data.guidance.steps = 20
+    config.training.update({"steps": 60, "wall_minutes": None})
+    config.data.guidance.steps = 10
     fit(config, workdir, progress=False)
 
 model = sd.load(workdir)

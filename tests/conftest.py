@@ -3,16 +3,16 @@
 import os
 import pathlib
 
-os.environ.setdefault("JAX_PLATFORMS", "cpu")  # figures in the tests are of this backend
+# Before jax is imported, and for the processes that tests start: the backend whose figures the tests hold, and the cache.
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+cache = os.environ.get("SCIDDM_TEST_CACHE", str(pathlib.Path.home() / ".cache" / "sciddm" / "compiled"))
+os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 
-import jax
-import numpy as np
-import pytest
-
-CACHE = pathlib.Path(os.environ.get("SCIDDM_TEST_CACHE", pathlib.Path.home() / ".cache" / "sciddm" / "compiled"))
-jax.config.update("jax_compilation_cache_dir", str(CACHE))
-jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 
 @pytest.fixture

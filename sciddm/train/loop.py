@@ -167,16 +167,16 @@ class StopSignal:
 def check_same_run(config, stored: dict, workdir) -> None:
     """Raises: UserError if the workdir holds a run of another domain, process, network or seed."""
     now = resolved(config)
-    size, stored_size = now["training"]["batch_size"], stored["training"]["batch_size"]
-    if size != stored_size:  # the position in the data is counted in batches
-        raise UserError(
-            f"{workdir}: its batches are of {stored_size}, now config.training.batch_size = {size}; choose another --workdir"
-        )
     for key in ("domain", "process", "denoiser", "network", "seed"):
         if now[key] != stored[key]:
             raise UserError(
                 f"{workdir}: holds a run with config.{key} = {stored[key]}, now it is {now[key]}; choose another --workdir"
             )
+    size, stored_size = now["training"]["batch_size"], stored["training"]["batch_size"]
+    if size != stored_size:  # the position in the data is counted in batches
+        raise UserError(
+            f"{workdir}: its batches are of {stored_size}, now config.training.batch_size = {size}; choose another --workdir"
+        )
 
 
 def versions() -> dict[str, str]:

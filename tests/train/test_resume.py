@@ -20,10 +20,7 @@ fit(config, sys.argv[1], progress=False)
 
 
 def start(workdir, steps):
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(sys.path), "JAX_COMPILATION_CACHE_DIR": str(workdir.parent / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT, str(workdir), str(steps)], env=environment, stderr=subprocess.PIPE, text=True
     )
