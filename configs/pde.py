@@ -20,7 +20,7 @@ def get_config(variant: str = "smoke"):
                 "points": 0.03,  # share of one side that is seen
                 "noise_std": 0.05,  # of the normalised observation
                 "iterations": 5,  # of conjugate gradients
-                "solver": "ddpm",  # noise between the steps mends what a guide got wrong in earlier ones
+                "solver": "ddpm",
                 "steps": 40,
                 "factor": 4,  # of superresolve
                 "residual_weight": 0.0,
