@@ -1,10 +1,12 @@
 """`sciddm train | sample | evaluate | info | demo`. Exit code 0: done; 2: something the user can mend; 1: our own fault."""
 
 import argparse
+import functools
 import json
 import logging
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -22,9 +24,7 @@ def main(argv=None) -> int:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "sciddm" / "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("MPLBACKEND", "agg")
-    for name in ("absl", "orbax", "jax"):
-        # Their errors reach us as exceptions; as log lines they would bury the one line that says what to do in tracebacks.
-        logging.getLogger(name).setLevel(logging.CRITICAL)
+    quiet_libraries()
     try:
         arguments.run(arguments, rest)
     except UserError as error:
@@ -33,14 +33,32 @@ def main(argv=None) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:  # a full disk, a folder that can't be written: whatever the place, the user can mend it
-        print(
-            f"sciddm: {error.filename or 'a file'}: {error.strerror or error}; free some space or choose another place",
-            file=sys.stderr,
-        )
+        where = error.filename or getattr(arguments, "workdir", None) or "a file"
+        print(f"sciddm: {where}: {error.strerror or error}; free some space or choose another place", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+@functools.cache  # once a process: hooks around hooks would pile up
+def quiet_libraries() -> None:
+    """Errors of the writing libraries reach us as exceptions; told by their threads too, they would bury the line that helps."""
+    for name in ("absl", "orbax", "jax"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    for module, hook in ((sys, "unraisablehook"), (threading, "excepthook")):
+        setattr(module, hook, _except_on_full_disks(getattr(module, hook)))
+
+
+def _except_on_full_disks(report):
+    """A hook for the errors of threads, without those of writing to a full disk: the main thread meets them too."""
+
+    def told(error):
+        # The second is what tensorstore's callbacks meet once the save they belonged to has failed.
+        if not isinstance(error.exc_value, OSError) and str(error.exc_value) != "Event loop is closed":
+            report(error)
+
+    return told
 
 
 def make_parser() -> argparse.ArgumentParser:

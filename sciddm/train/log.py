@@ -38,8 +38,11 @@ class Log:
 def replace_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: a kill or a full disk leaves the one that was there."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+    try:
+        partial.write_text(text)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _step(line: str) -> float:

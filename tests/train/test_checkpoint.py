@@ -117,35 +117,32 @@ def test_older_checkpoints_go_and_the_newest_stay(tmp_path):
     assert Checkpoints(tmp_path, read_only=True).steps() == [100, 80]
 
 
-def test_a_full_disk_loses_nothing_of_the_old_run(tmp_path):
+@pytest.mark.parametrize("size", [0, 3000], ids=["nothing-fits", "part-of-it-fits"])
+def test_a_disk_that_fills_during_a_save_is_one_line_and_loses_nothing(tmp_path, size):
     # A limit on the size of files stands for the disk: the operating system then refuses to write, as a full disk does.
     script = textwrap.dedent(
         """
         import resource, sys
-        from toy_domain import toy_config
-        from sciddm.errors import UserError
-        from sciddm.train import fit
-        fit(toy_config(), sys.argv[1], progress=False)
-        import sciddm.train.loop as loop
+        from sciddm import cli
+        from sciddm.train import loop
+        command = ["train", "--config", sys.argv[1], "--workdir", sys.argv[2], "--quiet"]
+        assert cli.main(command) == 0
         loop.Log.write = lambda *_: None  # only the checkpoints are to meet the limit
-        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
-        config = toy_config(steps=100)
-        try:
-            fit(config, sys.argv[1], progress=False)
-        except UserError as error:
-            print("said:", error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
+        sys.exit(cli.main([*command, "--config.training.steps=100"]))
         """
     )
+    config, workdir = tmp_path / "toy.py", tmp_path / "run"
+    config.write_text("from toy_domain import toy_config\n\n\ndef get_config(variant=''):\n    return toy_config()\n")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, env=environment
-    )
-    assert "said:" in done.stdout and "can't be written" in done.stdout and "step 60 is intact" in done.stdout, (
-        done.stdout + done.stderr
-    )
-    state = fit(toy_config(), tmp_path, progress=False)
-    assert int(state.step) == 60
-    assert not list((tmp_path / "checkpoints").glob("*tmp*"))
+    command = [sys.executable, "-c", script, str(config), str(workdir), str(size)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("sciddm: ") and str(workdir) in line and "free some space" in line
+    assert Checkpoints(workdir, read_only=True).steps() == [60, 40, 20]
+    assert int(fit(toy_config(), workdir, progress=False).step) == 60
+    assert not list((workdir / "checkpoints").glob("*tmp*"))
 
 
 def test_a_disk_too_small_is_said_before_anything_is_written(tmp_path, monkeypatch):
