@@ -43,6 +43,24 @@ class Denoiser(eqx.Module):
         return velocity_from(self.process, x_t, self(x_t, t, cond), t)
 
 
+class Guide(Denoiser):
+    """A denoiser around another one. A new guide implements `evaluate`, and `extra_calls` if it asks the inner one more than once."""
+
+    denoiser: Denoiser
+
+    @property
+    def process(self) -> GaussianProcess:
+        return self.denoiser.process
+
+    @property
+    def calls(self) -> int:
+        return self.denoiser.calls + self.extra_calls()
+
+    def extra_calls(self) -> int:
+        """Network calls beyond those of one evaluation of the inner denoiser; backward passes don't count."""
+        return 0
+
+
 def eps_from(x_t, x0_hat, level: Level):
     """(x_t - alpha x0_hat) / sigma, and 0 where sigma = 0."""
     inverse = jnp.where(level.sigma > 0, 1.0 / jnp.where(level.sigma > 0, level.sigma, 1.0), 0.0)

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser
-from sciddm.process import GaussianProcess, combine, expand
+from sciddm.denoiser import Denoiser, Guide
+from sciddm.process import combine, expand
 
 
 def classifier_free(denoiser: Denoiser, scale, *, unconditional=None, interval=None, rescale=0.0) -> Denoiser:
@@ -29,24 +29,17 @@ def classifier_free(denoiser: Denoiser, scale, *, unconditional=None, interval=N
     return ClassifierFree(denoiser, unconditional, *values)
 
 
-class ClassifierFree(Denoiser):
+class ClassifierFree(Guide):
     """See `classifier_free`."""
 
-    denoiser: Denoiser
     unconditional: Any
     scale: jax.Array
     low: jax.Array
     high: jax.Array
     rescale: jax.Array
 
-    @property
-    def process(self) -> GaussianProcess:
-        return self.denoiser.process
-
-    @property
-    def calls(self):
-        other = self.unconditional
-        return self.denoiser.calls + (other.calls if isinstance(other, Denoiser) else self.denoiser.calls)
+    def extra_calls(self):
+        return (self.unconditional if isinstance(self.unconditional, Denoiser) else self.denoiser).calls
 
     def evaluate(self, x_t, t, cond=None):
         conditional, report = self.denoiser.evaluate(x_t, t, cond)

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser
-from sciddm.process import GaussianProcess, combine
+from sciddm.denoiser import Denoiser, Guide
+from sciddm.process import combine
 
 
 def negative(denoiser: Denoiser, conditions: Mapping[str, Any], scale) -> Denoiser:
@@ -28,21 +28,15 @@ def negative(denoiser: Denoiser, conditions: Mapping[str, Any], scale) -> Denois
     return Negative(denoiser, tuple(condition for condition, _ in pairs), weights, jnp.asarray(scale, jnp.float32))
 
 
-class Negative(Denoiser):
+class Negative(Guide):
     """See `negative`."""
 
-    denoiser: Denoiser
     conditions: tuple
     weights: tuple
     scale: jax.Array
 
-    @property
-    def process(self) -> GaussianProcess:
-        return self.denoiser.process
-
-    @property
-    def calls(self):
-        return self.denoiser.calls * (1 + len(self.conditions))
+    def extra_calls(self):
+        return self.denoiser.calls * len(self.conditions)
 
     def evaluate(self, x_t, t, cond=None):
         wanted, report = self.denoiser.evaluate(x_t, t, cond)

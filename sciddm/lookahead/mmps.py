@@ -8,10 +8,9 @@ Exact for any Gaussian prior.
 
 import equinox as eqx
 
-from sciddm.denoiser import Denoiser
+from sciddm.denoiser import Denoiser, Guide
 from sciddm.lookahead.linear_gaussian import condition
 from sciddm.lookahead.observation import Observation
-from sciddm.process import GaussianProcess
 
 
 def mmps(denoiser: Denoiser, observation: Observation, *, iterations: int = 8) -> Denoiser:
@@ -22,20 +21,11 @@ def mmps(denoiser: Denoiser, observation: Observation, *, iterations: int = 8) -
     return MMPS(denoiser, observation, iterations)
 
 
-class MMPS(Denoiser):
+class MMPS(Guide):
     """See `mmps`."""
 
-    denoiser: Denoiser
     observation: Observation
     iterations: int = eqx.field(static=True)
-
-    @property
-    def process(self) -> GaussianProcess:
-        return self.denoiser.process
-
-    @property
-    def calls(self):
-        return self.denoiser.calls
 
     def evaluate(self, x_t, t, cond=None):
         return condition(self.denoiser, self.observation, x_t, t, cond, self.iterations)

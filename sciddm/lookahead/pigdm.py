@@ -10,10 +10,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser
+from sciddm.denoiser import Denoiser, Guide
 from sciddm.lookahead.linear_gaussian import condition
 from sciddm.lookahead.observation import Observation
-from sciddm.process import GaussianProcess
 
 
 def pigdm(denoiser: Denoiser, observation: Observation, *, prior_variance=1.0, iterations: int = 20) -> Denoiser:
@@ -26,21 +25,12 @@ def pigdm(denoiser: Denoiser, observation: Observation, *, prior_variance=1.0, i
     return PiGDM(denoiser, observation, jnp.asarray(prior_variance, jnp.float32), iterations)
 
 
-class PiGDM(Denoiser):
+class PiGDM(Guide):
     """See `pigdm`."""
 
-    denoiser: Denoiser
     observation: Observation
     prior_variance: jax.Array
     iterations: int = eqx.field(static=True)
-
-    @property
-    def process(self) -> GaussianProcess:
-        return self.denoiser.process
-
-    @property
-    def calls(self):
-        return self.denoiser.calls
 
     def evaluate(self, x_t, t, cond=None):
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)

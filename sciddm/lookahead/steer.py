@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser
+from sciddm.denoiser import Denoiser, Guide
 from sciddm.lookahead.observation import Observation, root_mean_square
 from sciddm.process import GaussianProcess, combine
 from sciddm.solvers.base import DenoiserTerm
@@ -36,22 +36,16 @@ def steer(denoiser: Denoiser, potential, *, depth: int = 0, scale=1.0, through: 
     return Steered(denoiser, potential, jnp.asarray(scale, jnp.float32), depth, through)
 
 
-class Steered(Denoiser):
+class Steered(Guide):
     """See `steer`."""
 
-    denoiser: Denoiser
     potential: Any
     scale: jax.Array
     depth: int = eqx.field(static=True)
     through: str = eqx.field(static=True)
 
-    @property
-    def process(self) -> GaussianProcess:
-        return self.denoiser.process
-
-    @property
-    def calls(self):
-        return self.denoiser.calls * (1 + self.depth)
+    def extra_calls(self):
+        return self.denoiser.calls * self.depth
 
     def evaluate(self, x_t, t, cond=None):
         if self.through == "x0":
