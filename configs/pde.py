@@ -19,7 +19,7 @@ def get_config(variant: str = "smoke"):
                 "method": "mmps",  # or pigdm
                 "points": 0.03,  # share of one side that is seen
                 "noise_std": 0.05,  # of the normalised observation
-                "iterations": 5,  # of conjugate gradients
+                "iterations": 3,  # of conjugate gradients
                 "solver": "ddpm",
                 "steps": 40,
                 "factor": 4,  # of superresolve

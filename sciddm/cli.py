@@ -18,7 +18,7 @@ def main(argv=None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command != "train":
+    if rest and arguments.command not in ("train", "sample", "evaluate"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # A program compiled once is found again by the next process; set before jax is first imported.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "sciddm" / "compiled"))
@@ -84,6 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
     sample.add_argument("--solver", help="instead of the config's")
     sample.add_argument("--steps", type=positive, help="instead of the config's")
     sample.add_argument("--out", type=Path, help="file in the domain's format (default: samples/ in the workdir)")
+    sample.epilog = "Keys are set otherwise than in training by --config.key=value, such as --config.sampling.steps=40."
     sample.set_defaults(run=run_sample)
 
     evaluate = commands.add_parser("evaluate", help="score a trained model beside classical answers")
@@ -94,6 +95,7 @@ def make_parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--problems", type=positive, help="held-out examples a task")
     evaluate.add_argument("--members", type=positive, help="posterior samples a problem")
     evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.epilog = sample.epilog
     evaluate.set_defaults(run=run_evaluate)
 
     info = commands.add_parser("info", help="what a workdir holds, or what this machine offers")
@@ -121,7 +123,7 @@ def run_sample(arguments, rest) -> None:
 
     if arguments.solver and arguments.solver not in SOLVERS:
         raise UserError(f"--solver {arguments.solver}: expected one of {sorted(SOLVERS)}")
-    model = load(arguments.workdir)
+    model = load(arguments.workdir, changes=parse_changes(rest))
     options = {name: value for name in ("solver", "steps") if (value := getattr(arguments, name))}
     samples = model.sample(arguments.seed, arguments.count, task=arguments.task, progress=True, **options)
     kind = arguments.task or "generate"
@@ -138,7 +140,7 @@ def run_sample(arguments, rest) -> None:
 def run_evaluate(arguments, rest) -> None:
     from sciddm import load
 
-    model = load(arguments.workdir)
+    model = load(arguments.workdir, changes=parse_changes(rest))
     settings = {name: getattr(arguments, name) or model.config.evaluation[name] for name in ("problems", "members")}
     report(model, arguments.task or model.config.evaluation.tasks, arguments.seed, **settings)
 
@@ -217,9 +219,7 @@ def load_config(name: str, overrides):
         raise UserError(
             f"--config {name}: no such file {str(path)!r}; expected FILE[:VARIANT] such as configs/pde.py:smoke"
         )
-    bad = [item for item in overrides if not item.startswith("--config.") or "=" not in item]
-    if bad:
-        raise UserError(f"argument {bad[0]!r} is not known; expected --config.key=value, with the equals sign")
+    check_overrides(overrides)
 
     def parse(argv):
         values = flags.FlagValues()
@@ -243,6 +243,26 @@ def load_config(name: str, overrides):
         raise UserError(f"{' '.join(overrides)}: {str(error).strip().splitlines()[-1]}") from error
     config.update_from_flattened_dict({item[len("--config.") :].partition("=")[0]: None for item in empty})
     return config
+
+
+def check_overrides(overrides) -> None:
+    """Raises: UserError if one has not the form --config.key=value."""
+    for item in overrides:
+        if not item.startswith("--config.") or "=" not in item:
+            raise UserError(f"argument {item!r} is not known; expected --config.key=value, with the equals sign")
+
+
+def parse_changes(overrides) -> dict:
+    """--config.key=value arguments as {key: value}, values read as JSON where they are."""
+    check_overrides(overrides)
+    changes = {}
+    for item in overrides:
+        key, _, text = item[len("--config.") :].partition("=")
+        try:
+            changes[key] = json.loads(text)
+        except ValueError:
+            changes[key] = text
+    return changes
 
 
 def positive(text: str) -> int:

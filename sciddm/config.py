@@ -3,6 +3,7 @@
 import difflib
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import ml_collections
 
@@ -116,6 +117,23 @@ def resolved(config) -> dict:
 def restored(stored: Mapping) -> ml_collections.ConfigDict:
     """The config of a checkpoint's plain form."""
     return ml_collections.ConfigDict(dict(stored))
+
+
+def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any]) -> None:
+    """Set keys of a config by their dotted names: {"data.guidance.steps": 20}.
+
+    Raises: UserError that names the key where it is unknown, with the near match, or the value of another type.
+    """
+    known = flatten(config.to_dict())
+    for key, value in changes.items():
+        if key not in known:
+            raise UserError(f"config.{key} is not known{near(key, known)}")
+        try:
+            config.update_from_flattened_dict({key: value})
+        except TypeError as error:
+            raise UserError(
+                f"config.{key} = {value!r}: expected {type(known[key]).__name__}, got {type(value).__name__}"
+            ) from error
 
 
 def flatten(tree: Mapping, prefix: str = "") -> dict:

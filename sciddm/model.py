@@ -1,5 +1,6 @@
 """A trained run, ready to use: its denoiser, domain and units, and samples in the domain's own objects."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from sciddm.config import near, restored
+from sciddm.config import change, near, restored, validate
 from sciddm.denoiser import Denoiser
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import UserError
@@ -80,17 +81,22 @@ class Model:
         return self.domain.tasks[name]
 
 
-def load(workdir, *, step: int | None = None, ema: bool = True) -> Model:
+def load(workdir, *, step: int | None = None, ema: bool = True, changes: Mapping[str, Any] | None = None) -> Model:
     """The run of a workdir: its newest whole checkpoint, or that of `step`, with averaged weights unless `ema=False`.
 
+    `changes` are config keys set otherwise than in training, such as {"data.guidance.steps": 20}.
+
     Nothing is unpickled and no code comes from the checkpoint: it holds arrays, whose digests are checked, and JSON.
-    Raises: UserError if there is no whole checkpoint.
+    Raises: UserError if there is no whole checkpoint, or a change does not fit the config.
     """
     checkpoints = Checkpoints(workdir, read_only=True)
     meta = checkpoints.meta(step)
     if meta is None:
         raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --workdir {workdir}` writes them")
     config = restored(meta["config"])
+    if changes:
+        change(config, changes)
+        validate(config)
     domain = get_domain(config, meta["normalizer"])
     denoiser = make_denoiser(config, domain, meta["sigma_data"])
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])

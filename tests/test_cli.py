@@ -58,6 +58,16 @@ def test_train_sample_evaluate_info(train, tmp_path, capsys):
     assert {path.name for path in (tmp_path / "run" / "plots").iterdir()} >= {"forward-0.png", "inverse-0.png"}
     assert cli.main(["sample", "--workdir", run, "--count", "3"]) == 2  # what is there is not overwritten
     assert "is there already" in one_line(capsys)
+    other = ["sample", "--workdir", run, "--count", "2", "--seed", "7", "--config.sampling.steps=2"]
+    assert cli.main([*other, "--config.data.guidance.iterations=1"]) == 0
+    for change, expected in {
+        "--config.sampling.stepz=2": "did you mean config.sampling.steps",
+        "--config.sampling.steps=many": "expected int, got str",
+        "--config.sampling.steps=0": "at least 1",
+        "--confg.sampling.steps=2": "expected --config.key=value",
+    }.items():
+        assert cli.main([*other[:-3], change]) == 2
+        assert expected in one_line(capsys)
 
 
 WRONG = {
