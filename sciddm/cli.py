@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 from sciddm.errors import UserError
@@ -44,8 +45,11 @@ def main(argv=None) -> int:
 @functools.cache  # once a process: hooks around hooks would pile up
 def quiet_libraries() -> None:
     """Errors of the writing libraries reach us as exceptions; told by their threads too, they would bury the line that helps."""
-    for name in ("absl", "orbax", "jax"):
+    for name in ("absl", "asyncio", "jax", "orbax"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    # A compile cache that can't be written or read costs time and nothing else.
+    warnings.filterwarnings("ignore", message="Error (reading|writing) persistent compilation cache")
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")  # what is left of a save that failed
     for module, hook in ((sys, "unraisablehook"), (threading, "excepthook")):
         setattr(module, hook, _except_on_full_disks(getattr(module, hook)))
 

@@ -17,8 +17,8 @@ def describe() -> str:
     return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}, jax {jax.__version__}, {jax.default_backend()}"
 
 
-def median_seconds(*calls, repeats: int = 15) -> list[float]:
-    """Median wall time of each call, taken in turns so that all meet the same machine; each is called once before."""
+def seconds(*calls, repeats: int = 15) -> np.ndarray:
+    """(repeats, calls) wall times, taken in turns so that all meet the same machine; each is called once before."""
     for call in calls:
         jax.block_until_ready(call())
     times = np.empty((repeats, len(calls)))
@@ -27,4 +27,9 @@ def median_seconds(*calls, repeats: int = 15) -> list[float]:
             start = time.perf_counter()
             jax.block_until_ready(call())
             row[i] = time.perf_counter() - start
-    return np.median(times, axis=0).tolist()
+    return times
+
+
+def median_seconds(*calls, repeats: int = 15) -> list[float]:
+    """Median of `seconds` of each call."""
+    return np.median(seconds(*calls, repeats=repeats), axis=0).tolist()

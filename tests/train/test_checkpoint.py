@@ -134,11 +134,14 @@ def test_a_disk_that_fills_during_a_save_is_one_line_and_loses_nothing(tmp_path,
     )
     config, workdir = tmp_path / "toy.py", tmp_path / "run"
     config.write_text("from toy_domain import toy_config\n\n\ndef get_config(variant=''):\n    return toy_config()\n")
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    # An empty compile cache, so that it meets the limit as well.
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path), "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    environment = os.environ | paths
     command = [sys.executable, "-c", script, str(config), str(workdir), str(size)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.splitlines()
+    assert done.stderr.count("\n") == 1, done.stderr
+    line = done.stderr.strip()
     assert line.startswith("sciddm: ") and str(workdir) in line and "free some space" in line
     assert Checkpoints(workdir, read_only=True).steps() == [60, 40, 20]
     assert int(fit(toy_config(), workdir, progress=False).step) == 60
