@@ -11,7 +11,7 @@ from sciddm.denoiser import Denoiser, linearize
 from sciddm.lookahead.conjugate_gradient import conjugate_gradient
 from sciddm.lookahead.observation import Observation, root_mean_square
 from sciddm.lookahead.steer import gain, guidance_norm
-from sciddm.process import combine
+from sciddm.process import combine, expand
 
 
 def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterations: int, guess=None):
@@ -24,7 +24,7 @@ def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterat
     forward, scale = observation.forward(x0_hat), gain(denoiser.process, t)
 
     def covariance(u):
-        return jax.tree.map(lambda leaf: scale * leaf, vjp(u))
+        return jax.tree.map(lambda leaf: expand(scale, leaf) * leaf, vjp(u))
 
     inner = covariance if guess is None else guess
     residual = observation.residual_from(prediction)

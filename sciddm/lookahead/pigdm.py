@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.lookahead.linear_gaussian import condition
 from sciddm.lookahead.observation import Observation
+from sciddm.process import expand
 
 
 def pigdm(denoiser: Denoiser, observation: Observation, *, prior_variance=1.0, iterations: int = 20) -> Denoiser:
@@ -37,6 +38,6 @@ class PiGDM(Guide):
         variance = self.prior_variance * sigma**2 / (self.prior_variance * alpha**2 + sigma**2)
 
         def isotropic(u):
-            return jax.tree.map(lambda leaf: variance * leaf, u)
+            return jax.tree.map(lambda leaf: expand(variance, leaf) * leaf, u)
 
         return condition(self.denoiser, self.observation, x_t, t, cond, self.iterations, isotropic)

@@ -99,7 +99,8 @@ def ahead(denoiser: Denoiser, x_t, x0_hat, t, cond, depth: int):
     # From t towards the data in equal steps of log-SNR; the last stretch is the expected output of the last point.
     low = jnp.maximum(process.log_snr(t), -10.0)
     high = jnp.maximum(jnp.where(jnp.isfinite(process.log_snr(0.0)), process.log_snr(0.0), 10.0), low + 1e-3)
-    times = process.time(low + (high - low) * jnp.arange(1, depth + 1) / (depth + 1))
+    shares = (jnp.arange(1, depth + 1) / (depth + 1)).reshape(-1, *(1,) * jnp.ndim(t))
+    times = process.time(low + (high - low) * shares)
 
     @jax.checkpoint
     def step(carry, s):

@@ -64,3 +64,16 @@ def test_all_guides_move_a_mixture_towards_its_posterior(mixture, sliced):
         distance[name] = sliced(samples, truth)
     assert max(distance.values()) < prior
     assert distance["mmps"] < 0.25 * prior
+
+
+def test_every_sample_may_have_its_own_time(mixture):
+    denoiser, obs = mixture.denoiser(sd.GaussianProcess.vp()), sd.lookahead.Observation(A, Y, 0.5)
+    x_t, times = jax.random.normal(jax.random.key(0), (3, 3)), jnp.asarray([0.2, 0.5, 0.9])
+    for guided in (
+        sd.lookahead.pigdm(denoiser, obs), sd.lookahead.mmps(denoiser, obs), sd.lookahead.steer(denoiser, obs),
+        sd.lookahead.steer(denoiser, obs, through="x0"), sd.lookahead.steer(denoiser, obs, depth=2),
+        sd.guidance.classifier_free(denoiser, 2.0),
+    ):  # fmt: skip
+        together = guided(x_t, times)
+        for i, t in enumerate(times):
+            np.testing.assert_allclose(together[i], guided(x_t[i : i + 1], t)[0], rtol=1e-4, atol=1e-5)
