@@ -1,6 +1,6 @@
 """sciddm: scientific diffusion models. The public names, nothing else."""
 
-from sciddm import grids, guidance, lookahead, oracle, solvers
+from sciddm import grids, guidance, lookahead, noise, oracle, solvers
 from sciddm.denoiser import Denoiser, FunctionDenoiser, Guide, NetworkDenoiser, denoise_with_vjp
 from sciddm.domain import Domain, Normalizer, Problem, Task, get_domain
 from sciddm.errors import UserError
@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "Guide", "NetworkDenoiser", "Noise", "Normalizer",
     "Objective", "Problem", "Task", "UserError", "White", "denoise_with_vjp", "get_domain", "grids", "guidance", "load",
-    "lookahead", "oracle", "sample", "solvers",
+    "lookahead", "noise", "oracle", "sample", "solvers",
 ]  # fmt: skip
 
 

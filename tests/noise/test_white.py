@@ -22,3 +22,12 @@ def test_sample_i_of_a_batch_depends_on_its_key_alone():
     many = sd.White().sample_batch(keys, jax.ShapeDtypeStruct((5, 7), jnp.float32))
     few = sd.White().sample_batch(keys[3:], jax.ShapeDtypeStruct((2, 7), jnp.float32))
     np.testing.assert_array_equal(many[3:], few)
+
+
+def test_white_noise_asks_nothing_of_what_asks_it_for_sigma():
+    x = {"a": jax.random.normal(jax.random.key(2), (4, 3, 2)), "b": jnp.ones((4, 5))}
+    for name in ("project", "covariance", "precision"):
+        assert str(jax.make_jaxpr(lambda v, name=name: sd.White().each(name, v))(x)).count("=") == 0
+    np.testing.assert_array_equal(sd.White().each("dimension", x), np.full(4, 11.0))
+    expected = scipy.stats.norm.logpdf(x["a"]).sum((1, 2)) + 5 * scipy.stats.norm.logpdf(1.0)
+    np.testing.assert_allclose(sd.White().each("log_prob", x), expected, rtol=1e-5)
