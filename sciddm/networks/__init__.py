@@ -6,9 +6,11 @@ import equinox as eqx
 from flax import nnx
 
 from sciddm.networks.conv import conv
+from sciddm.networks.dit import DiT
+from sciddm.networks.egnn import EGNN
 from sciddm.networks.unet import UNet
 
-__all__ = ["Network", "UNet", "conv", "split"]
+__all__ = ["EGNN", "DiT", "Network", "UNet", "conv", "split"]
 
 
 class Network(eqx.Module):

@@ -115,9 +115,21 @@ class Attention(nnx.Module):
         batch, channels = x.shape[0], x.shape[-1]
         rows = self.norm(x).reshape(batch, -1, channels)
         key, value = jnp.split(self.key_value(rows if tokens is None else tokens.astype(x.dtype)), 2, axis=-1)
-        split = lambda y: y.reshape(batch, y.shape[1], self.heads, -1)  # noqa: E731
-        mixed = jax.nn.dot_product_attention(split(self.query(rows)), split(key), split(value))
-        return x + self.out(mixed.reshape(batch, -1, channels)).reshape(x.shape)
+        return x + self.out(attend(self.query(rows), key, value, self.heads)).reshape(x.shape)
+
+
+def attend(query, key, value, heads: int):
+    """Multi-head attention: softmax(q k^T / sqrt(C / heads)) v in each head. query: (B, L, C); key, value: (B, K, C)."""
+    split = lambda y: y.reshape(*y.shape[:2], heads, -1)  # noqa: E731
+    return jax.nn.dot_product_attention(split(query), split(key), split(value)).reshape(query.shape)
+
+
+def layer_norm(x, epsilon: float = 1e-6):
+    """x normalised over its last axis in one pass, in float32, without gain and shift."""
+    rows = x.astype(jnp.float32)
+    mean, square = rows.mean(-1, keepdims=True), jnp.square(rows).mean(-1, keepdims=True)
+    inverse = jax.lax.rsqrt(jnp.maximum(square - mean**2, 0.0) + epsilon)
+    return (rows * inverse - mean * inverse).astype(x.dtype)
 
 
 def space_to_depth(x, factor: int):

@@ -8,19 +8,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from sciddm.networks.layers import (
-    Attention,
-    GroupNorm,
-    Linear,
-    NoiseEmbedding,
-    ResidualBlock,
-    constant,
-    depth_to_space,
-    space_to_depth,
-)
+from sciddm.networks.conditioned import Conditioned
+from sciddm.networks.layers import Attention, GroupNorm, Linear, ResidualBlock, depth_to_space, space_to_depth
 
 
-class UNet(nnx.Module):
+class UNet(Conditioned):
     """network(x, noise_level, cond) -> like x.
 
     Args:
@@ -43,13 +35,10 @@ class UNet(nnx.Module):
                 f"ndim = {ndim}, channels = {tuple(channels)}, attention_levels = {tuple(attention_levels)}: "
                 "expected 1 to 3, at least one level, and levels counted from 0"
             )
-        self.ndim, self.patch, self.levels, self.concat_channels = ndim, patch, len(channels), concat_channels
+        kinds = {"concat_channels": concat_channels, "embedding_features": embedding_features}
+        super().__init__(features, token_features=token_features, **kinds, rngs=rngs)
+        self.ndim, self.patch, self.levels = ndim, patch, len(channels)
         common = {"ndim": ndim, "periodic": periodic, "rngs": rngs}
-        self.noise = NoiseEmbedding(features, rngs=rngs)
-        self.embed = Linear(embedding_features, features, rngs=rngs) if embedding_features else None
-        self.null_embedding = constant((embedding_features,)) if embedding_features else None
-        self.null_token = constant((token_features,)) if token_features else None
-
         self.stem = Linear(patch**ndim * (channels_in + concat_channels), channels[0], rngs=rngs)
         down, up, shrink, grow, widths = [], [], [], [], []
         width = channels[0]
@@ -80,34 +69,12 @@ class UNet(nnx.Module):
         """Every spatial size must be a multiple of it."""
         return self.patch * 2 ** (self.levels - 1)
 
-    @property
-    def takes(self) -> set[str]:
-        """The keys that `cond` may have."""
-        kinds = {"concat": self.concat_channels, "embedding": self.embed, "tokens": self.cross}
-        return {"keep"} | {name for name, there in kinds.items() if there}
-
     def __call__(self, x, noise_level, cond=None):
         if x.ndim != self.ndim + 2 or any(size % self.divisor for size in x.shape[1:-1]):
             raise ValueError(
                 f"x of shape {x.shape}: expected (B, {'size, ' * self.ndim}C), every size a multiple of {self.divisor}"
             )
-        cond = cond or {}
-        if unknown := set(cond) - self.takes:
-            raise ValueError(f"cond has {sorted(unknown)}: this network takes {sorted(self.takes)}")
-        keep = cond.get("keep", jnp.ones(x.shape[0], x.dtype))
-        embedding, tokens, h = self.noise(noise_level), None, x
-        if self.embed is not None:
-            embedding = embedding + self.embed(
-                _chosen(cond.get("embedding"), keep, self.null_embedding[...], (x.shape[0],))
-            )
-        if self.cross is not None:
-            given = cond.get("tokens")
-            length = 1 if given is None else given.shape[1]
-            tokens = _chosen(given, keep, self.null_token[...], (x.shape[0], length))
-        if self.concat_channels:
-            null = jnp.zeros((self.concat_channels,), x.dtype)
-            h = jnp.concatenate([h, _chosen(cond.get("concat"), keep, null, x.shape[:-1]).astype(x.dtype)], -1)
-
+        embedding, h, tokens = self.conditions(x, noise_level, cond)
         h = self.stem(space_to_depth(h, self.patch))
         skips = []
         for stage, shrink in zip(self.down, self.shrink, strict=True):
@@ -138,11 +105,3 @@ class Stage(nnx.Module):
     def __call__(self, x, embedding):
         x = self.block(x, embedding)
         return x if self.attention is None else self.attention(x)
-
-
-def _chosen(given, keep, null, shape):
-    # The given condition where keep is 1, the learned null one elsewhere; `shape` is that of the result without its features.
-    null = jnp.broadcast_to(null, (*shape, null.shape[-1]))
-    if given is None:
-        return null
-    return jnp.where(keep.reshape(keep.shape + (1,) * (null.ndim - 1)) > 0, given, null)

@@ -1,0 +1,114 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from sciddm.networks import EGNN, Network, split
+
+run = jax.jit(Network.__call__)
+POINTS, FEATURES = 5, 4
+
+
+def make(**options):
+    """A small network whose zero-initialised layers are filled, so that every path counts."""
+    network = split(EGNN(FEATURES, hidden=16, layers=2, rngs=nnx.Rngs(0), **options))
+    leaves, structure = jax.tree.flatten(network.params)
+    rng = np.random.default_rng(1)
+    filled = [leaf + 0.2 * rng.standard_normal(leaf.shape).astype(np.float32) for leaf in leaves]
+    return network.replace(structure.unflatten(filled))
+
+
+def cloud(points=POINTS, batch=3):
+    keys = jax.random.split(jax.random.key(2))
+    shapes = {"positions": (batch, points, 3), "features": (batch, points, FEATURES)}
+    return {name: jax.random.normal(key, shape) for key, (name, shape) in zip(keys, shapes.items(), strict=True)}
+
+
+def with_positions(x, change):
+    return x | {"positions": change(x["positions"])}
+
+
+def assert_close(ours, expected, tolerance=1e-4):
+    for name in expected:
+        np.testing.assert_allclose(ours[name], expected[name], rtol=tolerance, atol=tolerance)
+
+
+def orthogonal(determinant):
+    q, _ = np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))
+    q[:, 0] *= determinant * np.sign(np.linalg.det(q))
+    return jnp.asarray(q, jnp.float32)
+
+
+def test_output_is_like_x_and_a_fresh_network_answers_zero():
+    fresh = run(split(EGNN(FEATURES, hidden=16, rngs=nnx.Rngs(0))), cloud(), jnp.array([-1.0, 0.0, 2.0]))
+    filled = run(make(), cloud(), 0.3)
+    for name, leaf in cloud().items():
+        assert fresh[name].shape == leaf.shape and filled[name].shape == leaf.shape
+        np.testing.assert_array_equal(fresh[name], 0.0)
+        assert float(jnp.abs(filled[name]).mean()) > 1e-2
+
+
+@pytest.mark.parametrize("determinant", [1.0, -1.0], ids=["rotation", "reflection"])
+def test_positions_turn_with_x_and_features_do_not(determinant):
+    network, x, q = make(), cloud(), orthogonal(determinant)
+    out = run(network, x, 0.3)
+    assert_close(run(network, with_positions(x, lambda r: r @ q), 0.3), with_positions(out, lambda r: r @ q))
+
+
+def test_the_answer_does_not_see_a_translation_and_has_zero_centre_of_mass():
+    network, x = make(), cloud()
+    out = run(network, x, 0.3)
+    assert_close(run(network, with_positions(x, lambda r: r + jnp.array([3.0, -2.0, 1.0])), 0.3), out)
+    np.testing.assert_allclose(out["positions"].mean(1), 0.0, atol=1e-5)
+
+
+def test_the_answer_follows_a_permutation():
+    network, x, order = make(), cloud(), jnp.array([3, 0, 4, 2, 1])
+    shuffle = lambda tree: jax.tree.map(lambda leaf: leaf[:, order], tree)  # noqa: E731
+    assert_close(run(network, shuffle(x), 0.3), shuffle(run(network, x, 0.3)))
+
+
+def test_padding_changes_nothing_and_is_answered_with_zero():
+    network, x = make(), cloud()
+    alone = run(network, x, 0.3)
+    padded = jax.tree.map(lambda leaf: jnp.pad(leaf, ((0, 0), (0, 2), (0, 0)), constant_values=7.0), x)
+    mask = jnp.pad(jnp.ones((3, POINTS)), ((0, 0), (0, 2)))
+    out = run(network, padded, 0.3, {"mask": mask})
+    assert_close(jax.tree.map(lambda leaf: leaf[:, :POINTS], out), alone, 1e-5)
+    for leaf in jax.tree.leaves(out):
+        np.testing.assert_array_equal(leaf[:, POINTS:], 0.0)
+
+
+def test_every_point_sees_every_other_and_gradients_are_finite_where_two_coincide():
+    network, x = make(), cloud()
+    moved = with_positions(x, lambda r: r.at[:, 0].add(0.3))
+    out, other = run(network, x, 0.3), run(network, moved, 0.3)
+    assert all(float(jnp.abs(other[name] - out[name]).max(-1).min()) > 1e-5 for name in x)
+    together = with_positions(x, lambda r: r.at[:, 0].set(r[:, 1]))
+    slope = jax.jit(jax.grad(lambda y: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(network(y, 0.3)))))(together)
+    assert all(bool(jnp.isfinite(leaf).all()) for leaf in jax.tree.leaves(slope))
+
+
+def test_one_noise_level_for_all_equals_one_each():
+    network = make()
+    shared = run(network, cloud(), 0.3)
+    assert_close(run(network, cloud(), jnp.full((3,), 0.3)), shared, 1e-5)
+    assert float(jnp.abs(run(network, cloud(), 1.3)["features"] - shared["features"]).max()) > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["concat", "embedding"])
+def test_conditions_count_and_keep_zero_is_unconditional(kind):
+    network = make(concat_channels=2, embedding_features=6)
+    cond = {kind: jax.random.normal(jax.random.key(5), {"concat": (3, POINTS, 2), "embedding": (3, 6)}[kind])}
+    given, null = run(network, cloud(), 0.2, cond), run(network, cloud(), 0.2)
+    assert float(jnp.abs(given["features"] - null["features"]).max()) > 1e-3
+    mixed = run(network, cloud(), 0.2, cond | {"keep": jnp.array([1.0, 0.0, 1.0])})
+    row = lambda tree, i: jax.tree.map(lambda leaf: leaf[i], tree)  # noqa: E731
+    assert_close(row(mixed, 1), row(null, 1), 1e-5)
+    assert_close(row(mixed, 0), row(given, 0), 1e-5)
+
+
+def test_conditions_that_the_network_does_not_have_are_refused():
+    with pytest.raises(ValueError, match=r"cond has \['masks'\]: this network takes \['keep', 'mask'\]"):
+        run(make(), cloud(), 0.1, {"masks": jnp.ones((3, POINTS))})
