@@ -34,9 +34,10 @@ class Denoiser(eqx.Module):
         return eps_from(x_t, self(x_t, t, cond), self.process.level(t))
 
     def score(self, x_t, t, cond=None):
-        """grad log p_t(x_t) = -E[eps | x_t] / sigma (Tweedie)."""
+        """grad log p_t(x_t) = -Sigma^+ E[eps | x_t] / sigma (Tweedie), Sigma the covariance of the noise law."""
         sigma = self.process.sigma(t)
-        return jax.tree.map(lambda e: -e / expand(sigma, e), self.eps(x_t, t, cond))
+        whitened = self.process.noise.each("precision", self.eps(x_t, t, cond))
+        return jax.tree.map(lambda e: -e / expand(sigma, e), whitened)
 
     def velocity(self, x_t, t, cond=None):
         """dx_t/dt of the probability flow: alpha' x0_hat + sigma' eps_hat, finite at both ends."""
@@ -169,7 +170,8 @@ class FunctionDenoiser(Denoiser):
 def denoise_with_vjp(denoiser: Denoiser, x_t, t, cond=None):
     """x0_hat and its vector-Jacobian product, so that all guides share one network call.
 
-    vjp(u) = (d x0_hat / d x_t)^T u = (alpha / sigma^2) Cov[x_0 | x_t] u for the exact denoiser, whose Jacobian is symmetric.
+    vjp(u) = (d x0_hat / d x_t)^T u = (alpha / sigma^2) Sigma^+ Cov[x_0 | x_t] u for the exact denoiser of noise N(0, Sigma),
+    so that Cov[x_0 | x_t] u = (sigma^2 / alpha) Sigma vjp(u), and a score correction g is the shift (sigma^2 / alpha) Sigma g.
 
     Args: x_t: pytree of (B, ...); t: (), (B,), or broadcastable to x_t.
     Returns: x0_hat like x_t; vjp: a function of u like x0_hat, giving a pytree like x_t.

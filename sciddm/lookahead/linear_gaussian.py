@@ -1,8 +1,9 @@
 """The step that guides by second moments share: conditioning a Gaussian around x0_hat on a linear observation.
 
-    x0_hat' = x0_hat + C A^T (noise_std^2 + A S A^T)^-1 (y - A x0_hat),   C = Cov[x_0 | x_t] = (sigma_t^2/alpha_t) d x0_hat/d x_t
+    x0_hat' = x0_hat + C A^T (noise_std^2 + A S A^T)^-1 (y - A x0_hat),   C = Cov[x_0 | x_t] = (sigma_t^2/alpha_t) Sigma J^T
 
-C is symmetric, so C u is a vector-Jacobian product: no dense Jacobian and no forward mode. S is C itself, or a guess of it.
+J = d x0_hat / d x_t and Sigma the noise law's covariance, so C u is a vector-Jacobian product and one product with Sigma: no
+dense Jacobian and no forward mode. S is C itself, or a guess of it.
 """
 
 import jax
@@ -24,7 +25,7 @@ def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterat
     forward, scale = observation.forward(x0_hat), gain(denoiser.process, t)
 
     def covariance(u):
-        return jax.tree.map(lambda leaf: expand(scale, leaf) * leaf, vjp(u))
+        return jax.tree.map(lambda leaf: expand(scale, leaf) * leaf, denoiser.process.noise.each("covariance", vjp(u)))
 
     inner = covariance if guess is None else guess
     residual = observation.residual_from(prediction)

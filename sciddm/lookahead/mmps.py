@@ -1,6 +1,6 @@
 """Moment matching: the likelihood of y under the denoiser's own Cov[x_0 | x_t], the Jacobian of Tweedie's formula.
 
-    x0_hat' = x0_hat + C A^T (noise_std^2 + A C A^T)^-1 (y - A x0_hat),   C = Cov[x_0 | x_t] = (sigma_t^2/alpha_t) d x0_hat/d x_t
+    x0_hat' = x0_hat + C A^T (noise_std^2 + A C A^T)^-1 (y - A x0_hat),   C = Cov[x_0 | x_t] = (sigma_t^2/alpha_t) d x0_hat/d x_t Sigma
                                                            (Rozet et al. 2024, eq. 18-21, arXiv:2405.13712; TMPD, arXiv:2310.06721)
 
 Exact for any Gaussian prior.

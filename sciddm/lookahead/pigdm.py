@@ -1,9 +1,9 @@
-"""Pseudo-inverse guidance: the likelihood of y under an isotropic guess of Cov[x_0 | x_t].
+"""Pseudo-inverse guidance: the likelihood of y under a guess of Cov[x_0 | x_t] that is isotropic where the noise is white.
 
-    x0_hat' = x0_hat + (sigma_t^2/alpha_t) J^T A^T (noise_std^2 + r_t^2 A A^T)^-1 (y - A x0_hat),   J = d x0_hat / d x_t
-    r_t^2 = v sigma_t^2 / (v alpha_t^2 + sigma_t^2)                            (Song et al. 2023, openreview 9_gsMA8MRKQ)
+    x0_hat' = x0_hat + (sigma_t^2/alpha_t) Sigma J^T A^T (noise_std^2 + r_t^2 A Sigma A^T)^-1 (y - A x0_hat),   J = d x0_hat / d x_t
+    r_t^2 = v sigma_t^2 / (v alpha_t^2 + sigma_t^2)                            (Song et al. 2023, openreview 9_gsMA8MRKQ, for Sigma = I)
 
-Exact for a Gaussian prior of covariance v I.
+Exact for a Gaussian prior of covariance v Sigma, Sigma the noise law's: v I under white noise.
 """
 
 import equinox as eqx
@@ -37,7 +37,7 @@ class PiGDM(Guide):
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
         variance = self.prior_variance * sigma**2 / (self.prior_variance * alpha**2 + sigma**2)
 
-        def isotropic(u):
-            return jax.tree.map(lambda leaf: expand(variance, leaf) * leaf, u)
+        def guess(u):
+            return jax.tree.map(lambda leaf: expand(variance, leaf) * leaf, self.process.noise.each("covariance", u))
 
-        return condition(self.denoiser, self.observation, x_t, t, cond, self.iterations, isotropic)
+        return condition(self.denoiser, self.observation, x_t, t, cond, self.iterations, guess)

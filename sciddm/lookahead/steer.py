@@ -1,6 +1,6 @@
 """Plug-in steering: the potential of the expected final output, differentiated through the network.
 
-    x0_hat' = x0_hat + scale (sigma_t^2 / alpha_t) grad_{x_t} potential(x0_hat(x_t))         (Chung et al. 2023, arXiv:2209.14687)
+    x0_hat' = x0_hat + scale (sigma_t^2 / alpha_t) Sigma grad_{x_t} potential(x0_hat(x_t))     (Chung et al. 2023, arXiv:2209.14687)
 
 Known to be biased, and kept exact: with a Gaussian prior N(0, v) and one observation of variance tau the sampled variance
 is v exp(-v/tau), not v tau/(v + tau). With `depth` the expected output is replaced by where `depth` solver steps end.
@@ -26,7 +26,7 @@ def steer(denoiser: Denoiser, potential, *, depth: int = 0, scale=1.0, through: 
         potential: (x_0, t) -> (B,), log h in nats: a reward, minus a loss, a log-likelihood; or an Observation.
         depth: deterministic solver steps looked ahead, uniform in log-SNR, rematerialised; 0 is the expected output itself.
         through: "network" differentiates through the network; "x0" takes the gradient at x0_hat and stands the variance of a unit
-            prior, sigma^2 / (alpha^2 + sigma^2), in for Cov[x_0 | x_t]: no backward pass, cruder.
+            prior, sigma^2 / (alpha^2 + sigma^2) Sigma, in for Cov[x_0 | x_t]: no backward pass, cruder.
     Raises: ValueError on another `through`, a negative depth, or depth without "network".
     """
     if through not in ("network", "x0"):
@@ -74,7 +74,7 @@ class Steered(Guide):
         return value, vjp(jnp.ones_like(value))[0]
 
     def _shifted(self, x0_hat, end, gradient, shift, value, report):
-        steered = combine(1.0, x0_hat, self.scale * shift, gradient)
+        steered = combine(1.0, x0_hat, self.scale * shift, self.process.noise.each("covariance", gradient))
         report = report | {"potential": value, "guidance_norm": guidance_norm(x0_hat, steered)}
         if isinstance(self.potential, Observation):
             report["residual"] = root_mean_square(self.potential.residual(end))
@@ -82,13 +82,13 @@ class Steered(Guide):
 
 
 def gain(process: GaussianProcess, t):
-    """sigma^2 / alpha, the step from a score to x0_hat; 0 where alpha = 0 and x_t holds nothing of x_0."""
+    """sigma^2 / alpha, the step from Sigma times a score to x0_hat; 0 where alpha = 0 and x_t holds nothing of x_0."""
     alpha = process.alpha(t)
     return jnp.where(alpha > 0, process.sigma(t) ** 2 / jnp.where(alpha > 0, alpha, 1.0), 0.0)
 
 
 def guidance_norm(x0_hat, steered):
-    """(B,) root mean square of the shift of x0_hat: the score correction is alpha / sigma^2 times it."""
+    """(B,) root mean square of the shift of x0_hat: alpha / sigma^2 times it is Sigma times the score correction."""
     return root_mean_square(combine(1.0, steered, -1.0, x0_hat))
 
 

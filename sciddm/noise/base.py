@@ -17,7 +17,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-
 LOG_2PI = float(np.log(2.0 * np.pi))
 
 
