@@ -1,6 +1,14 @@
 """What noise? The laws of eps in x_t = alpha x_0 + sigma eps, one a file: each draws, weighs, projects and knows its Sigma."""
 
 from sciddm.noise.base import Noise, as_structs
+from sciddm.noise.coloured import Coloured
+from sciddm.noise.masked import Masked
+from sciddm.noise.per_leaf import PerLeaf
+from sciddm.noise.spectral import SpectralField
+from sciddm.noise.spherical import Spherical
 from sciddm.noise.white import White
+from sciddm.noise.zero_centre_of_mass import ZeroCentreOfMass
 
-__all__ = ["Noise", "White", "as_structs"]
+__all__ = [
+    "Coloured", "Masked", "Noise", "PerLeaf", "SpectralField", "Spherical", "White", "ZeroCentreOfMass", "as_structs",
+]  # fmt: skip
