@@ -4,15 +4,16 @@ from sciddm import grids, guidance, lookahead, noise, oracle, solvers
 from sciddm.denoiser import Denoiser, FunctionDenoiser, Guide, NetworkDenoiser, denoise_with_vjp
 from sciddm.domain import Domain, Normalizer, Problem, Task, get_domain
 from sciddm.errors import UserError
-from sciddm.noise import Noise, White
+from sciddm.noise import Masked, Noise, PerLeaf, SpectralField, Spherical, White, ZeroCentreOfMass
 from sciddm.objective import Objective
 from sciddm.process import GaussianProcess
 from sciddm.sample import Correction, sample
 
 __version__ = "0.1.0"
 __all__ = [
-    "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "Guide", "NetworkDenoiser", "Noise", "Normalizer",
-    "Objective", "Problem", "Task", "UserError", "White", "denoise_with_vjp", "get_domain", "grids", "guidance", "load",
+    "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "Guide", "Masked", "NetworkDenoiser", "Noise",
+    "Normalizer", "Objective", "PerLeaf", "Problem", "SpectralField", "Spherical", "Task", "UserError", "White",
+    "ZeroCentreOfMass", "denoise_with_vjp", "get_domain", "grids", "guidance", "load",
     "lookahead", "noise", "oracle", "sample", "solvers",
 ]  # fmt: skip
 

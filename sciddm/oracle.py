@@ -4,8 +4,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from sciddm.denoiser import Denoiser
+from sciddm.noise import Noise, White, as_structs
 from sciddm.process import GaussianProcess, expand
 
 
@@ -79,9 +81,26 @@ class GaussianMixture(eqx.Module):
 
         return jax.vmap(one)(jnp.arange(n))
 
-    def denoiser(self, process: GaussianProcess) -> "MixtureDenoiser":
-        """The exact E[x_0 | x_t] under `process`."""
-        return MixtureDenoiser(self, process)
+    def denoiser(self, process: GaussianProcess, shape=None) -> Denoiser:
+        """The exact E[x_0 | x_t] under `process`, whatever its noise law.
+
+        Args: shape: of one x, a shape or a pytree of them with d entries in all; None: (d,). Under white noise it says nothing.
+        Raises: ValueError if the noise law does not act on this shape, or is singular and the mixture not in its support.
+        """
+        if isinstance(process.noise, White):
+            return MixtureDenoiser(self, process)
+        basis, inverse = support_basis(process.noise, self.means.shape[1:] if shape is None else shape)
+        means, covariances = np.asarray(self.means, np.float64), np.asarray(self.covariances, np.float64)
+        if basis.shape[0] != means.shape[1]:
+            raise ValueError(f"a mixture in {means.shape[1]} dimensions does not fill an x of shape {shape}")
+        for what in (means[..., None], covariances):
+            if np.abs(what - basis @ (inverse @ what)).max() > 1e-4 * np.abs(what).max():
+                raise ValueError(
+                    f"the mixture leaves the support of {type(process.noise).__name__} noise, where its density is 0: project it"
+                )
+        whitened = GaussianMixture(self.weights, means @ inverse.T, inverse @ covariances @ inverse.T)
+        inner = MixtureDenoiser(whitened, GaussianProcess(process.schedule, White()))
+        return WhitenedDenoiser(inner, process, *(jnp.asarray(m, self.means.dtype) for m in (basis, inverse)))
 
     def posterior(self, A, y, noise_std) -> "GaussianMixture":
         """The exact law of x given y = A x + noise.
@@ -140,6 +159,35 @@ class MixtureDenoiser(Denoiser):
         if mixture.basis is not None:
             shift = jnp.einsum("bkj,kij->bki", shift, mixture.basis)
         return jnp.einsum("bk,bkd->bd", responsibility, mixture.means + shift).reshape(x_t.shape), {}
+
+
+class WhitenedDenoiser(Denoiser):
+    """D(x_t) = L D_z(L^+ x_t) under noise N(0, L L^T): z = L^+ x is a mixture under white noise. x: any pytree of (B, ...)."""
+
+    inner: MixtureDenoiser
+    process: GaussianProcess
+    basis: jax.Array  # L, (d, r)
+    inverse: jax.Array  # L^+, (r, d)
+
+    def evaluate(self, x_t, t, cond=None):
+        _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], x_t))
+        z = jax.vmap(lambda one: ravel_pytree(one)[0])(x_t) @ self.inverse.T
+        return jax.vmap(unravel)(self.inner(z, t) @ self.basis.T), {}
+
+
+def support_basis(noise: Noise, shape):
+    """L (d, r) and L^+ (r, d) of Sigma = L L^T: the law's axes, scaled. Sigma is built densely, in float64, by `noise.covariance`.
+
+    Args: shape: of one x, or a pytree of shapes, d entries in all. Returns: numpy arrays; r is the dimension of the support.
+    """
+    with jax.enable_x64(True):
+        one = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), as_structs(shape))
+        flat, unravel = ravel_pytree(one)
+        rows = jax.vmap(lambda row: ravel_pytree(noise.covariance(unravel(row)))[0])(jnp.eye(flat.size))
+        values, vectors = np.linalg.eigh(np.asarray(0.5 * (rows + rows.T)))
+    kept = values > 1e-10 * values.max()
+    values, vectors = values[kept], vectors[:, kept]
+    return vectors * np.sqrt(values), (vectors / np.sqrt(values)).T
 
 
 def _last(value):
