@@ -31,3 +31,8 @@ def test_white_noise_asks_nothing_of_what_asks_it_for_sigma():
     np.testing.assert_array_equal(sd.White().each("dimension", x), np.full(4, 11.0))
     expected = scipy.stats.norm.logpdf(x["a"]).sum((1, 2)) + 5 * scipy.stats.norm.logpdf(1.0)
     np.testing.assert_allclose(sd.White().each("log_prob", x), expected, rtol=1e-5)
+
+
+def test_white_noise_holds_the_contract_with_sigma_the_identity(holds_the_contract):
+    sigma = holds_the_contract(sd.White(), {"a": jnp.zeros((2, 2)), "b": jnp.zeros(3)})
+    np.testing.assert_array_equal(sigma, np.eye(7))
