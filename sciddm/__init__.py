@@ -4,6 +4,9 @@ from sciddm import grids, guidance, lookahead, noise, oracle, solvers
 from sciddm.denoiser import Denoiser, FunctionDenoiser, Guide, NetworkDenoiser, denoise_with_vjp
 from sciddm.domain import Domain, Normalizer, Problem, Task, get_domain
 from sciddm.errors import UserError
+from sciddm.interpolant import Interpolant
+from sciddm.likelihood import decode, encode, log_prob
+from sciddm.match_snr import match_snr
 from sciddm.noise import Masked, Noise, PerLeaf, SpectralField, Spherical, White, ZeroCentreOfMass
 from sciddm.objective import Objective
 from sciddm.process import GaussianProcess
@@ -11,9 +14,9 @@ from sciddm.sample import Correction, sample
 
 __version__ = "0.1.0"
 __all__ = [
-    "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "Guide", "Masked", "NetworkDenoiser", "Noise",
+    "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "Guide", "Interpolant", "Masked", "NetworkDenoiser", "Noise",
     "Normalizer", "Objective", "PerLeaf", "Problem", "SpectralField", "Spherical", "Task", "UserError", "White",
-    "ZeroCentreOfMass", "denoise_with_vjp", "get_domain", "grids", "guidance", "load",
+    "ZeroCentreOfMass", "decode", "denoise_with_vjp", "encode", "get_domain", "grids", "guidance", "load", "log_prob", "match_snr",
     "lookahead", "noise", "oracle", "sample", "solvers",
 ]  # fmt: skip
 

@@ -1,0 +1,191 @@
+"""How probable is x_0? Log densities and codes by the probability flow, solved with adaptive steps.
+
+All processes are one in y = x_t / sqrt(alpha^2 + sigma^2) and u = log(alpha / sigma): with a = sqrt(sigmoid(2u)),
+
+    dy/du = a (x0_hat - a y),    d log p(y) / du = a^2 dim - a tr(d x0_hat / dy)
+
+(Song et al. 2021, eqs. 13 and 39, arXiv:2011.13456), which has no division and is of order one from data to noise. What
+lies beyond the two ends of u is added in closed form; see `_off_data` and `_base`.
+"""
+
+import diffrax
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sciddm.denoiser import Denoiser
+from sciddm.match_snr import denoise_at
+from sciddm.process import GaussianProcess, batch_size, combine, sample_keys
+from sciddm.solvers.from_diffrax import FromDiffrax
+from sciddm.traces import TRACES, draw_probes
+
+# Solved for log_snr within these, or within the process's own range where that is narrower.
+LOG_SNR_RANGE = (-10.0, 12.0)
+SOLVER = diffrax.Tsit5()
+
+
+def log_prob(
+    key, denoiser: Denoiser, x_0, *, cond=None, trace="exact", probes=8, rtol=1e-5, atol=1e-5, return_info=False
+):  # fmt: skip
+    """log p(x_0) in nats under the probability flow of `denoiser`.
+
+    log p(x_0) = log p(y at the noise end) + int div(dy/du) du, and the changes of variables; see the head of this file.
+
+    Sample i depends on (key, i) and x_0[i] alone, up to rounding: each has its own adaptive steps.
+
+    Args:
+        key: one key, folded by sample index, or (B,) keys; unused by the exact trace.
+        x_0: pytree of (B, ...), normalised, in the support of the process's noise law; cond: as for the denoiser.
+        trace: "exact" (one backward pass a coordinate), "hutchinson" (one a probe) or "hutch++" (as many as probes, at least 3).
+        rtol, atol: of y, and of the log density in nats a dimension, in each step.
+    Returns:
+        (B,) nats per unit volume of the support; with `return_info` also {"network_calls": (B,), "backward_passes": (B,)}.
+    Raises: ValueError on an unknown trace or too few probes.
+    """
+    if trace not in TRACES:
+        raise ValueError(f"trace {trace!r} is none of {sorted(TRACES)}")
+    if trace != "exact" and probes < (least := 3 if trace == "hutch++" else 1):
+        raise ValueError(f"probes = {probes}: trace {trace!r} needs at least {least}")
+    keys = sample_keys(key, batch_size(x_0))
+    log_p, info = _log_prob(keys, denoiser, x_0, cond, trace, probes, float(rtol), float(atol))
+    return (log_p, info) if return_info else log_p
+
+
+def encode(denoiser: Denoiser, x_0, *, cond=None, rtol=1e-5, atol=1e-5):
+    """The noise x_1 at t = 1 that the probability flow of `denoiser` takes to x_0: what `decode`, or `sd.sample(start=x_1)`
+    with a deterministic solver and enough steps, turns into x_0 again (Song et al. 2021, section 4.3, arXiv:2011.13456).
+
+    Args and tolerances as in `log_prob`. Returns: x_1 like x_0, of standard deviation sigma(1).
+    """
+    return _encode(denoiser, x_0, cond, float(rtol), float(atol))
+
+
+def decode(denoiser: Denoiser, x_1, *, cond=None, rtol=1e-5, atol=1e-5):
+    """The sample x_0 at the other end of the probability flow from the noise x_1 at t = 1: the inverse of `encode`."""
+    return _decode(denoiser, x_1, cond, float(rtol), float(atol))
+
+
+@eqx.filter_jit
+def _log_prob(keys, denoiser, x_0, cond, trace, probes, rtol, atol):
+    noise, trace = denoiser.process.noise, TRACES[trace]
+    x_0 = _single(x_0)
+    low, high = _ends(denoiser.process)
+    dim = noise.each("dimension", x_0)
+
+    def project(v):
+        return noise.each("project", v)
+
+    draws = draw_probes(keys, trace.draws(probes), project, x_0)
+
+    def denoise(u, y):
+        """x0_hat and the trace of d x0_hat / dy, a dimension."""
+        x0_hat, vjp = jax.vjp(lambda y: _single(denoise_at(denoiser, y, 2.0 * u, cond)[0]), y)
+        return x0_hat, trace.estimate(lambda v: vjp(v)[0], project, y, draws) / dim
+
+    def field(u, state):
+        a, (x0_hat, per_dim) = _signal(u), denoise(u, state[0])
+        return project(combine(a, x0_hat, -(a**2), state[0])), a**2 - a * per_dim
+
+    a = _signal(high)
+    x0_hat, per_dim = denoise(high, combine(a, x_0, 0.0, x_0))
+    y = _off_data(x_0, x0_hat, a)
+    (y, gained), steps = _solve(field, high, low, (y, jnp.zeros_like(dim)), rtol, atol)
+    log_p = _base(denoiser, y, low, cond, dim) + dim * (0.5 * (1.0 - a * per_dim) + jnp.log(a) - gained)
+    # The flow's own evaluations and one at the data end have a trace; the two of the base have none.
+    traced = FromDiffrax(SOLVER).network_calls(steps) + 1
+    size = sum(int(np.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(x_0))
+    passes = traced * trace.passes(size, probes)
+    return log_p, {"network_calls": (traced + 2) * denoiser.calls, "backward_passes": passes}
+
+
+@eqx.filter_jit
+def _encode(denoiser, x_0, cond, rtol, atol):
+    process, (low, high) = denoiser.process, _ends(denoiser.process)
+    x_0, a = _single(x_0), _signal(high)
+    x0_hat = denoise_at(denoiser, combine(a, x_0, 0.0, x_0), 2.0 * high, cond)[0]
+    y, _ = _solve(_flow(denoiser, cond), high, low, _off_data(x_0, x0_hat, a), rtol, atol)
+    # A DDIM step takes it from `low` to t = 1: nowhere for a process that ends there, exact to (alpha/sigma)^2 for the others.
+    x0_hat, a, s = denoise_at(denoiser, y, 2.0 * low, cond)[0], _signal(low), _signal(-low)
+    alpha, sigma = process.alpha(1.0), process.sigma(1.0)
+    return combine(sigma / s, y, alpha - sigma * a / s, x0_hat)
+
+
+@eqx.filter_jit
+def _decode(denoiser, x_1, cond, rtol, atol):
+    process, (low, high) = denoiser.process, _ends(denoiser.process)
+    x_1, a, s = _single(x_1), _signal(low), _signal(-low)
+    alpha, sigma = process.alpha(1.0), process.sigma(1.0)
+    y = at_noise = combine(s / sigma, x_1, 0.0, x_1)
+    for _ in range(2):  # the inverse of encode's DDIM step, by fixed points: each gains a factor (alpha/sigma)^2
+        y = combine(1.0, at_noise, a - s * alpha / sigma, denoise_at(denoiser, y, 2.0 * low, cond)[0])
+    y, _ = _solve(_flow(denoiser, cond), low, high, y, rtol, atol)
+    x0_hat = denoise_at(denoiser, y, 2.0 * high, cond)[0]
+    return combine(0.5 / _signal(high), y, 0.5, x0_hat)
+
+
+def _ends(process: GaussianProcess):
+    """u at the noise end and at the data end."""
+    low, high = (0.5 * jnp.clip(process.log_snr(t), *LOG_SNR_RANGE) for t in (1.0, 0.0))
+    return low, high
+
+
+def _signal(u):
+    """a = alpha / sqrt(alpha^2 + sigma^2) at u; sigma's share is `_signal(-u)`."""
+    return jnp.sqrt(jax.nn.sigmoid(2.0 * u))
+
+
+def _off_data(x_0, x0_hat, a):
+    """y at the data end of u. In z = y / a the flow is dz/dr = eps_hat with r = sigma/alpha, and eps_hat grows as r from the
+    data on: z = x_0 + (r/2) eps_hat(r) = x_0 + (x_0 - x0_hat(x_0, r)) / 2 to order r^4, and log |dz/dx_0| is its divergence."""
+    return combine(1.5 * a, x_0, -0.5 * a, x0_hat)
+
+
+def _base(denoiser, y, u, cond, dim):
+    """log density at the noise end: N(a m, s^2 Sigma) with m = E[x_0], right to first order in a / s for any data.
+
+    m is the mean of the denoiser at y and at -y: at the origin, where a network has never been, it might say anything.
+    """
+    a, s = _signal(u), _signal(-u)
+    there, opposite = (denoise_at(denoiser, combine(sign, y, 0.0, y), 2.0 * u, cond)[0] for sign in (1.0, -1.0))
+    eps = combine(1.0 / s, y, -0.5 * a / s, combine(1.0, there, 1.0, opposite))
+    noise = denoiser.process.noise
+    return noise.each("log_prob", noise.each("project", eps)) - dim * jnp.log(s)
+
+
+def _flow(denoiser, cond):
+    def field(u, y):
+        a = _signal(u)
+        velocity = combine(a, denoise_at(denoiser, y, 2.0 * u, cond)[0], -(a**2), y)
+        return denoiser.process.noise.each("project", velocity)
+
+    return field
+
+
+def _solve(field, start, end, state, rtol, atol):
+    """The state at `end`, and the steps that each sample took. field(u, state): u (B,), state a pytree of (B, ...)."""
+
+    def one(state):
+        # Steps are each sample's own, yet the denoiser sees the whole batch, so that what is given one a sample (cond,
+        # observations, masks) finds its sample. Rejected and finished steps of others cost time but change nothing.
+        def own(u, state, args):
+            everyone = jax.lax.all_gather((jnp.asarray(u), state), "sample")
+            return jax.tree.map(lambda leaf: leaf[jax.lax.axis_index("sample")], field(*everyone))
+
+        def norm(error):
+            # The largest of the root mean squares: a log density is not drowned among the many entries of an image.
+            return jnp.max(jnp.stack([jnp.sqrt(jnp.mean(leaf**2)) for leaf in jax.tree.leaves(error)]))
+
+        controller = diffrax.PIDController(rtol=rtol, atol=atol, norm=norm)
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(own), SOLVER, start, end, jnp.sign(end - start) * 0.1, state,
+            stepsize_controller=controller, adjoint=diffrax.DirectAdjoint(),
+        )  # fmt: skip
+        return jax.tree.map(lambda leaf: leaf[0], solution.ys), solution.stats["num_steps"]
+
+    return jax.vmap(one, axis_name="sample")(state)
+
+
+def _single(x):
+    """float32 at least: steps of a half-precision state would be smaller than its rounding."""
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)), x)

@@ -1,0 +1,175 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import sciddm as sd
+
+PATHS = {"linear": sd.Interpolant.linear, "trigonometric": sd.Interpolant.trigonometric}
+# Jointly Gaussian pairs in the plane: x_1 ~ N(M1, C1), x_0 = M0 + K (x_1 - M1) + N(0, R)
+M0, M1 = jnp.array([1.0, -0.5]), jnp.array([-0.7, 0.3])
+C1, K = jnp.array([[1.0, 0.4], [0.4, 0.6]]), jnp.array([[0.8, -0.3], [0.2, 0.5]])
+R = jnp.array([[0.3, 0.1], [0.1, 0.2]])
+C0, C01 = K @ C1 @ K.T + R, K @ C1
+
+
+def pairs(key, n):
+    key_1, key_0 = jax.random.split(key)
+    x_1 = M1 + jax.random.normal(key_1, (n, 2)) @ jnp.linalg.cholesky(C1).T
+    return M0 + (x_1 - M1) @ K.T + jax.random.normal(key_0, (n, 2)) @ jnp.linalg.cholesky(R).T, x_1
+
+
+def unconditional(path):
+    """E[x_0 | x_t] of x_t = a x_0 + b x_1."""
+
+    def function(x_t, t, cond):
+        assert cond is None, "without noise the source is not told"
+        a, b, _ = path.coefficients(jnp.broadcast_to(t, x_t.shape[:1]))
+        a, b = a[:, None, None], b[:, None, None]
+        variance = a**2 * C0 + a * b * (C01 + C01.T) + b**2 * C1
+        offset = x_t - a[..., 0] * M0 - b[..., 0] * M1
+        return M0 + jnp.einsum("bij,bj->bi", a * C0 + b * C01, jnp.linalg.solve(variance, offset[..., None])[..., 0])
+
+    return sd.FunctionDenoiser(function, path.process())
+
+
+def conditional(path, key="concat"):
+    """E[x_0 | x_t, x_1] of x_t = a x_0 + b x_1 + gamma eps."""
+
+    def function(x_t, t, cond):
+        x_1 = cond[key]
+        a, b, gamma = (v[:, None] for v in path.coefficients(jnp.broadcast_to(t, x_t.shape[:1])))
+        mean = M0 + (x_1 - M1) @ K.T
+        # At t = 1 both a and gamma are 0, and x_t says nothing: a gain of R (R a^2 + gamma^2)^-1 a by way of a / gamma.
+        ratio = jnp.where(gamma > 0, a / jnp.where(gamma > 0, gamma, 1.0), jnp.where(a > 0, 1e6, 0.0))
+        y = jnp.where(gamma > 0, (x_t - b * x_1) / jnp.where(gamma > 0, gamma, 1.0), ratio * (x_t - b * x_1))
+        variance = ratio[..., None] ** 2 * R + jnp.eye(2)
+        return mean + ratio * (jnp.linalg.solve(variance, (y - ratio * mean)[..., None])[..., 0] @ R)
+
+    return sd.FunctionDenoiser(function, path.process())
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("solver", ["ddim", "heun", "dpmpp2m"])
+def test_without_noise_the_flow_carries_the_law_of_the_source_to_that_of_the_target(name, solver):
+    path = PATHS[name]()
+    _, x_1 = pairs(jax.random.key(0), 20000)
+    denoiser = path.wrap(unconditional(path), x_1)
+    samples, _ = sd.sample(jax.random.key(1), denoiser, x_1.shape, solver=solver, steps=100)
+    np.testing.assert_allclose(samples.mean(0), M0, atol=0.03)
+    np.testing.assert_allclose(jnp.cov(samples.T), C0, atol=0.04)
+    again, _ = sd.sample(jax.random.key(2), denoiser, x_1.shape, solver=solver, steps=100, start=x_1)
+    np.testing.assert_array_equal(again, samples)  # all its randomness is the source's
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("solver", ["ddim", "ddpm", "heun", "dpmpp2m"])
+def test_with_noise_samples_follow_the_target_given_the_source(name, solver):
+    path = PATHS[name](noise=0.7)
+    x_1 = jnp.tile(jnp.array([1.2, -0.8]), (20000, 1))
+    steps = 400 if solver == "ddpm" else 100  # its variance is low by a share of order 1 / steps
+    samples, _ = sd.sample(jax.random.key(1), path.wrap(conditional(path), x_1), x_1.shape, solver=solver, steps=steps)
+    np.testing.assert_allclose(samples.mean(0), M0 + K @ (x_1[0] - M1), atol=0.02)
+    np.testing.assert_allclose(jnp.cov(samples.T), R, atol=0.02)
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_what_the_network_sees_is_the_interpolant(name):
+    # Cov(x_t) of perturbed pairs, seen through a denoiser that answers with its input, against a^2 C0 + 2ab C01 + b^2 C1 + gamma^2
+    path, seen = PATHS[name](noise=0.7), sd.FunctionDenoiser(lambda x, t, c: x, sd.GaussianProcess.rectified())
+    x_0, x_1 = pairs(jax.random.key(0), 40000)
+    for t in (0.0, 0.3, 0.8, 1.0):
+        denoiser = path.wrap(seen, x_1)
+        x_t = denoiser(denoiser.process.perturb(jax.random.key(1), x_0, t)[0], t)
+        a, b, gamma = path.coefficients(t)
+        assert float(gamma) == pytest.approx(0.7 * float(b) * float(a) ** 0.5)
+        variance = a**2 * C0 + a * b * (C01 + C01.T) + b**2 * C1 + gamma**2 * jnp.eye(2)
+        np.testing.assert_allclose(x_t.mean(0), a * M0 + b * M1, atol=0.02)
+        np.testing.assert_allclose(jnp.cov(x_t.T), variance, atol=0.03)
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("noise", [0.05, 1.0, 3.0])
+def test_the_bridge_is_a_schedule_finite_and_invertible_to_both_ends(name, noise):
+    path = PATHS[name](noise=noise)
+    process = path.wrap(conditional(path), jnp.zeros((1, 2))).process
+    t = jnp.linspace(0.0, 1.0, 201)
+    log_snr = process.log_snr(t)
+    assert log_snr[0] == jnp.inf and log_snr[-1] == -jnp.inf and bool(jnp.all(jnp.diff(log_snr) < 0))
+    np.testing.assert_allclose(process.alpha(t) ** 2 + process.sigma(t) ** 2, 1.0, rtol=1e-5)
+    np.testing.assert_allclose(process.time(log_snr), t, atol=2e-6)
+    a, _, gamma = path.coefficients(t[:-1])
+    np.testing.assert_allclose(process.alpha(t[:-1]), a / jnp.hypot(a, gamma), rtol=1e-5)
+
+
+def test_the_likelihood_is_that_of_the_target_given_its_source():
+    path = sd.Interpolant.linear(noise=0.5)
+    x_0, x_1 = pairs(jax.random.key(0), 8)
+    log_p = sd.log_prob(jax.random.key(0), path.wrap(conditional(path), x_1), x_0)
+    offset = x_0 - M0 - (x_1 - M1) @ K.T
+    exact = jax.scipy.stats.multivariate_normal.logpdf(offset, jnp.zeros(2), R)
+    np.testing.assert_allclose(log_p, exact, atol=5e-3)
+    with pytest.raises(NotImplementedError, match="nobody knows"):
+        without = sd.Interpolant.linear()
+        sd.log_prob(jax.random.key(0), without.wrap(unconditional(without), x_1), x_0)
+
+
+def test_trees_keep_their_structure_and_other_conditions():
+    path = sd.Interpolant.trigonometric(noise=0.5)
+    x_1 = {"a": jnp.ones((3, 2)), "b": {"c": jnp.zeros((3, 1, 4))}}
+
+    def function(x_t, t, cond):
+        assert set(cond) == {"now", "embedding"}
+        return jax.tree.map(lambda now, x: now + 0.1 * x, cond["now"], x_t)
+
+    denoiser = path.wrap(sd.FunctionDenoiser(function, path.process()), x_1, key="now")
+    for one in (denoiser, sd.Interpolant.linear().wrap(denoiser.denoiser, x_1)):
+        samples, _ = sd.sample(
+            jax.random.key(0), denoiser, x_1_shapes(x_1), cond={"embedding": jnp.ones((3, 2))}, steps=4
+        )
+        assert jax.tree.map(jnp.shape, samples) == jax.tree.map(jnp.shape, x_1)
+        assert all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in jax.tree.leaves(samples))
+        assert one.calls == 1
+
+
+def x_1_shapes(x):
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), x)
+
+
+class Small(eqx.Module):
+    inside: jax.Array
+    out: jax.Array
+
+    def __call__(self, x, noise_level, cond=None):
+        level = jnp.broadcast_to(jnp.asarray(noise_level), x.shape[:1])[:, None]
+        told = jnp.zeros_like(x) if cond is None else cond["concat"]
+        return jnp.tanh(jnp.concatenate([x, told, level, jnp.ones_like(level)], 1) @ self.inside) @ self.out
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.5])
+def test_the_objective_trains_on_pairs_as_on_anything_else(noise):
+    path, (x_0, x_1) = sd.Interpolant.linear(noise=noise), pairs(jax.random.key(0), 512)
+    keys = jax.random.split(jax.random.key(1))
+    network = Small(0.3 * jax.random.normal(keys[0], (6, 32)), 0.1 * jax.random.normal(keys[1], (32, 2)))
+    denoiser = sd.NetworkDenoiser(network, path.process())
+    optimiser, objective = optax.adam(1e-2), sd.Objective(times="uniform", weighting="min-snr")
+
+    def loss(network, key):
+        return objective(path.wrap(eqx.tree_at(lambda d: d.network, denoiser, network), x_1), key, x_0).mean()
+
+    @jax.jit
+    def step(carry, key):
+        network, state = carry
+        value, slope = jax.value_and_grad(loss)(network, key)
+        change, state = optimiser.update(slope, state)
+        return (optax.apply_updates(network, change), state), value
+
+    _, losses = jax.lax.scan(step, (network, optimiser.init(network)), jax.random.split(jax.random.key(2), 200))
+    assert bool(jnp.all(jnp.isfinite(losses))) and losses[-40:].mean() < 0.7 * losses[:10].mean()
+
+
+def test_negative_noise_is_refused():
+    with pytest.raises(ValueError, match="noise = -1"):
+        sd.Interpolant.linear(noise=-1.0)
