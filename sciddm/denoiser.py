@@ -80,7 +80,8 @@ def _edm_row(process, t, sigma_data):
     return sigma / scale, -alpha * sigma_data**2 / scale
 
 
-# What a network may predict: target = a x_0 + b eps. One row a target; everything else is its inverse.
+# What a network may predict: target = a x_0 + b eps. One row a target; everything else is its inverse. "score" is -eps / sigma,
+# the score itself under white noise.
 PREDICTIONS: dict[str, Callable] = {
     "x0": lambda process, t, sigma_data: (jnp.ones_like(process.alpha(t)), jnp.zeros_like(process.alpha(t))),
     "eps": lambda process, t, sigma_data: (jnp.zeros_like(process.alpha(t)), jnp.ones_like(process.alpha(t))),
@@ -145,13 +146,14 @@ class NetworkDenoiser(Denoiser):
         return self.network(scaled, -jnp.clip(self.process.log_snr(t), -20.0, 20.0) / 8.0, cond)
 
     def from_output(self, x_t, output, t):
-        """x0_hat from the network's raw output."""
+        """x0_hat from the network's raw output, in the support of the noise law, where the data live."""
 
         def leaf(x, out, sd):
             c_skip, c_out = x0_coefficients(self.process, self.prediction, t, sd)
             return combine(c_skip, x, c_out, out)
 
-        return jax.tree.map(leaf, x_t, output, _like(self.sigma_data, x_t))
+        x0_hat = jax.tree.map(leaf, x_t, output, _like(self.sigma_data, x_t))
+        return self.process.noise.each("project", x0_hat)
 
     def evaluate(self, x_t, t, cond=None):
         return self.from_output(x_t, self.output(x_t, t, cond), t), {}

@@ -1,4 +1,4 @@
-"""Masked noise: entries that are not there, or must not move, carry none.
+"""Masked noise: entries that are not there carry none, and data are 0 there.
 
     Sigma = M S M,   M = diag(mask), S the covariance of the inner law (the identity unless given)
 

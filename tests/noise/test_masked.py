@@ -13,7 +13,7 @@ def test_masked_white_noise_holds_the_contract(holds_the_contract):
 
 
 def test_masked_coloured_noise_is_the_fields_own_law_where_it_is_there(holds_the_contract):
-    field = sd.SpectralField.power_law((4, 5), 3.0, 2.0, nugget=0.02, periodic=False)
+    field = sd.SpectralField.power_law((4, 5), 3.0, 2.0, nugget=0.02)
     mask = jnp.ones((4, 5, 1)).at[1:3, 2:4].set(0.0)
     sigma = holds_the_contract(sd.Masked(mask, field), jnp.zeros((4, 5, 1)), draws=5000)
     full = jax.jit(jax.vmap(lambda row: field.covariance(row.reshape(4, 5, 1)).ravel()))(jnp.eye(20))
