@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -39,6 +41,18 @@ def uniform_time(process: GaussianProcess, steps: int):
     return jnp.linspace(1.0, 0.0, steps + 1)
 
 
+class LogSNR(eqx.Module):
+    """A grid through given log-SNRs: t = 1, the times of `inner` (steps - 1, increasing), t = 0. For any process, differentiable."""
+
+    inner: jax.Array
+
+    def __call__(self, process: GaussianProcess, steps: int):
+        if len(self.inner) != steps - 1:
+            raise ValueError(f"a grid of {len(self.inner)} inner log-SNRs has {len(self.inner) + 1} steps, not {steps}")
+        times = jnp.clip(process.time(jnp.asarray(self.inner)), 0.0, 1.0)
+        return jnp.concatenate([jnp.ones(1), times, jnp.zeros(1)])
+
+
 def _between(process, steps, curve):
     # A process with alpha > 0 at t = 1 starts exactly there; one with alpha = 0 spends its first step on the way from
     # pure noise to the bound. Either way the last step, from the last but one point of the curve, goes to the data.
@@ -64,7 +78,7 @@ def resolve(grid, process: GaussianProcess, steps: int):
         return GRIDS[grid](process, steps)
     if callable(grid):
         return grid(process, steps)
-    times = np.asarray(grid, np.float32)
+    times = np.asarray(grid, jnp.result_type(float))
     if times.ndim != 1 or len(times) < 2 or np.any(np.diff(times) >= 0) or times[0] > 1 or times[-1] < 0:
         raise ValueError("a grid of times decreases strictly from at most 1 to at least 0")
     return jnp.asarray(times)

@@ -11,7 +11,7 @@ from sciddm import grids, solvers
 from sciddm.denoiser import Denoiser
 from sciddm.noise import as_structs
 from sciddm.process import batch_size, sample_keys
-from sciddm.solvers.base import DenoiserTerm
+from sciddm.solvers.base import DenoiserTerm, fold
 
 
 class Correction(eqx.Module):
@@ -20,6 +20,10 @@ class Correction(eqx.Module):
     @abc.abstractmethod
     def __call__(self, term: DenoiserTerm, s, x_s):
         """x_s after the correction, and a dict of (B,) arrays for `info`. `term` carries denoiser, cond and this step's keys."""
+
+    def network_calls(self, steps: int) -> int:
+        """Evaluations of the denoiser that it adds to `steps` steps to the data."""
+        return 0
 
 
 def sample(
@@ -53,7 +57,11 @@ def sample(
         steps = len(grid) - 1
     keys = sample_keys(key, batch_size(like))
     samples, info = _scan(keys, denoiser, like, cond, solver, steps, grid, tuple(corrections), start, return_path)
-    return samples, {"network_calls": solver.network_calls(steps) * denoiser.calls, **info}
+    calls = solver.network_calls(steps)
+    if calls is None:  # an adaptive solver: as many as its slowest sample took
+        calls = jnp.max(info["evaluations"], axis=1).sum()
+    calls += sum(correction.network_calls(steps) for correction in corrections)
+    return samples, {"network_calls": calls * denoiser.calls, **info}
 
 
 @eqx.filter_jit
@@ -61,31 +69,28 @@ def _scan(keys, denoiser, like, cond, solver, steps, grid, corrections, start, r
     process = denoiser.process
     times = grids.resolve(grid, process, steps) if isinstance(grid, str) or callable(grid) else jnp.asarray(grid)
     if start is None:
-        eps = process.noise.sample_batch(_fold(keys, 0), like)
+        eps = process.noise.sample_batch(fold(keys, 0), like)
         start = jax.tree.map(lambda leaf: leaf * process.sigma(times[0]).astype(leaf.dtype), eps)
+
+    count = times.shape[0] - 1
+    to_data = times[-1] <= 0
 
     def step(carry, now):
         x_t, memory = carry
         index, t, s = now
-        step_keys = _fold(keys, index + 1)
-        term = DenoiserTerm(denoiser, cond, step_keys)
+        step_keys = fold(keys, index + 1)
+        term = DenoiserTerm(denoiser, cond, step_keys, jnp.where(to_data, count - 1.0 - index, jnp.inf))
         x_s, _, dense, memory, _ = solver.step(term, t, s, x_t, None, memory, False)
         report = dict(dense["report"])
         for place, correction in enumerate(corrections):
-            x_s, more = correction(DenoiserTerm(denoiser, cond, _fold(step_keys, place + 1)), s, x_s)
+            x_s, more = correction(DenoiserTerm(denoiser, cond, fold(step_keys, place + 1)), s, x_s)
             report |= more
         return (x_s, memory), (report, x_s if return_path else None)
 
     first = DenoiserTerm(denoiser, cond, keys)
     memory = solver.init(first, times[0], times[1], start, None)
-    (samples, _), (report, path) = jax.lax.scan(
-        step, (start, memory), (jnp.arange(times.shape[0] - 1), times[:-1], times[1:])
-    )
+    (samples, _), (report, path) = jax.lax.scan(step, (start, memory), (jnp.arange(count), times[:-1], times[1:]))
     info = {"times": times, **report}
     if return_path:
         info["path"] = jax.tree.map(lambda x, later: jnp.concatenate([x[None], later]), start, path)
     return samples, info
-
-
-def _fold(keys, data):
-    return jax.vmap(jax.random.fold_in, (0, None))(keys, data)

@@ -4,31 +4,47 @@ from collections.abc import Callable
 
 import diffrax
 
+from sciddm.solvers.adams_bashforth import AdamsBashforth
+from sciddm.solvers.adaptive import Adaptive
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
 from sciddm.solvers.ddim import DDIM
 from sciddm.solvers.ddpm import DDPM
 from sciddm.solvers.dpmpp2m import DPMpp2M
+from sciddm.solvers.dpmpp2s import DPMpp2S
+from sciddm.solvers.edm import EDM
+from sciddm.solvers.flow_sde import FlowSDE
 from sciddm.solvers.from_diffrax import FromDiffrax
 from sciddm.solvers.heun import Heun
+from sciddm.solvers.unipc import UniPC
 
 __all__ = [
-    "DDIM",
-    "DDPM",
-    "SOLVERS",
-    "AbstractDenoiserSolver",
-    "DPMpp2M",
-    "DenoiserTerm",
-    "FromDiffrax",
-    "Heun",
-    "resolve",
-]
+    "DDIM", "DDPM", "EDM", "SOLVERS", "AbstractDenoiserSolver", "AdamsBashforth", "Adaptive", "DPMpp2M", "DPMpp2S", "DenoiserTerm",
+    "FlowSDE", "FromDiffrax", "Heun", "UniPC", "resolve",
+]  # fmt: skip
 
 SOLVERS: dict[str, Callable[[], AbstractDenoiserSolver]] = {
+    # deterministic
     "ddim": DDIM,
-    "ddpm": DDPM,
+    "dpmpp1": DDIM,  # the same method under its other name
+    "dpmpp2s": DPMpp2S,
     "dpmpp2m": DPMpp2M,
-    "euler-maruyama": lambda: FromDiffrax(diffrax.Euler(), stochastic=True),
+    "dpmpp3m": lambda: AdamsBashforth(3),
+    "adams-bashforth2": lambda: AdamsBashforth(2),
+    "adams-bashforth4": lambda: AdamsBashforth(4),
+    "unipc": lambda: UniPC(3),
+    "unipc2": lambda: UniPC(2),
     "heun": Heun,
+    "tsit5": lambda: Adaptive(diffrax.Tsit5()),
+    "dopri8": lambda: Adaptive(diffrax.Dopri8()),
+    # stochastic
+    "ddpm": DDPM,
+    "ancestral": DDPM,  # the same method under its other name
+    "ddim-eta": lambda: DDIM(eta=0.5),
+    "sde-dpmpp2m": lambda: DPMpp2M(eta=0.5),
+    "seeds2": lambda: DPMpp2S(eta=1.0),
+    "edm": EDM,
+    "flow-sde": FlowSDE,
+    "euler-maruyama": lambda: FromDiffrax(diffrax.Euler(), stochastic=True),
 }
 
 # diffrax solvers that also take ordinary equations; a stochastic use of these asks for FromDiffrax(..., stochastic=True).

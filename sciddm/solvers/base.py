@@ -18,6 +18,7 @@ class DenoiserTerm(diffrax.AbstractTerm):
     denoiser: Denoiser
     cond: Any
     keys: jax.Array  # (B,), one a sample, of this step alone
+    remaining: Any = jnp.inf  # steps after this one on a path that ends on the data; infinite on one that stops before
 
     def level(self, t) -> Level:
         """The process's level, with sigma = 0 at t = 0: sampling ends on the data, for VE and EDM too, whose law stops at sigma_min."""
@@ -28,9 +29,10 @@ class DenoiserTerm(diffrax.AbstractTerm):
         """x0_hat and the guides' report."""
         return self.denoiser.evaluate(x_t, t, self.cond)
 
-    def noise(self, like):
-        """This step's eps, like a batch of x."""
-        return self.denoiser.process.noise.sample_batch(self.keys, like)
+    def noise(self, like, draw: int = 0):
+        """This step's eps, like a batch of x; `draw` counts the independent ones within a step."""
+        keys = fold(self.keys, jnp.uint32(2**31 + draw)) if draw else self.keys
+        return self.denoiser.process.noise.sample_batch(keys, like)
 
     def vf(self, t, y, args):
         return velocity_from(self.denoiser.process, y, self.evaluate(y, t)[0], t)
@@ -60,8 +62,8 @@ class AbstractDenoiserSolver(diffrax.AbstractSolver):
         """What the first step finds in `memory`; a pytree of arrays."""
         return ()
 
-    def network_calls(self, steps: int) -> int:
-        """Evaluations of the denoiser that `steps` steps cost."""
+    def network_calls(self, steps: int) -> int | None:
+        """Evaluations of the denoiser that `steps` steps to the data cost; None where the report's "evaluations" count them."""
         return steps
 
     def func(self, terms, t0, y0, args):
@@ -73,3 +75,8 @@ class AbstractDenoiserSolver(diffrax.AbstractSolver):
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         y1, memory, report = self.advance(terms, t0, t1, y0, solver_state)
         return y1, None, {"y0": y0, "y1": y1, "report": report}, memory, diffrax.RESULTS.successful
+
+
+def fold(keys, data):
+    """Each of (B,) keys folded with the same number."""
+    return jax.vmap(jax.random.fold_in, (0, None))(keys, data)

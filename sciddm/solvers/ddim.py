@@ -1,9 +1,13 @@
-"""DDIM: the first-order exponential integrator of the probability flow.
+"""DDIM: the first-order exponential integrator, with any share eta of the reverse kernel's noise.
 
-    x_s = alpha_s x0_hat + sigma_s eps_hat          (Song et al. 2021, eq. 12 at sigma = 0, arXiv:2010.02502)
+    x_s = alpha_s x0_hat + sqrt(sigma_s^2 - std^2) eps_hat + std z,   std = eta sigma_s sqrt(1 - (alpha_t sigma_s / alpha_s sigma_t)^2)
+                                                                      (Song et al. 2021, eq. 12 and 16, arXiv:2010.02502)
 
-Order 1; finite where alpha_t = 0 and where sigma_s = 0.
+eta = 0 is deterministic, eta = 1 is DDPM. Order 1; finite where alpha_t = 0 and where sigma_s = 0.
 """
+
+import equinox as eqx
+import jax.numpy as jnp
 
 from sciddm.denoiser import eps_from
 from sciddm.process import Level, combine
@@ -16,11 +20,19 @@ def ddim_step(x0_hat, x_t, level_t: Level, level_s: Level):
 
 
 class DDIM(AbstractDenoiserSolver):
-    """Deterministic, first order, one call a step."""
+    """First order, one call a step. eta: in [0, 1]."""
+
+    eta: float = eqx.field(static=True, default=0.0)
 
     def order(self, terms):
         return 1
 
     def advance(self, term, t, s, x_t, memory):
+        level_t, level_s = term.level(t), term.level(s)
         x0_hat, report = term.evaluate(x_t, t)
-        return ddim_step(x0_hat, x_t, term.level(t), term.level(s)), memory, report
+        if not self.eta:
+            return ddim_step(x0_hat, x_t, level_t, level_s), memory, report
+        share = self.eta * jnp.sqrt(-jnp.expm1(level_t.log_snr - level_s.log_snr))
+        kept = Level(level_s.alpha, level_s.sigma * jnp.sqrt(1.0 - share**2), level_s.log_snr)
+        x_s = combine(1.0, ddim_step(x0_hat, x_t, level_t, kept), level_s.sigma * share, term.noise(x_t))
+        return x_s, memory, report

@@ -12,8 +12,8 @@ from sciddm.solvers.base import AbstractDenoiserSolver
 class DDPM(AbstractDenoiserSolver):
     """Stochastic, one call a step."""
 
-    def strong_order(self, terms):
-        return 0.5
+    def order(self, terms):
+        return 1
 
     def advance(self, term, t, s, x_t, memory):
         x0_hat, report = term.evaluate(x_t, t)

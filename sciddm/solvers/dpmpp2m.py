@@ -1,34 +1,38 @@
-"""DPM-Solver++(2M): a two-step exponential integrator in lambda = log(alpha/sigma).
+"""DPM-Solver++(2M): a two-step exponential integrator in lambda = log(alpha/sigma), of the flow or of the reverse equation.
 
-    x_s = (sigma_s/sigma_t) x_t - alpha_s (e^-h - 1) D,   h = lambda_s - lambda_t
-    D = x0_hat + (h / 2 h_before) (x0_hat - x0_hat_before)         (Lu et al. 2022, algorithm 2, arXiv:2211.01095)
-
-Order 2, one call a step. The first and the last step are of order 1: there is no x0_hat before the first one, and no
-finite h to extrapolate over in the last one.
+    D = x0_hat + (h / 2 h_before) (x0_hat - x0_hat_before), held over the step; h = lambda_s - lambda_t
+                                                                       (Lu et al. 2022, algorithm 2, arXiv:2211.01095)
+One call a step. The first and the last step are of order 1: there is no x0_hat before the first one, and no finite h to
+extrapolate over in the last one. Order 2, weakly so with noise.
 """
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.process import combine
 from sciddm.solvers.base import AbstractDenoiserSolver
+from sciddm.solvers.exponential import add_noise, exponential_step, log_step, moments, place, weighted_sum
 
 
 class DPMpp2M(AbstractDenoiserSolver):
-    """Deterministic, second order, one call a step."""
+    """One call a step. eta: 0 the probability flow, 1 the reverse equation."""
+
+    eta: float = eqx.field(static=True, default=0.0)
 
     def order(self, terms):
         return 2
 
     def memory(self, x):
-        return jax.tree.map(jnp.zeros_like, x), jnp.asarray(jnp.inf)
+        return jax.tree.map(jnp.zeros_like, x), jnp.asarray(-jnp.inf)
 
     def advance(self, term, t, s, x_t, memory):
-        before, h_before = memory
+        before, position = memory
         level_t, level_s = term.level(t), term.level(s)
         x0_hat, report = term.evaluate(x_t, t)
-        h = 0.5 * (level_s.log_snr - level_t.log_snr)
-        weight = jnp.where(jnp.isfinite(h) & jnp.isfinite(h_before), 0.5 * h / h_before, 0.0)
-        estimate = combine(1.0 + weight, x0_hat, -weight, before)
-        x_s = combine(level_s.sigma / level_t.sigma, x_t, -level_s.alpha * jnp.expm1(-h), estimate)
-        return x_s, (x0_hat, h), report
+        h, here = log_step(level_t, level_s), place(level_t)
+        usable = jnp.isfinite(h) & jnp.isfinite(position) & (here > position)
+        lean = 0.5 * jnp.where(usable, h, 0.0) / jnp.where(usable, here - position, 1.0)  # its gradient is finite too
+        whole = moments((1.0 + self.eta) * h, 1)[0]
+        integral = weighted_sum([whole * (1.0 + lean), -whole * lean], [x0_hat, before])
+        x_s = exponential_step(x_t, integral, level_t, level_s, self.eta)
+        return add_noise(term, x_s, level_t, level_s, self.eta), (x0_hat, here), report

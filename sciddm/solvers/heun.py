@@ -3,16 +3,33 @@
     x/alpha moves along eps_hat as sigma/alpha falls; the slope is the mean of eps_hat at both ends of the step
                                                     (Karras et al. 2022, algorithm 1, arXiv:2206.00364)
 
-Order 2, two calls a step. The first step from alpha = 0 and the last to sigma = 0 have no second slope: they are DDIM steps.
+Order 2, two calls a step. From alpha = 0 the mean is that of x0_hat at both ends, the same rule in alpha/sigma; the last step to
+sigma = 0 has no second slope and is a DDIM step.
 """
 
 import jax
 import jax.numpy as jnp
 
 from sciddm.denoiser import eps_from
-from sciddm.process import combine
-from sciddm.solvers.base import AbstractDenoiserSolver
+from sciddm.process import Level, combine
+from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
 from sciddm.solvers.ddim import ddim_step
+
+
+def heun_step(term: DenoiserTerm, t, s, x_t, level_t: Level, level_s: Level):
+    """x_s and the report of the first call; the levels are those of t and s."""
+    x0_hat, report = term.evaluate(x_t, t)
+    predicted = ddim_step(x0_hat, x_t, level_t, level_s)
+
+    def correct():
+        second, _ = term.evaluate(predicted, s)
+        slope = combine(1.0, eps_from(predicted, second, level_s), -1.0, eps_from(x_t, x0_hat, level_t))
+        noisy = level_t.alpha > 0
+        width = level_s.sigma - level_s.alpha / jnp.where(noisy, level_t.alpha, 1.0) * level_t.sigma
+        from_slope = combine(1.0, predicted, jnp.where(noisy, 0.5 * width, 0.0), slope)
+        return combine(1.0, from_slope, jnp.where(noisy, 0.0, 0.5 * level_s.alpha), combine(1.0, second, -1.0, x0_hat))
+
+    return jax.lax.cond(level_s.sigma > 0, correct, lambda: predicted), report
 
 
 class Heun(AbstractDenoiserSolver):
@@ -25,16 +42,5 @@ class Heun(AbstractDenoiserSolver):
         return 2 * steps - 1
 
     def advance(self, term, t, s, x_t, memory):
-        level_t, level_s = term.level(t), term.level(s)
-        x0_hat, report = term.evaluate(x_t, t)
-        predicted = ddim_step(x0_hat, x_t, level_t, level_s)
-
-        def correct():
-            change = combine(
-                1.0, eps_from(predicted, term.evaluate(predicted, s)[0], level_s), -1.0, eps_from(x_t, x0_hat, level_t)
-            )
-            ratio = level_s.alpha / jnp.where(level_t.alpha > 0, level_t.alpha, 1.0)
-            width = jnp.where(level_t.alpha > 0, level_s.sigma - ratio * level_t.sigma, 0.0)
-            return combine(1.0, predicted, 0.5 * width, change)
-
-        return jax.lax.cond(level_s.sigma > 0, correct, lambda: predicted), memory, report
+        x_s, report = heun_step(term, t, s, x_t, term.level(t), term.level(s))
+        return x_s, memory, report

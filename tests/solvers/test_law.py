@@ -1,0 +1,79 @@
+"""Every solver, on every process, on one array and on a nested tree: finite at both ends, and in law."""
+
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from solvers.common import NAMES, OnTree, joined, process_of, tree_shape
+
+import sciddm as sd
+
+ALL = [*sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral"}), diffrax.ShARK(), diffrax.SEA(), diffrax.Ralston()]
+COUNT = 1500
+
+
+def _name(solver):
+    return solver if isinstance(solver, str) else type(solver).__name__
+
+
+@pytest.mark.parametrize("solver", ALL, ids=_name)
+def test_solver_has_the_right_law_on_every_process_as_array_and_as_tree(solver, mixture, sliced):
+    truth = mixture.sample(jax.random.key(9), COUNT)
+    floor = sliced(mixture.sample(jax.random.key(8), COUNT), truth)
+    for name in NAMES:
+        process = process_of(name)
+        exact = mixture.denoiser(process)
+        array, _ = sd.sample(jax.random.key(1), exact, (COUNT, 3), solver=solver, steps=60)
+        tree, _ = sd.sample(jax.random.key(1), OnTree(exact, process), tree_shape(COUNT), solver=solver, steps=60)
+        assert sliced(array, truth) < floor + 0.12, name
+        assert sliced(joined(tree), truth) < floor + 0.12, name
+
+
+@pytest.mark.parametrize("solver", ALL, ids=_name)
+def test_one_step_and_both_end_points_are_finite_on_every_process(solver, mixture):
+    for name in NAMES:
+        process = process_of(name)
+        exact = mixture.denoiser(process)
+        for grid in (np.array([1.0, 0.0]), np.array([1.0, 0.5, 0.0]), np.array([1.0, 0.999999, 1e-6, 0.0])):
+            array, _ = sd.sample(jax.random.key(0), exact, (4, 3), solver=solver, grid=grid)
+            tree, _ = sd.sample(jax.random.key(0), OnTree(exact, process), tree_shape(4), solver=solver, grid=grid)
+            assert bool(jnp.all(jnp.isfinite(array)) & jnp.all(jnp.isfinite(joined(tree)))), (name, grid)
+            if len(grid) == 2 and solver not in ("edm",):
+                # one step from pure noise to the data is the denoiser's own answer
+                start = jax.random.normal(jax.random.key(2), (4, 3)) * process.sigma(1.0)
+                one, _ = sd.sample(jax.random.key(0), exact, (4, 3), solver=solver, grid=grid, start=start)
+                np.testing.assert_allclose(one, exact(start, 1.0), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("solver", ALL, ids=_name)
+def test_bfloat16_networks_give_finite_bfloat16_samples(solver, mixture):
+    exact = mixture.denoiser(sd.GaussianProcess.rectified())
+
+    def half(x, t, cond):
+        return exact(x.astype(jnp.float32), t.astype(jnp.float32)).astype(jnp.bfloat16)
+
+    denoiser, like = sd.FunctionDenoiser(half, exact.process), jax.ShapeDtypeStruct((8, 3), jnp.bfloat16)
+    for grid in (np.array([1.0, 0.0]), np.linspace(1.0, 0.0, 9)):
+        samples, _ = sd.sample(jax.random.key(0), denoiser, like, solver=solver, grid=grid)
+        assert samples.dtype == jnp.bfloat16 and bool(jnp.all(jnp.isfinite(samples)))
+
+
+@pytest.mark.parametrize("solver", ALL, ids=_name)
+def test_network_calls_are_counted_as_they_happen(solver, mixture):
+    exact, counted = mixture.denoiser(sd.GaussianProcess.vp()), []
+
+    def function(x_t, t, cond):
+        jax.debug.callback(lambda: counted.append(1))
+        return exact(x_t, t)
+
+    denoiser = sd.FunctionDenoiser(function, exact.process)
+    _, info = sd.sample(jax.random.key(0), denoiser, (2, 3), solver=solver, steps=7, grid="t")
+    jax.effects_barrier()
+    slack = 0 if isinstance(solver, str) and solver not in ("tsit5", "dopri8") else 7
+    assert abs(len(counted) - int(info["network_calls"])) <= slack
+
+
+def test_an_unknown_solver_is_named(mixture):
+    with pytest.raises(ValueError, match="dpm.*none of"):
+        sd.sample(jax.random.key(0), mixture.denoiser(sd.GaussianProcess.vp()), (2, 3), solver="dpm")
