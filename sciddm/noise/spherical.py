@@ -58,14 +58,14 @@ class Spherical(Coloured):
         l = np.arange(l_max + 1)
         power = power * (1.0 - nugget) / np.sum((2 * l + 1) / (4 * np.pi) * power)
 
-        # Row m of the zonal basis has norm 1; what it had goes into the Legendre block. sin 0 phi is none, so M = 2 l_max + 1.
+        # Rows of the zonal basis get norm 1; what cos m phi had (sin m phi has the same) goes into the Legendre block of order m.
         table = legendre(l_max, np.sin(np.radians(degrees)))
-        phi, orders = 2 * np.pi * np.arange(columns) / columns, np.concatenate([l, l[1:]])
+        phi, orders = 2 * np.pi * np.arange(columns) / columns, np.concatenate([l, l[1:]])  # sin 0 phi is none
         zonal = np.concatenate([np.cos(l[:, None] * phi), np.sin(l[1:, None] * phi)])
         norms = np.linalg.norm(zonal, axis=1, keepdims=True)
-        blocks = table[orders] * np.sqrt(power)[:, None] * np.where(orders > 0, np.sqrt(2.0), 1.0)[:, None, None]
-        _, roots, meridional = np.linalg.svd(blocks * norms[:, :, None], full_matrices=False)
-        roots = np.where(roots > 1e-7 * roots.max(), roots, 0.0)
+        blocks = table * np.sqrt(power)[:, None] * np.where(l > 0, np.sqrt(2.0), 1.0)[:, None, None]
+        _, roots, meridional = np.linalg.svd(blocks * norms[l][:, :, None], full_matrices=False)
+        roots, meridional = np.where(roots > 1e-7 * roots.max(), roots, 0.0)[orders], meridional[orders]
 
         keep = jnp.result_type(float)
         self.angular_power, self.values = jnp.asarray(power, keep), jnp.asarray(roots**2, keep)
