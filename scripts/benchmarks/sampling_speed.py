@@ -47,10 +47,10 @@ def make_network(name: str):
 
 
 def compiled(function, *arguments):
-    """The compiled function, seconds to trace and compile it, and MiB of temporaries."""
-    start = time.perf_counter()
+    """The compiled function, CPU seconds to trace and compile it, and MiB of temporaries."""
+    start = time.process_time()
     program = eqx.filter_jit(function).lower(*arguments).compile()
-    return program, time.perf_counter() - start, program.compiled.memory_analysis().temp_size_in_bytes / 2**20
+    return program, time.process_time() - start, program.compiled.memory_analysis().temp_size_in_bytes / 2**20
 
 
 def bare(network, x, calls):
@@ -66,8 +66,8 @@ def speed(table: Table, name: str, only, budget: float) -> None:
     denoiser, x = sd.NetworkDenoiser(network, sd.GaussianProcess.edm(), "edm", 1.0), jax.random.normal(KEY, shape)
     table.line(f"{name}: {'x'.join(map(str, shape))}, ratio at most {target} wanted")
     table.head(
-        "solver", "calls", "bare, ms a call", "sampler, ms a call", "ratio, median (quartiles)", "", "CPU time ratio", "compile, s (bare)",
-        "temporaries, MiB (bare)",
+        "solver", "calls", "bare, ms a call", "sampler, ms a call", "ratio, median (quartiles)", "", "CPU time ratio",
+        "compile, CPU s (bare)", "temporaries, MiB (bare)",
     )  # fmt: skip
     compiled(bare, network, x, 2)  # what only the first compilation pays
     programs = {}
