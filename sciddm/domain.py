@@ -8,12 +8,14 @@ from typing import Any
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
 from sciddm.denoiser import Denoiser
 from sciddm.errors import UserError
 from sciddm.noise import Noise
+from sciddm.traces import TRACES
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,26 @@ class Normalizer:
     def denormalize(self, z):
         """(B, ...) normalised -> (B, ...) in physical units."""
         return jax.tree.map(lambda leaf, m, s: leaf * s + m, z, self.mean, self.std)
+
+    def log_abs_det(self, x, noise: Noise):
+        """log |d x / d z| on the noise law's support: what a log density of x is smaller by than that of z = normalize(x).
+
+        tr(P log(std) P), P the projection: the sum of log std over the entries that are free, for masks and centred points too,
+        whose std must not lead out of the support. x: (B, ...). Returns (B,), nats.
+        """
+        logs = jax.tree.map(
+            lambda leaf, s: jnp.broadcast_to(jnp.log(jnp.asarray(s, leaf.dtype)), leaf.shape), x, self.std
+        )
+        size = sum(leaf[0].size for leaf in jax.tree.leaves(x))
+
+        def every_entry():
+            return sum(jnp.sum(leaf, axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(logs))
+
+        def support():
+            scale = lambda v: jax.tree.map(jnp.multiply, logs, v)  # noqa: E731
+            return TRACES["exact"].estimate(scale, lambda v: noise.each("project", v), x, None)
+
+        return jax.lax.cond(jnp.all(noise.each("dimension", x) == size), every_entry, support)
 
     def to_json(self) -> dict:
         """Lists of numbers by leaf path, for the checkpoint."""

@@ -79,19 +79,19 @@ def _log_prob(keys, denoiser, x_0, cond, trace, probes, rtol, atol):
     draws = draw_probes(keys, trace.draws(probes), project, x_0)
 
     def denoise(u, y):
-        """x0_hat and the trace of d x0_hat / dy, a dimension."""
+        """x0_hat, and the trace of d x0_hat / dy - a I, a dimension: near the data it is small, and so is the probes' spread."""
         x0_hat, vjp = jax.vjp(lambda y: _single(denoise_at(denoiser, y, 2.0 * u, cond)[0]), y)
-        return x0_hat, trace.estimate(lambda v: vjp(v)[0], project, y, draws) / dim
+        return x0_hat, trace.estimate(lambda v: combine(1.0, vjp(v)[0], -_signal(u), v), project, y, draws) / dim
 
     def field(u, state):
         a, (x0_hat, per_dim) = _signal(u), denoise(u, state[0])
-        return project(combine(a, x0_hat, -(a**2), state[0])), a**2 - a * per_dim
+        return project(combine(a, x0_hat, -(a**2), state[0])), -a * per_dim
 
     a = _signal(high)
     x0_hat, per_dim = denoise(high, combine(a, x_0, 0.0, x_0))
     y = _off_data(x_0, x0_hat, a)
     (y, gained), steps = _solve(field, high, low, (y, jnp.zeros_like(dim)), rtol, atol)
-    log_p = _base(denoiser, y, low, cond, dim) + dim * (0.5 * (1.0 - a * per_dim) + jnp.log(a) - gained)
+    log_p = _base(denoiser, y, low, cond, dim) + dim * (0.5 * (1.0 - a**2 - a * per_dim) + jnp.log(a) - gained)
     # The flow's own evaluations and one at the data end have a trace; the two of the base have none.
     traced = FromDiffrax(SOLVER).network_calls(steps) + 1
     size = sum(int(np.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(x_0))

@@ -14,7 +14,8 @@ from sciddm.config import change, near, restored, validate
 from sciddm.denoiser import Denoiser
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import UserError
-from sciddm.process import sample_keys
+from sciddm.likelihood import log_prob
+from sciddm.process import batch_size, sample_keys
 from sciddm.sample import sample
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import initial_state, make_denoiser, with_params
@@ -72,6 +73,41 @@ class Model:
             part, _ = sample(keys[first : first + size], denoiser or self.denoiser, shapes, cond=cond, **options)
             batches.append(jax.tree.map(np.asarray, self.normalizer.denormalize(part)))
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *batches)
+
+    def log_prob(
+        self, samples, *, key=0, denoiser: Denoiser | None = None, cond=None, progress: bool = False, **options
+    ):
+        """(B,) log densities of samples in physical units: nats per unit volume of x, as the domain's units measure it.
+
+        log p(x) = log p(z) - log |dx/dz|, z = (x - mean) / std, on the support of the noise law (see `Normalizer.log_abs_det`).
+
+        Args:
+            samples: the domain's own objects, or a batch of x in physical units; cond: as for `draw`, with an entry a sample.
+            key: for estimated traces; options: of `sd.log_prob` (trace, probes, rtol, atol).
+        """
+        x = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self._physical(samples))
+        denoiser = denoiser or self.denoiser
+        n = batch_size(x)
+        size = min(self.config.sampling.batch_size, n)
+        keys, batches = sample_keys(_key(key), n), []
+        for first in tqdm(range(0, n, size), desc="log_prob", unit="batch", disable=not progress):
+            rows = np.minimum(
+                np.arange(first, first + size), n - 1
+            )  # the last batch is filled up: one program serves all
+            part, given = jax.tree.map(lambda leaf, rows=rows: jnp.asarray(leaf)[rows], (x, cond))
+            log_p = log_prob(keys[rows], denoiser, self.normalizer.normalize(part), cond=given, **options)
+            batches.append(np.asarray(log_p - self.normalizer.log_abs_det(part, denoiser.process.noise)))
+        return np.concatenate(batches)[:n]
+
+    def _physical(self, samples):
+        """A batch of x from what may be the domain's own objects."""
+        leaves, structure = jax.tree.flatten(samples)
+        example, expected = jax.tree.flatten(self.domain.example)
+        arrays = structure == expected and all(
+            isinstance(leaf, (np.ndarray, jax.Array)) and leaf.shape[1:] == one.shape
+            for leaf, one in zip(leaves, example, strict=True)
+        )
+        return samples if arrays else self.domain.from_native(samples)
 
     def _task(self, name: str):
         if name not in self.domain.tasks:

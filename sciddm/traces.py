@@ -34,14 +34,18 @@ class Trace(NamedTuple):
 
 def draw_probes(keys, draws, project, x):
     """(number, B, ...) projected probes, draws = (normal ones, random signs); probe j of sample i depends on keys[i] and j alone."""
-    kinds = [jax.random.normal] * draws[0] + [jax.random.rademacher] * draws[1]
 
-    def one(j, kind, key, like):
+    def one(kind, j, key, like):
         flat, unravel = ravel_pytree(like)
         return unravel(kind(jax.random.fold_in(key, j), flat.shape, flat.dtype))
 
-    probes = [project(jax.vmap(partial(one, j, kind))(keys, x)) for j, kind in enumerate(kinds)]
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *probes) if probes else None
+    normal, signs = (
+        jax.vmap(lambda j, kind=kind: project(jax.vmap(partial(one, kind, j))(keys, x)))(numbers)
+        for kind, numbers in zip(
+            (jax.random.normal, jax.random.rademacher), jnp.split(jnp.arange(sum(draws)), draws[:1]), strict=True
+        )
+    )
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), normal, signs)
 
 
 def _exact(transpose, project, x, probes):

@@ -29,3 +29,20 @@ def test_a_domain_is_named_by_import_path():
         config.domain = name
         with pytest.raises(sd.UserError, match=message):
             sd.get_domain(config)
+
+
+def test_the_normalizer_counts_the_free_entries_alone_in_its_change_of_variables():
+    normalizer = sd.Normalizer(0.0, np.array([2.0, 3.0, 5.0], np.float32), "m")
+    x = jax.numpy.zeros((2, 4, 3))
+    per_point = np.log(30.0)
+    mask = np.array([[1, 1, 0, 0], [1, 1, 1, 0]], np.float32)
+    for noise, points in (
+        (sd.White(), [4, 4]),
+        (sd.ZeroCentreOfMass(), [3, 3]),
+        (sd.ZeroCentreOfMass(mask), [1, 2]),
+        (sd.Masked(mask[:, :, None]), [2, 3]),
+    ):
+        np.testing.assert_allclose(normalizer.log_abs_det(x, noise), per_point * np.array(points), rtol=1e-5)
+    tree = sd.Normalizer({"p": 2.0, "v": 3.0}, {"p": np.float32(4.0), "v": np.full((2,), 0.5)}, {"p": "Pa", "v": "m/s"})
+    both = {"p": jax.numpy.zeros((1, 5)), "v": jax.numpy.zeros((1, 3, 2))}
+    np.testing.assert_allclose(tree.log_abs_det(both, sd.White()), 5 * np.log(4.0) - 6 * np.log(2.0), rtol=1e-5)

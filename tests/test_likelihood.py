@@ -100,18 +100,20 @@ def test_a_second_call_compiles_nothing(four):
     assert len(traces) == first
 
 
-def test_every_sample_meets_its_own_observation_and_condition():
+def test_every_sample_meets_what_is_given_one_a_sample():
     # Prior N(0, 1), observed with noise 1: the posterior is N(y/2, 1/2), another one for each sample.
-    prior = sd.oracle.GaussianMixture([1.0], [[0.0]], 1.0)
     x, y = jnp.array([[0.3], [-0.4], [1.0]]), jnp.array([[0.5], [-2.0], [3.0]])
     exact = -((x - y / 2) ** 2)[:, 0] - 0.5 * jnp.log(jnp.pi)
-    guided = sd.lookahead.pigdm(
-        prior.denoiser(sd.GaussianProcess.vp()), sd.lookahead.Observation(jnp.eye(1), y, 1.0), prior_variance=1.0
-    )
-    np.testing.assert_allclose(sd.log_prob(KEY, guided, x), exact, atol=5e-3)
-    given = sd.FunctionDenoiser(lambda x_t, t, c: c["mean"] + 0.0 * x_t, sd.GaussianProcess.vp())
-    code = sd.encode(given, x, cond={"mean": x})  # x0_hat = x_0: the code is that of a point, 0
-    np.testing.assert_allclose(code, given.process.alpha(1.0) * x, atol=1e-2)
+    process = sd.GaussianProcess.vp()
+
+    def posterior(x_t, t, y):
+        alpha, sigma = (jnp.broadcast_to(v, (3,))[:, None] for v in (process.alpha(t), process.sigma(t)))
+        return (sigma**2 * y + alpha * x_t) / (2 * sigma**2 + alpha**2)
+
+    told = sd.FunctionDenoiser(lambda x_t, t, cond: posterior(x_t, t, cond["y"]), process)
+    knows = sd.FunctionDenoiser(lambda x_t, t, cond: posterior(x_t, t, y), process)
+    for denoiser, cond in ((told, {"y": y}), (knows, None)):
+        np.testing.assert_allclose(sd.log_prob(KEY, denoiser, x, cond=cond), exact, atol=5e-3)
 
 
 def test_signs_take_the_trace_of_a_diagonal_jacobian_exactly():
@@ -150,7 +152,7 @@ def test_hutch_plus_plus_has_less_variance_at_the_same_cost_where_few_directions
     matrix = jnp.asarray(basis * (10.0 * 0.5 ** np.arange(30)) @ basis.T, jnp.float32)
     plain, better = estimates("hutchinson", matrix, 12), estimates("hutch++", matrix, 12)
     assert TRACES["hutch++"].passes(30, 12) == TRACES["hutchinson"].passes(30, 12) == 12
-    assert better.std() < 0.1 * plain.std()
+    assert better.std() < 0.4 * plain.std()  # 1/16 of the trace lies off the four directions
 
 
 def test_the_trace_is_that_of_the_support():
@@ -165,6 +167,47 @@ def test_the_trace_is_that_of_the_support():
     for trace in ("hutchinson", "hutch++"):
         values = estimates(trace, matrix, 6, project)
         assert abs(values.mean() - truth) < 3 * values.std() / len(values) ** 0.5
+
+
+def test_centred_points_have_their_density_on_centred_points():
+    # n = 4 points in 3 dimensions, x_0 ~ N(0, P) scaled by 0.5 on the 9 dimensions that are left
+    process = sd.GaussianProcess.cosine(noise=sd.ZeroCentreOfMass())
+    gaussian = sd.FunctionDenoiser(lambda x_t, t, c: wiener(process, x_t, t, 0.25), process)
+    x = 0.5 * process.noise.sample_batch(jax.random.split(KEY, 6), jnp.zeros((6, 4, 3)))
+    exact = jnp.sum(-0.5 * (x / 0.5) ** 2, (1, 2)) - 9 * (0.5 * jnp.log(2 * jnp.pi) + jnp.log(0.5))
+    np.testing.assert_allclose(sd.log_prob(KEY, gaussian, x), exact, atol=5e-3)
+    # |P r|^2 of 12 signs is 9 +- sqrt(4.5), and meets the flow's log 2 a dimension: four standard errors of 25 probes
+    log_p = sd.log_prob(KEY, gaussian, x, trace="hutchinson", probes=25)
+    np.testing.assert_allclose(log_p, exact, atol=4 * jnp.log(2.0) * (4.5 / 25) ** 0.5)
+    np.testing.assert_allclose(sd.encode(gaussian, x).mean(1), 0.0, atol=1e-5)
+
+
+def test_padding_counts_for_nothing_whatever_the_network_says_of_it():
+    mask = jnp.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]])  # one a sample
+    process = sd.GaussianProcess.vp(noise=sd.Masked(mask))
+    denoiser = sd.FunctionDenoiser(lambda x_t, t, c: wiener(process, x_t, t, 0.25) + 7.0 * (mask == 0), process)
+    x = jnp.array([[0.3, -0.4, 0.0], [0.1, 0.0, 0.0]])
+    exact = jnp.sum(-0.5 * (x / 0.5) ** 2, 1) - mask.sum(1) * (0.5 * jnp.log(2 * jnp.pi) + jnp.log(0.5))
+    np.testing.assert_allclose(sd.log_prob(KEY, denoiser, x), exact, atol=5e-3)
+
+
+def test_a_field_with_coloured_noise_has_the_density_of_its_law():
+    noise = sd.SpectralField.power_law((6,), 2.0, 1.5)
+    process = sd.GaussianProcess.vp(noise=noise)
+    # x_0 ~ N(0, v Sigma): the gain is that of white data with variance v
+    denoiser = sd.FunctionDenoiser(lambda x_t, t, c: wiener(process, x_t, t, 0.25), process)
+    x = 0.5 * noise.sample_batch(jax.random.split(KEY, 5), jnp.zeros((5, 6, 1)))
+    np.testing.assert_allclose(
+        sd.log_prob(KEY, denoiser, x), noise.each("log_prob", x / 0.5) - 6 * jnp.log(0.5), atol=5e-3
+    )
+
+
+def wiener(process, x_t, t, variance):
+    """E[x_0 | x_t] where x_0 is noise of this variance."""
+    alpha, sigma = (
+        jnp.expand_dims(v, tuple(range(jnp.ndim(v), x_t.ndim))) for v in (process.alpha(t), process.sigma(t))
+    )
+    return alpha * variance / (alpha**2 * variance + sigma**2) * x_t
 
 
 def test_log_prob_has_the_gradient_of_the_density(four):

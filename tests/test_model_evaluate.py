@@ -1,10 +1,12 @@
+import jax
 import numpy as np
 import pytest
-from toy_domain import toy_config
+from toy_domain import Toy, toy_config
 
 import sciddm as sd
 from sciddm.errors import UserError
 from sciddm.evaluate import evaluate, format_table
+from sciddm.model import Model
 from sciddm.train import fit
 
 
@@ -45,3 +47,23 @@ def test_a_table_is_aligned_and_shows_a_dash_for_nothing():
         and lines[2].endswith("-")
         and "1.2e+03" in lines[2]
     )
+
+
+def test_log_prob_is_the_density_in_physical_units(tmp_path):
+    # Data are N(M, C) in physical units: what the denoiser sees is N((M - 1) / 2, C / 4).
+    config = toy_config()
+    config.sampling.batch_size = 3
+    mean, covariance = np.array([1.4, 0.2]), np.array([[2.0, 0.5], [0.5, 1.0]])
+    normal = sd.oracle.GaussianMixture([1.0], [(mean - 1.0) / 2.0], covariance / 4.0)
+    physical = sd.oracle.GaussianMixture([1.0], [mean], covariance)
+    model = Model(normal.denoiser(sd.GaussianProcess.vp()), Native(config), config, 0, tmp_path)
+    x = np.asarray(physical.sample(jax.random.key(0), 7))
+    for samples in (x, {"points": x}):
+        np.testing.assert_allclose(model.log_prob(samples), physical.log_prob(x), atol=5e-3)
+    estimated = model.log_prob(x, key=3, trace="hutchinson", probes=64)
+    np.testing.assert_allclose(estimated[:2], model.log_prob(x[:2], key=3, trace="hutchinson", probes=64), atol=1e-4)
+
+
+class Native(Toy):
+    def from_native(self, native):
+        return native["points"]
