@@ -29,7 +29,9 @@ class Linear(nnx.Module):
         self.kernel, self.bias = _kernel(rngs, (channels_in, channels_out), scale), constant((channels_out,))
 
     def __call__(self, x):
-        return x @ self.kernel[...].astype(x.dtype) + self.bias[...].astype(x.dtype)
+        # As one matrix: XLA on CPU has no fast gradient of a kernel that is summed over several axes (measured: 2.3 times slower).
+        rows = x.reshape(-1, x.shape[-1]) @ self.kernel[...].astype(x.dtype) + self.bias[...].astype(x.dtype)
+        return rows.reshape(*x.shape[:-1], -1)
 
 
 class Conv(nnx.Module):
