@@ -115,8 +115,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 def run_train(arguments, rest) -> None:
     from sciddm.train import fit
+    from sciddm.train.sharding import use_cores
 
-    fit(load_config(arguments.config, rest), arguments.workdir, progress=not arguments.quiet)
+    config = load_config(arguments.config, rest)
+    use_cores(config)
+    fit(config, arguments.workdir, progress=not arguments.quiet)
     print(f"done: {arguments.workdir}; next: sciddm evaluate --workdir {arguments.workdir}")
 
 
@@ -196,8 +199,10 @@ def run_demo(arguments, rest) -> None:
     from sciddm import load
     from sciddm.evaluate import save_figure
     from sciddm.train import fit
+    from sciddm.train.sharding import use_cores
 
     config = load_config(arguments.config, rest)
+    use_cores(config)
     fit(config, arguments.workdir)
     model = load(arguments.workdir)
     picture = arguments.workdir / "plots" / "generated.png"

@@ -63,7 +63,7 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     budget = Budget(config, elapsed)
     log, stop = Log(workdir, step), StopSignal()
     waiting, recent, saved = None, restored[1]["recent"] if restored else [], step if restored else None
-    bar = progress_bar(100.0 * budget.progress(step), progress)
+    previous, bar = None, progress_bar(100.0 * budget.progress(step), progress)
     with stop:
         for batch in batches.from_step(step):
             done = budget.progress(step) >= 1.0 or stop.asked
@@ -79,6 +79,9 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
                 break
             state, metrics = train_step(state, batch, np.float32(budget.progress(step)))
             step += 1
+            # No more than two steps under way: several CPU devices in one process wait for each other for ever once their queue is full.
+            jax.block_until_ready(previous)
+            previous = metrics
             recent.append(metrics)
             if step % config.training.log_every == 0:
                 if waiting:  # fetched one interval late, so that the device never waits for the host

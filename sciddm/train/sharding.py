@@ -1,10 +1,44 @@
 """Where arrays live: a mesh with axes `data` and `fsdp`, and named shardings for batch and state."""
 
+import os
+
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from sciddm.errors import UserError
+
+
+def use_cores(config) -> None:
+    """Give this process a virtual CPU device for each core that `config` can use, before jax makes its devices.
+
+    One device keeps little more than one core busy, two keep two. What the user said in JAX_NUM_CPU_DEVICES or XLA_FLAGS stands, and
+    so does another platform in JAX_PLATFORMS.
+    """
+    told = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if told or os.environ.get("JAX_PLATFORMS", "cpu") not in ("", "cpu"):
+        return
+    try:
+        jax.config.update("jax_num_cpu_devices", virtual_devices(config, usable_cores()))
+    except RuntimeError:  # jax has its devices already: a second run in one process, a config that computes
+        return
+
+
+def virtual_devices(config, cores: int) -> int:
+    """The most devices, at most `cores`, that fit config.mesh and divide the batch; 1 where none do, for `make_mesh` to refuse."""
+    sizes = [config.mesh.data, config.mesh.fsdp]
+    fixed = abs(sizes[0] * sizes[1])
+
+    def fits(count):
+        meshes = count % fixed == 0 if -1 in sizes else count == fixed
+        return meshes and config.training.batch_size % count == 0
+
+    return next((count for count in range(cores, 1, -1) if fixed and fits(count)), 1)
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_mesh(config) -> Mesh:

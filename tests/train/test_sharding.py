@@ -12,7 +12,7 @@ import pytest
 from toy_domain import toy_config
 
 from sciddm.errors import UserError
-from sciddm.train.sharding import make_mesh
+from sciddm.train.sharding import make_mesh, usable_cores, virtual_devices
 
 SCRIPT = """
 import sys
@@ -68,3 +68,48 @@ def test_a_mesh_that_does_not_fit_is_refused():
         make_mesh(config)
     config = toy_config(batch_size=16)
     assert make_mesh(config).shape["data"] == len(jax.devices())
+
+
+@pytest.mark.parametrize(
+    "cores, data, fsdp, batch, expected",
+    [(2, -1, 1, 16, 2), (4, -1, 1, 6, 3), (4, -1, 1, 7, 1), (8, -1, 2, 16, 8), (3, -1, 2, 16, 2), (1, -1, 1, 16, 1), (8, 2, -1, 12, 6),
+     (8, 1, 1, 16, 1), (8, 2, 1, 16, 2), (2, 3, 1, 12, 1), (8, 0, 1, 16, 1), (2, -1, 4, 16, 1)],
+)  # fmt: skip
+def test_virtual_devices_are_the_most_that_the_cores_the_mesh_and_the_batch_allow(cores, data, fsdp, batch, expected):
+    config = toy_config(batch_size=batch)
+    config.mesh.data, config.mesh.fsdp = data, fsdp
+    assert virtual_devices(config, cores) == expected
+
+
+COMMAND_LINE = """
+import sys
+from sciddm import cli
+assert cli.main(["train", "--config", *sys.argv[1:]]) == 0
+import jax
+print("devices", len(jax.devices()))
+"""
+
+
+@pytest.mark.parametrize("case", ["default", "mesh", "variable", "flags"])
+def test_the_command_line_takes_a_device_a_core_unless_told_otherwise(case, tmp_path):
+    (tmp_path / "toy.py").write_text(
+        "from toy_domain import toy_config\n\n\ndef get_config(variant=''):\n    return toy_config(steps=2)\n"
+    )
+    plain = {key: value for key, value in os.environ.items() if key not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
+    overrides, told, expected = {
+        "default": ([], {}, virtual_devices(toy_config(), usable_cores())),
+        "mesh": (["--config.mesh.data=1"], {}, 1),
+        "variable": ([], {"JAX_NUM_CPU_DEVICES": "4"}, 4),
+        "flags": ([], {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}, 4),
+    }[case]
+    command = [str(tmp_path / "toy.py"), "--workdir", str(tmp_path / "run"), "--quiet", *overrides]
+    environment = plain | {"PYTHONPATH": os.pathsep.join(sys.path)} | told
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND_LINE, *command], env=environment, capture_output=True, text=True
+    )
+    assert f"devices {expected}\n" in done.stdout, done.stderr
+
+
+def test_many_steps_over_two_devices_come_to_their_end(tmp_path):
+    # Without a bound on the steps under way, devices of one process wait for each other for ever within the first hundred.
+    run(tmp_path / "run", 2, steps=300)
