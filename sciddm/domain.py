@@ -53,7 +53,7 @@ class Normalizer:
 
         def support():
             scale = lambda v: jax.tree.map(jnp.multiply, logs, v)  # noqa: E731
-            return TRACES["exact"].estimate(scale, lambda v: noise.each("project", v), x, None)
+            return TRACES["exact"].estimate(scale, lambda v: noise.each("project", v), None, x, None)
 
         return jax.lax.cond(jnp.all(noise.each("dimension", x) == size), every_entry, support)
 

@@ -81,7 +81,7 @@ def _log_prob(keys, denoiser, x_0, cond, trace, probes, rtol, atol):
     def denoise(u, y):
         """x0_hat, and the trace of d x0_hat / dy - a I, a dimension: near the data it is small, and so is the probes' spread."""
         x0_hat, vjp = jax.vjp(lambda y: _single(denoise_at(denoiser, y, 2.0 * u, cond)[0]), y)
-        return x0_hat, trace.estimate(lambda v: combine(1.0, vjp(v)[0], -_signal(u), v), project, y, draws) / dim
+        return x0_hat, trace.estimate(lambda v: combine(1.0, vjp(v)[0], -_signal(u), v), project, dim, y, draws) / dim
 
     def field(u, state):
         a, (x0_hat, per_dim) = _signal(u), denoise(u, state[0])

@@ -135,7 +135,8 @@ def test_the_estimated_density_is_right_on_average(trace, four):
 def estimates(trace, matrix, probes, project=lambda v: v, count=2000):
     x = jnp.zeros((count, matrix.shape[0]))
     draws = draw_probes(jax.random.split(KEY, count), TRACES[trace].draws(probes), project, x)
-    return np.asarray(TRACES[trace].estimate(lambda v: v @ matrix, project, x, draws))
+    dim = jnp.full(count, round(float(jnp.trace(project(jnp.eye(matrix.shape[0]))))), x.dtype)
+    return np.asarray(TRACES[trace].estimate(lambda v: v @ matrix, project, dim, x, draws))
 
 
 def test_estimators_are_unbiased_for_a_jacobian_without_symmetry_and_exact_is_exact():
