@@ -183,7 +183,8 @@ def support_basis(noise: Noise, shape):
     with jax.enable_x64(True):
         one = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), as_structs(shape))
         flat, unravel = ravel_pytree(one)
-        rows = jax.vmap(lambda row: ravel_pytree(noise.covariance(unravel(row)))[0])(jnp.eye(flat.size))
+        multiply = jax.jit(jax.vmap(lambda row: ravel_pytree(noise.covariance(unravel(row)))[0]))
+        rows = multiply(jnp.eye(flat.size))
         values, vectors = np.linalg.eigh(np.asarray(0.5 * (rows + rows.T)))
     kept = values > 1e-10 * values.max()
     values, vectors = values[kept], vectors[:, kept]
