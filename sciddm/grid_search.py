@@ -14,7 +14,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
-from sciddm import grids
+from sciddm import grids, solvers
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.noise import as_structs
 from sciddm.sample import sample
@@ -48,10 +48,12 @@ def search(
         denoisers, shapes: one, or several with a batch shape each, which then share the grid. solver: deterministic.
         start: log-SNRs to begin with; None: uniform. iterations: of Adam, each a backward pass through `steps` steps a denoiser.
     Returns: (steps - 1,) numpy array for `grids.LogSNR`; (iterations + 1,) errors in units of the normalised data.
-    Raises: ValueError if steps < 2, where there is no inner time.
+    Raises: ValueError if steps < 2, where there is no inner time, and on a solver that draws noise.
     """
     if steps < 2:
         raise ValueError(f"steps = {steps}: a grid of one step has no inner time to choose")
+    if solvers.resolve(solver).draws_noise():
+        raise ValueError(f"solver {solver!r} draws noise: a grid is searched with a deterministic one")
     denoisers, shapes = ([denoisers], [shapes]) if isinstance(denoisers, Denoiser) else (list(denoisers), list(shapes))
     problems = []
     for i, (denoiser, shape) in enumerate(zip(denoisers, shapes, strict=True)):

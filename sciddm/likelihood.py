@@ -16,8 +16,8 @@ import numpy as np
 
 from sciddm.denoiser import Denoiser
 from sciddm.match_snr import denoise_at
-from sciddm.process import GaussianProcess, batch_size, combine, sample_keys
-from sciddm.solvers.from_diffrax import FromDiffrax
+from sciddm.process import GaussianProcess, batch_size, combine, sample_keys, widen
+from sciddm.solvers.adaptive import evaluations, solve_each
 from sciddm.traces import TRACES, draw_probes
 
 # Solved for log_snr within these, or within the process's own range where that is narrower.
@@ -69,7 +69,7 @@ def decode(denoiser: Denoiser, x_1, *, cond=None, rtol=1e-5, atol=1e-5):
 @eqx.filter_jit
 def _log_prob(keys, denoiser, x_0, cond, trace, probes, rtol, atol):
     noise, trace = denoiser.process.noise, TRACES[trace]
-    x_0 = _single(x_0)
+    x_0 = widen(x_0)
     low, high = _ends(denoiser.process)
     dim = noise.each("dimension", x_0)
 
@@ -80,7 +80,7 @@ def _log_prob(keys, denoiser, x_0, cond, trace, probes, rtol, atol):
 
     def denoise(u, y):
         """x0_hat, and the trace of d x0_hat / dy - a I, a dimension: near the data it is small, and so is the probes' spread."""
-        x0_hat, vjp = jax.vjp(lambda y: _single(denoise_at(denoiser, y, 2.0 * u, cond)[0]), y)
+        x0_hat, vjp = jax.vjp(lambda y: widen(denoise_at(denoiser, y, 2.0 * u, cond)[0]), y)
         return x0_hat, trace.estimate(lambda v: combine(1.0, vjp(v)[0], -_signal(u), v), project, dim, y, draws) / dim
 
     def field(u, state):
@@ -90,10 +90,10 @@ def _log_prob(keys, denoiser, x_0, cond, trace, probes, rtol, atol):
     a = _signal(high)
     x0_hat, per_dim = denoise(high, combine(a, x_0, 0.0, x_0))
     y = _off_data(x_0, x0_hat, a)
-    (y, gained), steps = _solve(field, high, low, (y, jnp.zeros_like(dim)), rtol, atol)
+    (y, gained), steps = solve_each(field, SOLVER, high, low, (y, jnp.zeros_like(dim)), rtol, atol)
     log_p = _base(denoiser, y, low, cond, dim) + dim * (0.5 * (1.0 - a**2 - a * per_dim) + jnp.log(a) - gained)
     # The flow's own evaluations and one at the data end have a trace; the two of the base have none.
-    traced = FromDiffrax(SOLVER).network_calls(steps) + 1
+    traced = evaluations(SOLVER, steps) + 1
     size = sum(int(np.prod(leaf.shape[1:])) for leaf in jax.tree.leaves(x_0))
     passes = traced * trace.passes(size, probes)
     return log_p, {"network_calls": (traced + 2) * denoiser.calls, "backward_passes": passes}
@@ -102,9 +102,9 @@ def _log_prob(keys, denoiser, x_0, cond, trace, probes, rtol, atol):
 @eqx.filter_jit
 def _encode(denoiser, x_0, cond, rtol, atol):
     process, (low, high) = denoiser.process, _ends(denoiser.process)
-    x_0, a = _single(x_0), _signal(high)
+    x_0, a = widen(x_0), _signal(high)
     x0_hat = denoise_at(denoiser, combine(a, x_0, 0.0, x_0), 2.0 * high, cond)[0]
-    y, _ = _solve(_flow(denoiser, cond), high, low, _off_data(x_0, x0_hat, a), rtol, atol)
+    y, _ = solve_each(_flow(denoiser, cond), SOLVER, high, low, _off_data(x_0, x0_hat, a), rtol, atol)
     # A DDIM step takes it from `low` to t = 1: nowhere for a process that ends there, exact to (alpha/sigma)^2 for the others.
     x0_hat, a, s = denoise_at(denoiser, y, 2.0 * low, cond)[0], _signal(low), _signal(-low)
     alpha, sigma = process.alpha(1.0), process.sigma(1.0)
@@ -114,12 +114,12 @@ def _encode(denoiser, x_0, cond, rtol, atol):
 @eqx.filter_jit
 def _decode(denoiser, x_1, cond, rtol, atol):
     process, (low, high) = denoiser.process, _ends(denoiser.process)
-    x_1, a, s = _single(x_1), _signal(low), _signal(-low)
+    x_1, a, s = widen(x_1), _signal(low), _signal(-low)
     alpha, sigma = process.alpha(1.0), process.sigma(1.0)
     y = at_noise = combine(s / sigma, x_1, 0.0, x_1)
     for _ in range(2):  # the inverse of encode's DDIM step, by fixed points: each gains a factor (alpha/sigma)^2
         y = combine(1.0, at_noise, a - s * alpha / sigma, denoise_at(denoiser, y, 2.0 * low, cond)[0])
-    y, _ = _solve(_flow(denoiser, cond), low, high, y, rtol, atol)
+    y, _ = solve_each(_flow(denoiser, cond), SOLVER, low, high, y, rtol, atol)
     x0_hat = denoise_at(denoiser, y, 2.0 * high, cond)[0]
     return combine(0.5 / _signal(high), y, 0.5, x0_hat)
 
@@ -160,32 +160,3 @@ def _flow(denoiser, cond):
         return denoiser.process.noise.each("project", velocity)
 
     return field
-
-
-def _solve(field, start, end, state, rtol, atol):
-    """The state at `end`, and the steps that each sample took. field(u, state): u (B,), state a pytree of (B, ...)."""
-
-    def one(state):
-        # Steps are each sample's own, yet the denoiser sees the whole batch, so that what is given one a sample (cond,
-        # observations, masks) finds its sample. Rejected and finished steps of others cost time but change nothing.
-        def own(u, state, args):
-            everyone = jax.lax.all_gather((jnp.asarray(u), state), "sample")
-            return jax.tree.map(lambda leaf: leaf[jax.lax.axis_index("sample")], field(*everyone))
-
-        def norm(error):
-            # The largest of the root mean squares: a log density is not drowned among the many entries of an image.
-            return jnp.max(jnp.stack([jnp.sqrt(jnp.mean(leaf**2)) for leaf in jax.tree.leaves(error)]))
-
-        controller = diffrax.PIDController(rtol=rtol, atol=atol, norm=norm)
-        solution = diffrax.diffeqsolve(
-            diffrax.ODETerm(own), SOLVER, start, end, jnp.sign(end - start) * 0.1, state,
-            stepsize_controller=controller, adjoint=diffrax.DirectAdjoint(),
-        )  # fmt: skip
-        return jax.tree.map(lambda leaf: leaf[0], solution.ys), solution.stats["num_steps"]
-
-    return jax.vmap(one, axis_name="sample")(state)
-
-
-def _single(x):
-    """float32 at least: steps of a half-precision state would be smaller than its rounding."""
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)), x)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from sciddm import grids
 from sciddm.config import change, near, restored, validate
 from sciddm.denoiser import Denoiser
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
@@ -63,6 +64,13 @@ class Model:
         """(n, ...) samples of `denoiser` (None: the model's own) in physical units, made in batches of config.sampling.batch_size."""
         settings = self.config.sampling
         options = {"solver": settings.solver, "steps": settings.steps, "grid": settings.grid} | options
+        if isinstance(options["grid"], str) and options["grid"].endswith(".json"):
+            grid = options["grid"] = grids.load(options["grid"])
+            if grid.steps != options["steps"]:
+                raise UserError(
+                    f"config.sampling.steps = {options['steps']}: the grid {settings.grid} is made for {grid.steps} steps; "
+                    f"use --steps {grid.steps}, or make another with scripts/optimise_grid.py"
+                )
         size = min(settings.batch_size, n)
         # The last batch is filled up, so that one compiled program serves all; sample i keeps its own key.
         count = -(-n // size) * size

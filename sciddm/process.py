@@ -29,6 +29,16 @@ def combine(a, x, b, y):
     return jax.tree.map(lambda u, v: expand(a, u).astype(u.dtype) * u + expand(b, v).astype(u.dtype) * v, x, y)
 
 
+def widen(x):
+    """Leaves of half precision in float32: an integrator's small steps would be lost in their rounding."""
+    return jax.tree.map(lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)), x)
+
+
+def cast(x, like):
+    """x in the dtypes of `like`, leaf by leaf."""
+    return jax.tree.map(lambda leaf, other: leaf.astype(other.dtype), x, like)
+
+
 def posterior_kernel(x0_hat, x_t, level_t: Level, level_s: Level):
     """Mean and std of q(x_s | x_t, x_0 = x0_hat) between two levels; see `GaussianProcess.step_kernel`."""
     # (a_t/a_s)^2 (s_s/s_t)^2 is the ratio of the two signal-to-noise ratios: exact as a difference of logarithms, and

@@ -55,8 +55,9 @@ def sample(
     if not (isinstance(grid, str) or callable(grid)):
         grid = np.asarray(grids.resolve(grid, denoiser.process, steps))
         steps = len(grid) - 1
-    keys = sample_keys(key, batch_size(like))
-    samples, info = _scan(keys, denoiser, like, cond, solver, steps, grid, tuple(corrections), start, return_path)
+    if start is None:
+        start = _start(key, denoiser.process, like, steps, grid)
+    samples, info = _scan(key, denoiser, cond, solver, steps, grid, tuple(corrections), start, return_path)
     calls = solver.network_calls(steps)
     if calls is None:  # an adaptive solver: as many as its slowest sample took
         calls = jnp.max(info["evaluations"], axis=1).sum()
@@ -65,13 +66,20 @@ def sample(
 
 
 @eqx.filter_jit
-def _scan(keys, denoiser, like, cond, solver, steps, grid, corrections, start, return_path):
-    process = denoiser.process
-    times = grids.resolve(grid, process, steps) if isinstance(grid, str) or callable(grid) else jnp.asarray(grid)
-    if start is None:
-        eps = process.noise.sample_batch(fold(keys, 0), like)
-        start = jax.tree.map(lambda leaf: leaf * process.sigma(times[0]).astype(leaf.dtype), eps)
+def _start(key, process, like, steps, grid):
+    # A program of its own: drawing normal numbers takes as long to compile as a small network, and all solvers share it.
+    eps = process.noise.sample_batch(fold(sample_keys(key, batch_size(like)), 0), like)
+    sigma = process.sigma(_times(grid, process, steps)[0])
+    return jax.tree.map(lambda leaf: leaf * sigma.astype(leaf.dtype), eps)
 
+
+def _times(grid, process, steps):
+    return grids.resolve(grid, process, steps) if isinstance(grid, str) or callable(grid) else jnp.asarray(grid)
+
+
+@eqx.filter_jit
+def _scan(key, denoiser, cond, solver, steps, grid, corrections, start, return_path):
+    keys, times = sample_keys(key, batch_size(start)), _times(grid, denoiser.process, steps)
     count = times.shape[0] - 1
     to_data = times[-1] <= 0
 

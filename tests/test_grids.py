@@ -1,3 +1,4 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -34,3 +35,25 @@ def test_unknown_names_and_no_steps_are_refused():
         sd.grids.resolve("log", process, 3)
     with pytest.raises(ValueError, match="at least one"):
         sd.grids.resolve("t", process, 0)
+
+
+def test_optimised_grids_fit_any_number_of_steps_and_any_process():
+    narrow = sd.GaussianProcess.edm(0.2, 3.0)
+    for process in (sd.GaussianProcess.vp(), sd.GaussianProcess.rectified(), sd.GaussianProcess.ve(), narrow):
+        for steps in (1, 2, 3, 5, 9, 11, 14, 20, 33, 100):
+            times = sd.grids.resolve("optimised", process, steps)
+            assert times.shape == (steps + 1,) and times[0] == 1 and times[-1] == 0
+            assert bool(jnp.all(jnp.diff(times) < 0)), (process, steps)
+
+
+def test_optimised_grids_beat_uniform_ones_at_few_steps_and_agree_at_many(mixture):
+    denoiser = mixture.denoiser(sd.GaussianProcess.rectified())
+    fine, info = sd.sample(jax.random.key(0), denoiser, (1000, 3), solver="dpmpp3m", steps=150, return_path=True)
+
+    def error(steps, grid):
+        few, _ = sd.sample(jax.random.key(0), denoiser, (1000, 3), steps=steps, grid=grid, start=info["path"][0])
+        return float(jnp.mean(jnp.abs(few - fine)))
+
+    for steps in (5, 8, 10):
+        assert error(steps, "optimised") < 0.7 * error(steps, "logsnr")
+    assert error(60, "optimised") < 0.01

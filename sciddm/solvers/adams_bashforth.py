@@ -55,6 +55,9 @@ class AdamsBashforth(AbstractDenoiserSolver):
     points: int = eqx.field(static=True, default=3)
     eta: float = eqx.field(static=True, default=0.0)
 
+    def draws_noise(self):
+        return self.eta > 0
+
     def order(self, terms):
         return min(self.points, 2) if self.eta else self.points
 

@@ -1,51 +1,28 @@
-"""diffrax's adaptive Runge-Kutta methods on the probability flow in u = log(alpha/sigma), between the times of the grid.
+"""diffrax's adaptive Runge-Kutta methods on the probability flow, between the times of the grid.
 
-Every sample takes steps of its own, so that none depends on its neighbours, while the network is still asked about all of them
-at once. For answers that have to be exact (encoding, likelihoods, references); few-call samplers are the other files.
+In y = x_t / sqrt(alpha^2 + sigma^2) and u = log(alpha/sigma) all processes are one, of order one from data to noise:
+
+    dy/du = a (x0_hat - a y),   a = alpha / sqrt(alpha^2 + sigma^2)              (Song et al. 2021, eq. 13, arXiv:2011.13456)
+
+Every sample takes steps of its own, so that none depends on its neighbours, while the network is asked about all of them at
+once. For answers that have to be exact (codes, likelihoods, references); the other files need far fewer calls.
 """
-
-from functools import partial
 
 import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.process import batch_size
-from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
+from sciddm.match_snr import denoise_at
+from sciddm.process import batch_size, cast, combine, widen
+from sciddm.solvers.base import AbstractDenoiserSolver
 from sciddm.solvers.ddim import ddim_step
-from sciddm.solvers.from_diffrax import slope
-
-
-def field_of_one(field):
-    """A function (constants, u, x) of one sample for `jax.vmap`, whose batched form is field(constants, u (B,), x (B, ...)).
-
-    A network, a guide or an observation then sees the whole batch it was made for, though each sample steps alone.
-    """
-
-    @jax.custom_batching.custom_vmap
-    def one(constants, u, x):
-        batch = field(constants, u[None], jax.tree.map(lambda leaf: leaf[None], x))
-        return jax.tree.map(lambda leaf: leaf[0], batch)
-
-    @one.def_vmap
-    def many(size, batched, constants, u, x):
-        if any(jax.tree.leaves(batched[0])):
-            raise ValueError("constants of the field are shared by all samples")
-        u = u if batched[1] else jnp.broadcast_to(u, (size,))
-        given = jax.tree.map(
-            lambda leaf, there: leaf if there else jnp.broadcast_to(leaf, (size, *leaf.shape)), x, batched[2]
-        )
-        out = field(constants, u, given)
-        return out, jax.tree.map(lambda _: True, out)
-
-    return one
 
 
 class Adaptive(AbstractDenoiserSolver):
-    """Adaptive steps; the report's `evaluations` count the network calls of each sample. rtol, atol: of one step's local error."""
+    """Adaptive steps; the report's `evaluations` count the network calls of each sample. rtol, atol: of a step's local error in y."""
 
-    solver: diffrax.AbstractSolver
+    solver: diffrax.AbstractERK
     rtol: float = eqx.field(static=True, default=1e-5)
     atol: float = eqx.field(static=True, default=1e-5)
     max_steps: int = eqx.field(static=True, default=4096)
@@ -59,38 +36,57 @@ class Adaptive(AbstractDenoiserSolver):
     def advance(self, term, t, s, x_t, memory):
         level_t, level_s = term.level(t), term.level(s)
         u, v = 0.5 * level_t.log_snr, 0.5 * level_s.log_snr
-        size = batch_size(x_t)
+        x0_hat, report = term.evaluate(x_t, t)  # one call more than the method needs, for what guides report
+
+        def flow(u, y):
+            a = jnp.sqrt(jax.nn.sigmoid(2.0 * u))
+            return combine(a, denoise_at(term.denoiser, y, 2.0 * u, term.cond)[0], -(a**2), y)
 
         def finite():
-            x_s, steps = self.solve(term, u, v, x_t)
-            return x_s, steps
+            y = combine(1.0 / jnp.hypot(level_t.alpha, level_t.sigma), x_t, 0.0, x_t)
+            y, steps = solve_each(flow, self.solver, u, v, y, self.rtol, self.atol, self.max_steps)
+            return combine(jnp.hypot(level_s.alpha, level_s.sigma), y, 0.0, y), (
+                evaluations(self.solver, steps) + 1
+            ).astype(int)
 
         def infinite():
-            x0_hat, _ = term.evaluate(x_t, t)
-            return ddim_step(x0_hat, x_t, level_t, level_s), jnp.ones((size,), jnp.int32)
+            return ddim_step(x0_hat, x_t, level_t, level_s), jnp.ones(batch_size(x_t), int)
 
-        x_s, evaluations = jax.lax.cond(jnp.isfinite(u) & jnp.isfinite(v), finite, infinite)
-        return x_s, memory, {"evaluations": evaluations}
+        x_s, counts = jax.lax.cond(jnp.isfinite(u) & jnp.isfinite(v), finite, infinite)
+        return x_s, memory, report | {"evaluations": counts}
 
-    def solve(self, term: DenoiserTerm, u, v, x):
-        """x at v from x at u, and the (B,) numbers of evaluations."""
-        arrays, static = eqx.partition((term.denoiser, term.cond), eqx.is_array)
 
-        def field(arrays, u, x):
-            denoiser, cond = eqx.combine(arrays, static)
-            return slope(DenoiserTerm(denoiser, cond, None), u, x, False)
+def solve_each(field, solver, start, end, state, rtol: float, atol: float, max_steps: int = 4096):
+    """The state at `end`, and the (B,) steps that each sample took. field(u, state): u (B,), state a pytree of (B, ...).
 
-        one = field_of_one(field)
-        equation = diffrax.ODETerm(lambda u, x, arrays: one(arrays, u, x))
-        control = diffrax.PIDController(self.rtol, self.atol)
-        solve = partial(
-            diffrax.diffeqsolve, equation, self.solver, dt0=None, stepsize_controller=control, max_steps=self.max_steps
-        )
+    Half-precision states are carried in float32.
+    """
+    asked = state
 
-        def sample(x):
-            solution = solve(t0=u, t1=v, y0=x, args=arrays)
-            return jax.tree.map(lambda leaf: leaf[-1], solution.ys), solution.stats["num_steps"]
+    def one(state):
+        # Steps are each sample's own, yet the denoiser sees the whole batch, so that what is given one a sample (cond,
+        # observations, masks) finds its sample. Rejected and finished steps of others cost time but change nothing.
+        def own(u, state, args):
+            u, everyone = jax.lax.all_gather((jnp.asarray(u), state), "sample")
+            slope, place = field(u, cast(everyone, asked)), jax.lax.axis_index("sample")
+            return cast(jax.tree.map(lambda leaf: leaf[place], slope), state)
 
-        x_v, steps = jax.vmap(sample)(x)
-        stages, fsal = self.solver.tableau.num_stages, self.solver.tableau.fsal
-        return x_v, (steps * (stages - 1) + 1 if fsal else steps * stages).astype(jnp.int32)
+        def norm(error):
+            # The largest of the root mean squares: a log density is not drowned among the many entries of an image.
+            return jnp.max(jnp.stack([jnp.sqrt(jnp.mean(leaf**2)) for leaf in jax.tree.leaves(error)]))
+
+        controller = diffrax.PIDController(rtol=rtol, atol=atol, norm=norm)
+        solution = diffrax.diffeqsolve(
+            diffrax.ODETerm(own), solver, start, end, jnp.sign(end - start) * 0.1, state,
+            stepsize_controller=controller, adjoint=diffrax.DirectAdjoint(), max_steps=max_steps,
+        )  # fmt: skip
+        return jax.tree.map(lambda leaf: leaf[0], solution.ys), solution.stats["num_steps"]
+
+    solved, steps = jax.vmap(one, axis_name="sample")(widen(state))
+    return cast(solved, state), steps
+
+
+def evaluations(solver: diffrax.AbstractERK, steps):
+    """Calls of the field that `steps` steps cost, the first of each kept where the method's last stage is the next one's first."""
+    stages, first_same_as_last = solver.tableau.num_stages, solver.tableau.fsal
+    return steps * (stages - 1) + 1 if first_same_as_last else steps * stages

@@ -62,6 +62,10 @@ class AbstractDenoiserSolver(diffrax.AbstractSolver):
         """What the first step finds in `memory`; a pytree of arrays."""
         return ()
 
+    def draws_noise(self) -> bool:
+        """Whether it is stochastic; `order` is then that of the law."""
+        return False
+
     def network_calls(self, steps: int) -> int | None:
         """Evaluations of the denoiser that `steps` steps to the data cost; None where the report's "evaluations" count them."""
         return steps

@@ -12,6 +12,9 @@ from sciddm.solvers.base import AbstractDenoiserSolver
 class DDPM(AbstractDenoiserSolver):
     """Stochastic, one call a step."""
 
+    def draws_noise(self):
+        return True
+
     def order(self, terms):
         return 1
 

@@ -19,6 +19,9 @@ class DPMpp2M(AbstractDenoiserSolver):
 
     eta: float = eqx.field(static=True, default=0.0)
 
+    def draws_noise(self):
+        return self.eta > 0
+
     def order(self, terms):
         return 2
 

@@ -23,6 +23,9 @@ class EDM(AbstractDenoiserSolver):
     high: float = eqx.field(static=True, default=float("inf"))
     noise: float = eqx.field(static=True, default=1.0)
 
+    def draws_noise(self):
+        return True
+
     def order(self, terms):
         return 2
 
@@ -33,10 +36,11 @@ class EDM(AbstractDenoiserSolver):
         process, level_t, level_s = term.denoiser.process, term.level(t), term.level(s)
         h, ratio = log_step(level_t, level_s), jnp.exp(-0.5 * level_t.log_snr)
         inside = jnp.isfinite(ratio) & (ratio >= self.low) & (ratio <= self.high)
-        gamma = jnp.where(
-            inside, jnp.minimum(self.churn * jnp.where(jnp.isfinite(h), h, 1.0), jnp.sqrt(2.0) - 1.0), 0.0
-        )
-        log_snr = jnp.where(inside, level_t.log_snr - 2.0 * jnp.log1p(gamma), level_t.log_snr)
+        gamma = jnp.minimum(self.churn * jnp.where(jnp.isfinite(h), h, 1.0), jnp.sqrt(2.0) - 1.0)
+        # Never beyond the noisiest level that the denoiser knows.
+        raised = jnp.maximum(level_t.log_snr - 2.0 * jnp.log1p(gamma), process.log_snr(1.0))
+        log_snr = jnp.where(inside, raised, level_t.log_snr)
+        gamma = jnp.where(inside, jnp.expm1(0.5 * (level_t.log_snr - jnp.where(inside, log_snr, 0.0))), 0.0)
         # At alpha = 0 nothing can be raised: t stays, exactly.
         up = jnp.where(gamma > 0, process.time(jnp.where(inside, log_snr, 0.0)), t)
         level = Level(process.alpha(up), process.sigma(up), log_snr)

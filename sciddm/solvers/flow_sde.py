@@ -32,6 +32,9 @@ class FlowSDE(AbstractDenoiserSolver):
 
     g: Callable = eqx.field(static=True, default=linear)
 
+    def draws_noise(self):
+        return True
+
     def order(self, terms):
         return 1
 

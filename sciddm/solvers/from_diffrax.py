@@ -15,20 +15,21 @@ import diffrax
 import jax
 import jax.numpy as jnp
 
-from sciddm.process import combine, posterior_kernel
+from sciddm.process import cast, combine, posterior_kernel, widen
+from sciddm.solvers.adaptive import evaluations
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
 from sciddm.solvers.ddim import ddim_step
 
 
-def slope(term: DenoiserTerm, u, x, stochastic: bool):
-    """F, or F - sigma eps_hat for the reverse-time equation; like x."""
+def slope(term: DenoiserTerm, u, x, stochastic: bool, asked):
+    """F, or F - sigma eps_hat for the reverse-time equation; like x. The denoiser is asked in the dtypes of `asked`."""
     process = term.denoiser.process
     (alpha, sigma), (alpha_rate, sigma_rate) = jax.jvp(
         lambda v: (process.alpha(process.time(2.0 * v)), process.sigma(process.time(2.0 * v))),
         (u,),
         (jnp.ones_like(u),),
     )
-    x0_hat, _ = term.evaluate(x, process.time(2.0 * u))
+    x0_hat = cast(term.evaluate(cast(x, asked), process.time(2.0 * u))[0], x)
     eps_hat = combine(1.0 / sigma, x, -alpha / sigma, x0_hat)
     return combine(alpha_rate, x0_hat, sigma_rate - sigma if stochastic else sigma_rate, eps_hat)
 
@@ -76,6 +77,9 @@ class FromDiffrax(AbstractDenoiserSolver):
 
     term_structure: ClassVar = DenoiserTerm
 
+    def draws_noise(self):
+        return self.stochastic
+
     def order(self, terms):
         return self.solver.order(terms)
 
@@ -83,16 +87,14 @@ class FromDiffrax(AbstractDenoiserSolver):
         return self.solver.strong_order(terms)
 
     def network_calls(self, steps):
-        tableau = getattr(self.solver, "tableau", None)
-        if isinstance(self.solver, diffrax.AbstractRungeKutta):
-            stages = getattr(tableau, "num_stages", 1)
-            return steps * (stages - 1) + 1 if getattr(tableau, "fsal", False) else steps * stages
+        if isinstance(self.solver, diffrax.AbstractERK):
+            return evaluations(self.solver, steps)
         if isinstance(self.solver, diffrax.AbstractSRK):
-            return steps * (len(tableau.c) + 1)
+            return steps * (len(self.solver.tableau.c) + 1)
         return steps * (2 if isinstance(self.solver, diffrax.EulerHeun) else 1)
 
-    def _terms(self, term, like):
-        drift = diffrax.ODETerm(lambda u, x, args: slope(term, u, x, self.stochastic))
+    def _terms(self, term, x_t):
+        drift = diffrax.ODETerm(lambda u, x, args: slope(term, u, x, self.stochastic, x_t))
         if not self.stochastic:
             return drift
         levy_area = getattr(self.solver, "minimal_levy_area", diffrax.BrownianIncrement)
@@ -102,11 +104,11 @@ class FromDiffrax(AbstractDenoiserSolver):
             levy_area = diffrax.SpaceTimeTimeLevyArea
         elif levy_area is diffrax.AbstractBrownianIncrement:
             levy_area = diffrax.BrownianIncrement
-        return diffrax.MultiTerm(drift, NoiseTerm(term, like, levy_area))
+        return diffrax.MultiTerm(drift, NoiseTerm(term, widen(x_t), levy_area))
 
     def init(self, terms, t0, t1, y0, args):
         # The inner solver starts at the first finite step, told so by made_jump; its state is shaped by a harmless one.
-        inner = self.solver.init(self._terms(terms, y0), jnp.float32(-0.1), jnp.float32(0.0), y0, args)
+        inner = self.solver.init(self._terms(terms, y0), jnp.float32(-0.1), jnp.float32(0.0), widen(y0), args)
         return inner, jnp.asarray(True)
 
     def advance(self, term, t, s, x_t, memory):
@@ -115,8 +117,8 @@ class FromDiffrax(AbstractDenoiserSolver):
         u, v = 0.5 * level_t.log_snr, 0.5 * level_s.log_snr
 
         def finite():
-            x_s, _, _, state, _ = self.solver.step(self._terms(term, x_t), u, v, x_t, None, inner, fresh)
-            return jax.tree.map(lambda new, old: new.astype(old.dtype), x_s, x_t), (state, jnp.asarray(False))
+            x_s, _, _, state, _ = self.solver.step(self._terms(term, x_t), u, v, widen(x_t), None, inner, fresh)
+            return cast(x_s, x_t), (state, jnp.asarray(False))
 
         def infinite():
             x0_hat, _ = term.evaluate(x_t, t)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from machine import describe
+from mixtures import unit_mixture
 from sampling_common import Table, distinct_solvers, steps_for
 
 import sciddm as sd
@@ -16,20 +17,11 @@ SAMPLES, PAIRED, COMPONENTS, DIMENSION, STD = 8000, 2000, 10, 16, 0.2
 HEADER = [*(f"W, {n} calls" for n in CALLS), *(f"paired, {n} calls" for n in CALLS)]
 
 
-def mixture():
-    """COMPONENTS Gaussians in DIMENSION dimensions, centred, every coordinate of variance 1."""
-    random = np.random.default_rng(1)
-    means, weights = random.normal(size=(COMPONENTS, DIMENSION)), random.dirichlet(np.full(COMPONENTS, 10.0))
-    means -= weights @ means
-    means *= np.sqrt((1 - STD**2) / (weights @ means**2))
-    return sd.oracle.GaussianMixture(weights, means, STD**2)
-
-
 class Truth:
     """Exact samples, the exact denoiser at any r = sigma/alpha, and exact ends of the probability flow."""
 
     def __init__(self):
-        self.law = mixture()
+        self.law = unit_mixture(1, DIMENSION, COMPONENTS, STD)
         self.samples = np.asarray(self.law.sample(jax.random.key(9), SAMPLES))
         self.noise = np.random.default_rng(3).standard_normal((SAMPLES, DIMENSION)).astype(np.float32)
         self.process, self.known = sd.GaussianProcess.ve(1e-3, 1e3), {}

@@ -1,4 +1,4 @@
-"""What the solver tests share: every process in one compiled program, an exact mixture as array and as tree, impulses as noise."""
+"""What the solver tests share: every process in one compiled program, an exact mixture as array and as tree."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,6 @@ import sciddm as sd
 from sciddm.process import Schedule
 
 NAMES = ("vp", "sub_vp", "cosine", "ve", "edm", "rectified")
-STOCHASTIC = {"ddpm", "ancestral", "ddim-eta", "sde-dpmpp2m", "seeds2", "edm", "flow-sde", "euler-maruyama"}
 
 
 class Either(Schedule):
@@ -53,14 +52,3 @@ def tree_shape(count: int):
 
 def joined(tree):
     return jnp.concatenate([tree["a"], tree["b"]["c"]], 1)
-
-
-class Impulse(sd.White):
-    """Every draw is a unit vector of its own (by its key), so that the sum of squares of a sample of a linear denoiser is the
-    variance that independent draws of variance one would give it: weak errors without Monte-Carlo noise."""
-
-    size: int = 2**17
-
-    def sample(self, key, like):
-        place = jax.random.bits(key, dtype=jnp.uint32) % self.size
-        return (jnp.arange(self.size) == place).astype(like.dtype)
