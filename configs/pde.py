@@ -22,6 +22,7 @@ def get_config(variant: str = "smoke"):
                 "iterations": 3,  # of conjugate gradients
                 "solver": "ddpm",
                 "steps": 40,
+                "grid": "logsnr",
                 "factor": 4,  # of superresolve
                 "residual_weight": 0.0,
             },

@@ -37,7 +37,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "log_every": 50,
             },
             "checkpoint": {"every": 500, "keep": 3},
-            "sampling": {"solver": "dpmpp2m", "steps": 20, "grid": "logsnr", "batch_size": 32},
+            "sampling": {"solver": "unipc2", "steps": 20, "grid": "optimised", "batch_size": 32},
             "evaluation": {"tasks": (), "problems": 4, "members": 8},  # tasks: () is all of the domain's
             "mesh": {"data": -1, "fsdp": 1},
         }

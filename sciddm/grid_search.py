@@ -39,7 +39,7 @@ def distance(x, y):
 
 
 def search(
-    key, denoisers: Denoiser | Sequence[Denoiser], shapes, *, steps: int, solver="dpmpp2m", cond=None, iterations: int = 100,
+    key, denoisers: Denoiser | Sequence[Denoiser], shapes, *, steps: int, solver="unipc2", cond=None, iterations: int = 100,
     learning_rate: float = 0.05, start=None, progress: bool = False,
 ):  # fmt: skip
     """Log-SNRs of the `steps` - 1 inner times of the best grid, increasing, and the mean error before and after each iteration.

@@ -160,16 +160,16 @@ class Given(Noise):
         return x
 
     def log_prob(self, eps):
-        raise NotImplementedError(_UNKNOWN)
+        raise ValueError(_UNKNOWN)
 
     def covariance(self, u):
-        raise NotImplementedError(_UNKNOWN)
+        raise ValueError(_UNKNOWN)
 
     def precision(self, u):
-        raise NotImplementedError(_UNKNOWN)
+        raise ValueError(_UNKNOWN)
 
     def dimension(self, like):
-        raise NotImplementedError(_UNKNOWN)
+        raise ValueError(_UNKNOWN)
 
 
 _UNKNOWN = (

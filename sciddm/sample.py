@@ -27,7 +27,7 @@ class Correction(eqx.Module):
 
 
 def sample(
-    key, denoiser: Denoiser, shape, *, cond=None, solver="dpmpp2m", steps=20, grid="logsnr", corrections=(), start=None,
+    key, denoiser: Denoiser, shape, *, cond=None, solver="unipc2", steps=20, grid="optimised", corrections=(), start=None,
     return_path=False,
 ):  # fmt: skip
     """Draw samples of x_0 by solving the reverse process from noise (t = 1) to data (t = 0).
@@ -38,7 +38,8 @@ def sample(
         key: one key, folded by sample index, or (B,) keys, one a sample.
         shape: a shape with its batch axis, or a pytree of them or of jax.ShapeDtypeStruct.
         solver: a name of `sd.solvers.SOLVERS`, a solver of ours, or any diffrax solver.
-        grid: a name of `sd.grids.GRIDS`, a function (process, steps) -> times, or decreasing times (`steps` is then their number - 1).
+        grid: a name of `sd.grids.GRIDS`, a function (process, steps) -> times, or decreasing times (`steps` is then their number - 1),
+            or a `grids.LogSNR` (`steps` is then its own).
         corrections: `Correction`s applied after each step, in turn.
         start: x at the grid's first time, like the samples; None draws it from the noise law.
     Returns:
@@ -55,6 +56,8 @@ def sample(
     if not (isinstance(grid, str) or callable(grid)):
         grid = np.asarray(grids.resolve(grid, denoiser.process, steps))
         steps = len(grid) - 1
+    elif isinstance(grid, grids.LogSNR):
+        steps = grid.steps
     if start is None:
         start = _start(key, denoiser.process, like, steps, grid)
     samples, info = _scan(key, denoiser, cond, solver, steps, grid, tuple(corrections), start, return_path)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import runpy
 import sys
 from pathlib import Path
 
@@ -38,6 +39,25 @@ def one_line(capsys):
     ]
     assert len(lines) == 1 and not lines[0].startswith("Traceback"), lines
     return lines[0]
+
+
+def test_a_grid_is_searched_on_a_run_s_own_model_and_sampled_with(train, tmp_path, capsys, monkeypatch):
+    assert train() == 0
+    run = str(tmp_path / "run")
+
+    def search(*arguments):
+        monkeypatch.setattr(sys, "argv", ["optimise_grid.py", "--workdir", run, "--samples", "2", "--iterations", "1", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path("scripts/optimise_grid.py", run_name="__main__")
+        return ended.value.code
+
+    assert search("--steps", "3") == 0
+    grid = f"--config.sampling.grid={run}/grids/unipc2-3.json"
+    assert cli.main(["sample", "--workdir", run, "--count", "2", "--steps", "3", grid]) == 0
+    assert cli.main(["sample", "--workdir", run, "--count", "2", "--steps", "4", "--seed", "1", grid]) == 2
+    assert "is made for 3 steps" in one_line(capsys)
+    assert search("--steps", "1") == 2 and search("--steps", "3", "--solver", "ddpm") == 2
+    assert "draws noise" in capsys.readouterr().err
 
 
 def test_train_sample_evaluate_info(train, tmp_path, capsys):

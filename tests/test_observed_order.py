@@ -20,7 +20,11 @@ DIFFRAX_NOISY = [(diffrax.ShARK(), 2), (diffrax.SPaRK(), 2), (diffrax.SEA(), 1),
 
 
 def _name(value):
-    return value if isinstance(value, str) else repr(value)
+    if isinstance(value, (str, int)):
+        return str(value)
+    if isinstance(value, FromDiffrax):
+        value = value.solver
+    return type(value).__name__ if isinstance(value, diffrax.AbstractSolver) and "diffrax" in type(value).__module__ else repr(value)
 
 
 @pytest.mark.parametrize("solver", OURS, ids=_name)

@@ -34,7 +34,7 @@ class _Steered(Task):
             raise UserError(f"config.data.guidance.method = {guidance.method!r}: expected one of {sorted(GUIDES)}")
         if guidance.noise_std <= 0:
             raise UserError(f"config.data.guidance.noise_std = {guidance.noise_std}: expected a positive number")
-        self.sampling = {"solver": guidance.solver, "steps": guidance.steps}
+        self.sampling = {"solver": guidance.solver, "steps": guidance.steps, "grid": guidance.grid}
 
     def guide(self, denoiser, problem):
         if self.guidance.residual_weight > 0:

@@ -1,0 +1,38 @@
+import diffrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import sciddm as sd
+from sciddm.solvers import Adaptive
+
+SOLVER = Adaptive(diffrax.Tsit5(), 1e-4, 1e-4)
+
+
+def test_a_sample_s_steps_do_not_depend_on_its_neighbours(mixture):
+    denoiser = mixture.denoiser(sd.GaussianProcess.vp())
+    start = jax.random.normal(jax.random.key(0), (6, 3)) * jnp.array([1.0, 1.0, 1.0, 1.0, 1.0, 8.0])[:, None]
+    many, info = sd.sample(jax.random.key(0), denoiser, (6, 3), solver=SOLVER, steps=3, start=start)
+    few, fewer = sd.sample(jax.random.key(0), denoiser, (2, 3), solver=SOLVER, steps=3, start=start[:2])
+    np.testing.assert_allclose(many[:2], few, atol=1e-5)
+    np.testing.assert_array_equal(info["evaluations"][:, :2], fewer["evaluations"])
+    assert len(set(np.asarray(info["evaluations"].sum(0)).tolist())) > 1  # each its own
+    assert int(info["network_calls"]) == int(info["evaluations"].max(1).sum())
+
+
+def test_what_is_given_one_a_sample_finds_its_sample(mixture):
+    # Observations of shape (B, 1): a solver that stepped each sample alone would not fit them.
+    denoiser = mixture.denoiser(sd.GaussianProcess.vp())
+    values = jnp.linspace(-1.0, 2.0, 5)[:, None]
+    guided = sd.lookahead.pigdm(denoiser, sd.lookahead.Observation(jnp.eye(3)[:1], values, 0.05))
+    samples, info = sd.sample(jax.random.key(0), guided, (5, 3), solver=SOLVER, steps=3)
+    np.testing.assert_allclose(samples[:, 0], values[:, 0], atol=0.3)
+    assert info["residual"].shape == (3, 5)
+
+
+def test_conditions_are_split_with_the_samples():
+    process = sd.GaussianProcess.rectified()
+    denoiser = sd.FunctionDenoiser(lambda x, t, cond: jnp.broadcast_to(cond["target"], x.shape), process)
+    target = jnp.arange(4.0)[:, None]
+    samples, _ = sd.sample(jax.random.key(0), denoiser, (4, 2), cond={"target": target}, solver=SOLVER, steps=2)
+    np.testing.assert_allclose(samples, jnp.broadcast_to(target, (4, 2)), atol=1e-3)
