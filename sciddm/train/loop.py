@@ -79,7 +79,7 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
                 break
             state, metrics = train_step(state, batch, np.float32(budget.progress(step)))
             step += 1
-            # No more than two steps under way: several CPU devices in one process wait for each other for ever once their queue is full.
+            # No more than two steps under way: CPU devices of one process can wait for each other for ever once their queue is full.
             jax.block_until_ready(previous)
             previous = metrics
             recent.append(metrics)

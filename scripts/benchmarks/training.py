@@ -222,11 +222,11 @@ def table(name, times, parameters) -> str:
 
     lines = []
     for row, values in times.items():
-        wall, cpu, _ = np.median(values, axis=0)
+        wall, cpu, others = np.median(values, axis=0)
         low, ratio, high = np.quantile(values[:, 0] / times["jax"][:, 0], [0.25, 0.5, 0.75])
         lines.append(
             f"| {name}, {parameters / 1e6:.2f} M | {row} | {1e3 * wall:.1f} | {1e3 * cpu:.1f} | {cpu / wall:.2f} | "
-            f"{ratio:.2f} ({low:.2f} to {high:.2f}) |"
+            f"{ratio:.2f} ({low:.2f} to {high:.2f}) | {100 * others:.0f} |"
         )
     return "\n".join(lines)
 
@@ -249,8 +249,8 @@ def main() -> None:
     if arguments.before:
         rows += ["jax before", "jax before, a device a core"]
     lines = [
-        "| network | row | wall, ms | processor, ms | cores busy | wall beside jax (quartiles) |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| network | row | wall, ms | processor, ms | cores busy | wall beside jax (quartiles) | others, % |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     print("\n".join(lines), flush=True)
     for name in arguments.networks:
