@@ -46,7 +46,9 @@ def test_a_grid_is_searched_on_a_run_s_own_model_and_sampled_with(train, tmp_pat
     run = str(tmp_path / "run")
 
     def search(*arguments):
-        monkeypatch.setattr(sys, "argv", ["optimise_grid.py", "--workdir", run, "--samples", "2", "--iterations", "1", *arguments])
+        monkeypatch.setattr(
+            sys, "argv", ["optimise_grid.py", "--workdir", run, "--samples", "2", "--iterations", "1", *arguments]
+        )
         with pytest.raises(SystemExit) as ended:
             runpy.run_path("scripts/optimise_grid.py", run_name="__main__")
         return ended.value.code

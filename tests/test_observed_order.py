@@ -24,7 +24,11 @@ def _name(value):
         return str(value)
     if isinstance(value, FromDiffrax):
         value = value.solver
-    return type(value).__name__ if isinstance(value, diffrax.AbstractSolver) and "diffrax" in type(value).__module__ else repr(value)
+    return (
+        type(value).__name__
+        if isinstance(value, diffrax.AbstractSolver) and "diffrax" in type(value).__module__
+        else repr(value)
+    )
 
 
 @pytest.mark.parametrize("solver", OURS, ids=_name)
