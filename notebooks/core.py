@@ -43,6 +43,7 @@ plt.show()
 # %%
 points = mixture.sample(jax.random.key(4), 200)
 log_p = sd.log_prob(jax.random.key(0), denoiser, points)
+plt.figure()
 plt.plot(mixture.log_prob(points), log_p, ".")
 plt.axline((-4, -4), slope=1, color="grey", ls="--")
 plt.xlabel("exact log density, nats")

@@ -16,6 +16,18 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+_tests_run = 0
+
+
+@pytest.fixture(autouse=True)
+def _forget_programs():
+    """Compiled programs are kept for ever, each with memory maps of its own: thousands of them reach the system's limit of maps."""
+    global _tests_run
+    yield
+    _tests_run += 1
+    if _tests_run % 30 == 0:
+        jax.clear_caches()
+
 
 @pytest.fixture
 def mixture():

@@ -11,14 +11,14 @@ from sciddm.grid_search import search
 def test_a_searched_grid_halves_the_error_of_few_steps_and_serves_new_noise(mixture):
     denoiser = mixture.denoiser(sd.GaussianProcess.vp())
     inner, errors = search(
-        jax.random.key(0), denoiser, (96, 3), steps=5, solver="dpmpp2m", iterations=40, learning_rate=0.1
+        jax.random.key(0), denoiser, (96, 3), steps=6, iterations=40, learning_rate=0.1
     )
-    assert inner.shape == (4,) and np.all(np.diff(inner) > 0) and errors.min() < 0.5 * errors[0]
+    assert inner.shape == (5,) and np.all(np.diff(inner) > 0) and errors.min() < 0.5 * errors[0]
     fine, info = sd.sample(jax.random.key(7), denoiser, (400, 3), solver="dpmpp3m", steps=120, return_path=True)
     start = info["path"][0]
 
     def error(grid):
-        few, _ = sd.sample(jax.random.key(7), denoiser, (400, 3), solver="dpmpp2m", steps=5, grid=grid, start=start)
+        few, _ = sd.sample(jax.random.key(7), denoiser, (400, 3), steps=6, grid=grid, start=start)
         return float(np.mean(np.linalg.norm(few - fine, axis=1)))
 
     assert error(sd.grids.LogSNR(inner)) < 0.6 * error("logsnr")

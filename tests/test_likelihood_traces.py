@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from solvers.common import NAMES, process_of
 from test_process import PROCESSES
 
 import sciddm as sd
@@ -35,11 +36,11 @@ def linear(matrix, process):
     return sd.FunctionDenoiser(lambda x, t, c: x @ jnp.asarray(matrix, x.dtype).T, process)
 
 
-@pytest.mark.parametrize("name", PROCESSES)
-def test_the_exact_trace_gives_the_density_of_a_mixture(name, four):
+def test_the_exact_trace_gives_the_density_of_a_mixture_on_every_process(four):
     x = four.sample(jax.random.key(1), 64)
-    log_p = sd.log_prob(KEY, four.denoiser(PROCESSES[name]()), x)
-    np.testing.assert_allclose(log_p, four.log_prob(x), atol=5e-3)
+    for name in NAMES:
+        log_p = sd.log_prob(KEY, four.denoiser(process_of(name)), x)
+        np.testing.assert_allclose(log_p, four.log_prob(x), atol=5e-3, err_msg=name)
 
 
 def test_sharp_data_keep_their_density_though_the_flow_stops_short_of_them():
@@ -50,7 +51,7 @@ def test_sharp_data_keep_their_density_though_the_flow_stops_short_of_them():
     np.testing.assert_allclose(log_p, sharp.log_prob(x), atol=5e-3)
 
 
-@pytest.mark.parametrize("name", ["vp", "edm", "rectified"])
+@pytest.mark.parametrize("name", ["edm", "rectified"])
 def test_decode_inverts_encode_and_the_code_is_what_sample_starts_from(name, four):
     denoiser, x = four.denoiser(PROCESSES[name]()), four.sample(jax.random.key(1), 32)
     code = sd.encode(denoiser, x)

@@ -9,7 +9,7 @@ from solvers.common import NAMES, OnTree, joined, process_of, tree_shape
 
 import sciddm as sd
 
-ALL = [*sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral"}), diffrax.ShARK(), diffrax.SEA(), diffrax.Ralston()]
+ALL = [*sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral"}), diffrax.ShARK(), diffrax.SEA(), diffrax.Bosh3()]
 COUNT = 1500
 
 
@@ -41,37 +41,27 @@ def test_one_step_and_both_end_points_are_finite_on_every_process(solver, mixtur
         one, _ = sd.sample(jax.random.key(0), exact, (4, 3), solver=solver, grid=[1.0, 0.0], start=start)
         # one step from pure noise to the data is the denoiser's own answer
         np.testing.assert_allclose(one, exact(start, 1.0), rtol=1e-4, atol=1e-4)
-        array, _ = sd.sample(jax.random.key(0), exact, (4, 3), solver=solver, grid=both)
         tree, _ = sd.sample(jax.random.key(0), OnTree(exact, process), tree_shape(4), solver=solver, grid=both)
-        assert bool(jnp.all(jnp.isfinite(array)) & jnp.all(jnp.isfinite(joined(tree)))), name
+        assert bool(jnp.all(jnp.isfinite(joined(tree)))), name
 
 
 @pytest.mark.parametrize("solver", ALL, ids=_name)
-def test_bfloat16_networks_give_finite_bfloat16_samples(solver, mixture):
-    exact = mixture.denoiser(sd.GaussianProcess.rectified())
+def test_bfloat16_networks_give_finite_samples_in_as_many_calls_as_are_counted(solver, mixture):
+    exact, counted = mixture.denoiser(sd.GaussianProcess.rectified()), []
 
     def half(x, t, cond):
+        jax.debug.callback(lambda: counted.append(1))
         return exact(x.astype(jnp.float32), t.astype(jnp.float32)).astype(jnp.bfloat16)
 
     denoiser, like = sd.FunctionDenoiser(half, exact.process), jax.ShapeDtypeStruct((8, 3), jnp.bfloat16)
-    for grid in (np.array([1.0, 0.0]), np.linspace(1.0, 0.0, 9)):
-        samples, _ = sd.sample(jax.random.key(0), denoiser, like, solver=solver, grid=grid)
+    for steps in (1, 7):
+        counted.clear()
+        samples, info = sd.sample(jax.random.key(0), denoiser, like, solver=solver, steps=steps, grid="t")
         assert samples.dtype == jnp.bfloat16 and bool(jnp.all(jnp.isfinite(samples)))
-
-
-@pytest.mark.parametrize("solver", ALL, ids=_name)
-def test_network_calls_are_counted_as_they_happen(solver, mixture):
-    exact, counted = mixture.denoiser(sd.GaussianProcess.vp()), []
-
-    def function(x_t, t, cond):
-        jax.debug.callback(lambda: counted.append(1))
-        return exact(x_t, t)
-
-    denoiser = sd.FunctionDenoiser(function, exact.process)
-    _, info = sd.sample(jax.random.key(0), denoiser, (2, 3), solver=solver, steps=7, grid="t")
-    jax.effects_barrier()
-    slack = 0 if isinstance(solver, str) and solver not in ("tsit5", "dopri8") else 7
-    assert abs(len(counted) - int(info["network_calls"])) <= slack
+        jax.effects_barrier()
+        # diffrax's own: the infinite first and last steps take one call instead of all stages; the adaptive: the slowest sample counts
+        slack = 0 if isinstance(solver, str) and solver not in ("tsit5", "dopri8") else 8
+        assert abs(len(counted) - int(info["network_calls"])) <= slack
 
 
 def test_an_unknown_solver_is_named(mixture):

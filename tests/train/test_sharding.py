@@ -85,7 +85,8 @@ def test_virtual_devices_are_the_most_that_the_cores_the_mesh_and_the_batch_allo
 
 COMMAND_LINE = """
 import sys
-from sciddm import cli
+from sciddm import cli, train
+train.fit = lambda *arguments, **options: None  # what is asked here is decided before
 assert cli.main(["train", "--config", *sys.argv[1:]]) == 0
 import jax
 print("devices", len(jax.devices()))
