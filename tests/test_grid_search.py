@@ -10,9 +10,7 @@ from sciddm.grid_search import search
 
 def test_a_searched_grid_halves_the_error_of_few_steps_and_serves_new_noise(mixture):
     denoiser = mixture.denoiser(sd.GaussianProcess.vp())
-    inner, errors = search(
-        jax.random.key(0), denoiser, (96, 3), steps=6, iterations=40, learning_rate=0.1
-    )
+    inner, errors = search(jax.random.key(0), denoiser, (96, 3), steps=6, iterations=40, learning_rate=0.1)
     assert inner.shape == (5,) and np.all(np.diff(inner) > 0) and errors.min() < 0.5 * errors[0]
     fine, info = sd.sample(jax.random.key(7), denoiser, (400, 3), solver="dpmpp3m", steps=120, return_path=True)
     start = info["path"][0]

@@ -67,13 +67,3 @@ def test_sampling_is_differentiable_through_every_step(mixture):
     with jax.enable_x64(False):
         slope = jax.grad(end)(0.0)
         np.testing.assert_allclose(slope, (end(1e-2) - end(-1e-2)) / 2e-2, rtol=2e-2)
-
-
-def test_bfloat16_samples_stay_finite(mixture):
-    exact = mixture.denoiser(sd.GaussianProcess.rectified())
-    half = sd.FunctionDenoiser(lambda x, t, c: exact(x.astype(jnp.float32), t).astype(jnp.bfloat16), exact.process)
-    for solver in sd.solvers.SOLVERS:
-        samples, _ = sd.sample(
-            jax.random.key(0), half, jax.ShapeDtypeStruct((8, 3), jnp.bfloat16), solver=solver, steps=8
-        )
-        assert samples.dtype == jnp.bfloat16 and bool(jnp.all(jnp.isfinite(samples)))
