@@ -53,7 +53,8 @@ print(f"largest error: {float(abs(log_p - mixture.log_prob(points)).max()):.1e} 
 
 # %% [markdown]
 # ## Steering: one coordinate is measured
-# The posterior is known too. Plug-in steering is biased; `mmps`, which knows Cov$[x_0 \mid x_t]$, is nearly exact.
+# The posterior is known too. Plug-in steering squeezes its modes; `mmps`, which knows Cov$[x_0 \mid x_t]$, gives each its shape.
+# None of them weighs the modes right on a mixture: exact for a Gaussian prior is not exact for this one.
 
 # %%
 obs = sd.lookahead.Observation(np.array([[1.0, 0.3]]), np.array([0.4]), 0.3)
