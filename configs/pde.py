@@ -16,11 +16,11 @@ def get_config(variant: str = "smoke"):
             "names": {},  # of your own file: {"u": "its name in it"}
             "units": {},  # of your own file: {"u": "Pa"}
             "guidance": {
-                "method": "mmps",  # or pigdm
+                "method": "mmps",  # or pigdm, diffpir, daps, ddnm, dps, ...: domains/pde/tasks.py:GUIDES
                 "points": 0.03,  # share of one side that is seen
                 "noise_std": 0.05,  # of the normalised observation
                 "iterations": 3,  # of conjugate gradients
-                "solver": "ddpm",
+                "solver": "ddpm",  # "" leaves it to the method, as published; so do steps 0 and grid ""
                 "steps": 40,
                 "grid": "logsnr",
                 "factor": 4,  # of superresolve

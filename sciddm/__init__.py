@@ -11,11 +11,12 @@ from sciddm.noise import Masked, Noise, PerLeaf, SpectralField, Spherical, White
 from sciddm.objective import Objective
 from sciddm.process import GaussianProcess
 from sciddm.sample import Correction, sample
+from sciddm.time_travel import TimeTravel
 
 __version__ = "0.1.0"
 __all__ = [
     "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "Guide", "Interpolant", "Masked", "NetworkDenoiser", "Noise",
-    "Normalizer", "Objective", "PerLeaf", "Problem", "SpectralField", "Spherical", "Task", "UserError", "White",
+    "Normalizer", "Objective", "PerLeaf", "Problem", "SpectralField", "Spherical", "Task", "TimeTravel", "UserError", "White",
     "ZeroCentreOfMass", "decode", "denoise_with_vjp", "encode", "get_domain", "grids", "guidance", "load", "log_prob", "match_snr",
     "lookahead", "noise", "oracle", "sample", "solvers",
 ]  # fmt: skip

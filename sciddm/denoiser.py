@@ -2,13 +2,34 @@
 
 import abc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.process import GaussianProcess, Level, combine, expand
+from sciddm.process import GaussianProcess, Level, combine, expand, root_mean_square, sample_keys
+
+
+class Sampling(NamedTuple):
+    """How a guide wants to be sampled where the caller of `sd.sample` does not say.
+
+    corrections: it brings along, in any case; sampler: a name if its solver is the method itself and no other will do;
+    kicks: whether it moves x_s between fixed steps (`Kick`), which adaptive and diffrax solvers don't have.
+    """
+
+    solver: Any = None
+    steps: int | None = None
+    grid: Any = None
+    corrections: tuple = ()
+    sampler: str | None = None
+    kicks: bool = False
+
+    def then(self, outer: "Sampling") -> "Sampling":
+        """These wishes, and those of a guide around: its word goes first."""
+        chosen = [mine if theirs is None else theirs for mine, theirs in zip(self[:3], outer[:3], strict=True)]
+        corrections = self.corrections + outer.corrections
+        return Sampling(*chosen, corrections, outer.sampler or self.sampler, self.kicks or outer.kicks)
 
 
 class Denoiser(eqx.Module):
@@ -18,12 +39,17 @@ class Denoiser(eqx.Module):
 
     @abc.abstractmethod
     def evaluate(self, x_t, t, cond=None):
-        """x0_hat like x_t, and a dict of (B,) arrays that guides report: `residual`, `guidance_norm`, ..."""
+        """x0_hat like x_t, and a dict of (B,) arrays that guides report: `residual`, `guidance_norm`, ..., or a `Kick` as `kick`."""
 
     @property
     def calls(self) -> int:
         """Network calls that one evaluation costs."""
         return 1
+
+    @property
+    def sampling(self) -> Sampling:
+        """How it wants to be sampled."""
+        return Sampling()
 
     def __call__(self, x_t, t, cond=None):
         """E[x_0 | x_t, cond]. x_t: pytree of (B, ...); t: (), (B,), or broadcastable to x_t. Returns a pytree like x_t."""
@@ -45,7 +71,11 @@ class Denoiser(eqx.Module):
 
 
 class Guide(Denoiser):
-    """A denoiser around another one. A new guide implements `evaluate`, and `extra_calls` if it asks the inner one more than once."""
+    """A denoiser around another one.
+
+    A new guide implements `evaluate`, `extra_calls` if it asks the inner one more than once, and `asks` if its method comes with
+    a solver, a grid or corrections of its own. One that draws random numbers holds a `Draws`.
+    """
 
     denoiser: Denoiser
 
@@ -60,6 +90,71 @@ class Guide(Denoiser):
     def extra_calls(self) -> int:
         """Network calls beyond those of one evaluation of the inner denoiser; backward passes don't count."""
         return 0
+
+    @property
+    def sampling(self) -> Sampling:
+        return self.denoiser.sampling.then(self.asks())
+
+    def asks(self) -> Sampling:
+        """What this guide asks of the sampler."""
+        return Sampling()
+
+
+class Draws(eqx.Module):
+    """The randomness of a guide: the sampler puts each step's keys in its place, one a sample; outside of it they are always the same.
+
+    Held over the evaluations of one step, so that a guide is a smooth function of x_t within it.
+    """
+
+    keys: Any = None
+
+    def __call__(self, count: int):
+        """(count,) keys, one a sample."""
+        return sample_keys(jax.random.key(0), count) if self.keys is None else self.keys
+
+    @staticmethod
+    def refresh(denoiser: Denoiser, keys) -> Denoiser:
+        """`denoiser` with (B,) keys of one step in all of its draws, each of them with keys of its own."""
+        places = iter(range(2**30, 2**31))
+
+        def put(node):
+            return Draws(jax.vmap(jax.random.fold_in, (0, None))(keys, next(places))) if is_draws(node) else node
+
+        def is_draws(node):
+            return isinstance(node, Draws)
+
+        return jax.tree.map(put, denoiser, is_leaf=is_draws)
+
+
+class Kick(eqx.Module):
+    """How far a guide moves x_s after the step that asked it, whatever the solver: x_s + kick + (alpha_s/alpha_t) of_x_t + alpha_s of_x_0.
+
+    A guide reports it as "kick". For methods that are published as moves of x_s and are no shift of x0_hat.
+    """
+
+    of_x_s: Any = None
+    of_x_t: Any = None
+    of_x_0: Any = None
+
+    def move(self, x_t, x_s, level_t: Level, level_s: Level):
+        """x_s after the kick, and (B,) its length over that of the step, x_s - (alpha_s/alpha_t) x_t."""
+        ratio = jnp.where(level_t.alpha > 0, level_s.alpha / jnp.where(level_t.alpha > 0, level_t.alpha, 1.0), 0.0)
+        moved = x_s
+        for share, shift in ((1.0, self.of_x_s), (ratio, self.of_x_t), (level_s.alpha, self.of_x_0)):
+            moved = moved if shift is None else combine(1.0, moved, share, shift)
+        length = root_mean_square(combine(1.0, moved, -1.0, x_s))
+        step = root_mean_square(combine(1.0, x_s, -ratio, x_t))
+        return moved, jnp.where(step > 0, length / jnp.where(step > 0, step, 1.0), 0.0)
+
+    @staticmethod
+    def add(report: dict, kick: "Kick") -> dict:
+        """`report` with this kick on top of what an inner guide reported."""
+        inner = report.get("kick", Kick())
+        parts = [
+            mine if theirs is None else theirs if mine is None else combine(1.0, mine, 1.0, theirs)
+            for mine, theirs in ((kick.of_x_s, inner.of_x_s), (kick.of_x_t, inner.of_x_t), (kick.of_x_0, inner.of_x_0))
+        ]
+        return report | {"kick": Kick(*parts)}
 
 
 def eps_from(x_t, x0_hat, level: Level):

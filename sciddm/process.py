@@ -267,6 +267,13 @@ def batch_size(x) -> int:
     return jax.tree.leaves(x)[0].shape[0]
 
 
+def root_mean_square(x):
+    """(B,) root mean square over all entries of each sample."""
+    count = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(x))
+    total = sum(jnp.sum(leaf**2, axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(x))
+    return jnp.sqrt(total / count)
+
+
 def sample_keys(key, count: int):
     """(count,) keys, the i-th being `fold_in(key, i)`, so that sample i never depends on the batch; (B,) keys pass through."""
     if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):

@@ -8,14 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciddm import grids, solvers
-from sciddm.denoiser import Denoiser
+from sciddm.denoiser import Denoiser, Draws
 from sciddm.noise import as_structs
-from sciddm.process import batch_size, sample_keys
+from sciddm.process import batch_size, cast, sample_keys
 from sciddm.solvers.base import DenoiserTerm, fold
+from sciddm.time_travel import TimeTravel, noise_again
 
 
 class Correction(eqx.Module):
-    """What happens to the path between two steps and is no vector field: projections, Langevin moves, time travel."""
+    """What happens to the path between two steps and is no vector field: projections, Langevin moves, replaced entries."""
 
     @abc.abstractmethod
     def __call__(self, term: DenoiserTerm, s, x_s):
@@ -27,7 +28,7 @@ class Correction(eqx.Module):
 
 
 def sample(
-    key, denoiser: Denoiser, shape, *, cond=None, solver="unipc2", steps=20, grid="optimised", corrections=(), start=None,
+    key, denoiser: Denoiser, shape, *, cond=None, solver=None, steps=None, grid=None, corrections=(), start=None,
     return_path=False,
 ):  # fmt: skip
     """Draw samples of x_0 by solving the reverse process from noise (t = 1) to data (t = 0).
@@ -38,34 +39,64 @@ def sample(
         key: one key, folded by sample index, or (B,) keys, one a sample.
         shape: a shape with its batch axis, or a pytree of them or of jax.ShapeDtypeStruct.
         solver: a name of `sd.solvers.SOLVERS`, a solver of ours, or any diffrax solver.
+        steps: of the grid.
         grid: a name of `sd.grids.GRIDS`, a function (process, steps) -> times, or decreasing times (`steps` is then their number - 1),
-            or a `grids.LogSNR` (`steps` is then its own).
-        corrections: `Correction`s applied after each step, in turn.
+            or a `grids.LogSNR` (`steps` is then its own), or a `TimeTravel` along one of them.
+            Where solver, steps or grid is None it is the denoiser's own wish (`denoiser.sampling`), else "unipc2", 20, "optimised".
+        corrections: `Correction`s applied after each step, in turn, after those that the denoiser brings along.
         start: x at the grid's first time, like the samples; None draws it from the noise law.
     Returns:
-        samples like `shape`; info: `network_calls`, `times` (steps + 1,), what guides and corrections report, each (steps, B),
-        and `path`, x at all times, with `return_path`.
-    Raises: ValueError on an unknown solver or grid, or a start that does not fit the shape.
+        samples like `shape`; info: `network_calls` in all and `calls` of each step, `times` (steps + 1,), what guides and corrections
+        report, each (steps, B) (0 where time travel goes back), and `path`, x at all times, with `return_path`.
+    Raises: ValueError on an unknown solver or grid, a solver that the guide can't work with, or a start that does not fit the shape.
     """
     like = as_structs(shape)
     if start is not None and jax.tree.map(jnp.shape, start) != jax.tree.map(lambda leaf: leaf.shape, like):
         raise ValueError(
             f"start has shapes {jax.tree.map(jnp.shape, start)}, expected {jax.tree.map(lambda leaf: leaf.shape, like)}"
         )
-    solver = solvers.resolve(solver)
+    solver, steps, grid = _settings(denoiser, solver, steps, grid)
+    corrections = denoiser.sampling.corrections + tuple(corrections)
+    if start is None:
+        start = _start(key, denoiser.process, like, steps, grid)
+    places = grid.places(steps) if isinstance(grid, TimeTravel) else np.arange(steps + 1)
+    back = tuple((np.diff(places) < 0).tolist())
+    samples, info = _scan(key, denoiser, cond, solver, steps, grid, back, corrections, start, return_path)
+    ends = (places == steps)[1:] & (isinstance(grid, str) or callable(grid) or grid[-1] <= 0)
+    if solver.network_calls(1) is None:  # an adaptive solver: as many as its slowest sample took
+        calls = jnp.max(info["evaluations"], axis=1)
+    else:
+        calls = _calls(solver, ends)
+    calls = (calls + sum(_calls(correction, ends) for correction in corrections)) * ~np.asarray(back) * denoiser.calls
+    total = int(calls.sum()) if isinstance(calls, np.ndarray) else calls.sum()
+    return samples, {"network_calls": total, "calls": calls, **info}
+
+
+def _settings(denoiser, solver, steps, grid):
+    # What the caller says, else what the denoiser asks for, else the default.
+    wish = denoiser.sampling
+    if wish.sampler is not None and solver is not None:
+        raise ValueError(f"{wish.sampler} is a sampler of its own, not a shift of x0_hat: leave `solver` out")
+    solver = solvers.resolve(next(s for s in (solver, wish.solver, "unipc2") if s is not None))
+    fixed = solver.network_calls(1) is not None and not isinstance(solver, solvers.FromDiffrax)
+    if wish.kicks and not fixed:
+        raise ValueError(
+            f"the guide moves x between fixed steps, which {type(solver).__name__} does not pass on: take a solver of "
+            f"{sorted(set(solvers.SOLVERS) - {'tsit5', 'dopri8', 'euler-maruyama'})}"
+        )
+    grid = next(g for g in (grid, wish.grid, "optimised") if g is not None)
+    steps = next(s for s in (steps, wish.steps, 20) if s is not None)
     if not (isinstance(grid, str) or callable(grid)):
         grid = np.asarray(grids.resolve(grid, denoiser.process, steps))
         steps = len(grid) - 1
     elif isinstance(grid, grids.LogSNR):
         steps = grid.steps
-    if start is None:
-        start = _start(key, denoiser.process, like, steps, grid)
-    samples, info = _scan(key, denoiser, cond, solver, steps, grid, tuple(corrections), start, return_path)
-    calls = solver.network_calls(steps)
-    if calls is None:  # an adaptive solver: as many as its slowest sample took
-        calls = jnp.max(info["evaluations"], axis=1).sum()
-    calls += sum(correction.network_calls(steps) for correction in corrections)
-    return samples, {"network_calls": calls * denoiser.calls, **info}
+    return solver, steps, grid
+
+
+def _calls(part, ends: np.ndarray) -> np.ndarray:
+    # (steps,) evaluations of a solver or a correction: one that ends on the data may cost less than others.
+    return np.where(ends, part.network_calls(1), part.network_calls(2) - part.network_calls(1))
 
 
 @eqx.filter_jit
@@ -81,26 +112,45 @@ def _times(grid, process, steps):
 
 
 @eqx.filter_jit
-def _scan(key, denoiser, cond, solver, steps, grid, corrections, start, return_path):
+def _scan(key, denoiser, cond, solver, steps, grid, back, corrections, start, return_path):
     keys, times = sample_keys(key, batch_size(start)), _times(grid, denoiser.process, steps)
     count = times.shape[0] - 1
     to_data = times[-1] <= 0
 
-    def step(carry, now):
-        x_t, memory = carry
-        index, t, s = now
+    def forth(x_t, memory, index, t, s):
         step_keys = fold(keys, index + 1)
-        term = DenoiserTerm(denoiser, cond, step_keys, jnp.where(to_data, count - 1.0 - index, jnp.inf))
+        fresh = Draws.refresh(denoiser, step_keys)
+        term = DenoiserTerm(fresh, cond, step_keys, jnp.where(to_data, count - 1.0 - index, jnp.inf))
         x_s, _, dense, memory, _ = solver.step(term, t, s, x_t, None, memory, False)
         report = dict(dense["report"])
+        if "kick" in report:
+            x_s, length = report.pop("kick").move(x_t, x_s, term.level(t), term.level(s))
+            report = {"guidance_norm": length} | report
         for place, correction in enumerate(corrections):
-            x_s, more = correction(DenoiserTerm(denoiser, cond, fold(step_keys, place + 1)), s, x_s)
+            x_s, more = correction(DenoiserTerm(fresh, cond, fold(step_keys, place + 1)), s, x_s)
             report |= more
-        return (x_s, memory), (report, x_s if return_path else None)
+        return (x_s, memory), report
 
-    first = DenoiserTerm(denoiser, cond, keys)
-    memory = solver.init(first, times[0], times[1], start, None)
-    (samples, _), (report, path) = jax.lax.scan(step, (start, memory), (jnp.arange(count), times[:-1], times[1:]))
+    def back_again(x_s, memory, index, s, t):
+        term = DenoiserTerm(denoiser, cond, fold(keys, index + 1))
+        x_t = noise_again(x_s, term.noise(x_s), term.level(s), term.level(t))
+        # What a multistep solver remembers belongs to the path that was left.
+        return (x_t, cast(solver.init(term, t, s, x_t, None), memory)), nothing
+
+    def step(carry, now):
+        index, returns, t, s = now
+        if any(back):
+            carry, report = jax.lax.cond(returns, back_again, forth, *carry, index, t, s)
+        else:
+            carry, report = forth(*carry, index, t, s)
+        return carry, (report, carry[0] if return_path else None)
+
+    memory = solver.init(DenoiserTerm(denoiser, cond, keys), times[0], times[1], start, None)
+    if any(back):
+        shapes = jax.eval_shape(forth, start, memory, 0, times[0], times[1])[1]
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    now = jnp.arange(count), jnp.asarray(back), times[:-1], times[1:]
+    (samples, _), (report, path) = jax.lax.scan(step, (start, memory), now)
     info = {"times": times, **report}
     if return_path:
         info["path"] = jax.tree.map(lambda x, later: jnp.concatenate([x[None], later]), start, path)

@@ -13,7 +13,12 @@ from sciddm.domain import Problem, Task
 from sciddm.errors import UserError
 
 SOLVERS = {"darcy": elliptic.darcy_solve, "poisson": elliptic.poisson_solve, "helmholtz": elliptic.helmholtz_solve}
-GUIDES = {"mmps": lookahead.mmps, "pigdm": lookahead.pigdm}
+# Every method that takes an Observation; those named second are told `guidance.iterations`.
+GUIDES = {
+    name: getattr(lookahead, name)
+    for name in ("dps", "tfg", "sitcom", "ddrm", "flowdps", "lgd", "steer", "mmps", "pigdm", "ddnm", "diffpir", "daps", "repaint")
+}
+ITERATED = ("mmps", "pigdm", "ddnm", "diffpir", "daps", "repaint")
 
 
 def make_tasks(domain, data) -> dict[str, Task]:
@@ -34,12 +39,15 @@ class _Steered(Task):
             raise UserError(f"config.data.guidance.method = {guidance.method!r}: expected one of {sorted(GUIDES)}")
         if guidance.noise_std <= 0:
             raise UserError(f"config.data.guidance.noise_std = {guidance.noise_std}: expected a positive number")
-        self.sampling = {"solver": guidance.solver, "steps": guidance.steps, "grid": guidance.grid}
+        # an empty word leaves it to the method
+        self.sampling = {key: guidance[key] or None for key in ("solver", "steps", "grid")}
 
     def guide(self, denoiser, problem):
         if self.guidance.residual_weight > 0:
             denoiser = lookahead.steer(denoiser, residual_potential(self.domain), scale=self.guidance.residual_weight)
-        return GUIDES[self.guidance.method](denoiser, problem.observation, iterations=self.guidance.iterations)
+        method = self.guidance.method
+        options = {"iterations": self.guidance.iterations} if method in ITERATED else {}
+        return GUIDES[method](denoiser, problem.observation, **options)
 
     def metrics(self, samples, problem):
         return ensemble_metrics(self.domain.spec, np.asarray(samples), problem.truth)

@@ -1,10 +1,37 @@
 """How is the path steered by where it will end? Denoiser -> Denoiser from the expected final output, one method a file."""
 
-from sciddm.lookahead import operators
+from sciddm.lookahead import constraints, operators, statistics
+from sciddm.lookahead.constraints import Project, constrain
+from sciddm.lookahead.daps import daps
+from sciddm.lookahead.ddnm import ddnm
+from sciddm.lookahead.ddrm import ddrm
+from sciddm.lookahead.dflow import dflow
+from sciddm.lookahead.diffpir import diffpir
+from sciddm.lookahead.dps import dps
+from sciddm.lookahead.flowchef import flowchef
+from sciddm.lookahead.flowdps import flowdps
+from sciddm.lookahead.freedom import freedom
 from sciddm.lookahead.langevin import Langevin
+from sciddm.lookahead.lgd import lgd
+from sciddm.lookahead.measurement import Clipped, Gaussian, Laplace, MeasurementNoise, Poisson, Quantised
 from sciddm.lookahead.mmps import mmps
+from sciddm.lookahead.mpgd import mpgd
 from sciddm.lookahead.observation import Observation
 from sciddm.lookahead.pigdm import pigdm
+from sciddm.lookahead.potentials import mixture, product
+from sciddm.lookahead.reddiff import reddiff
+from sciddm.lookahead.renoise import Renoise
+from sciddm.lookahead.repaint import Replace, repaint
+from sciddm.lookahead.sitcom import sitcom
 from sciddm.lookahead.steer import steer
+from sciddm.lookahead.synchronize import synchronize
+from sciddm.lookahead.tfg import tfg
+from sciddm.lookahead.universal import universal
+from sciddm.lookahead.views import Views, mesh, patches, sphere, windows
 
-__all__ = ["Langevin", "Observation", "mmps", "operators", "pigdm", "steer"]
+__all__ = [
+    "Clipped", "Gaussian", "Langevin", "Laplace", "MeasurementNoise", "Observation", "Poisson", "Project", "Quantised", "Renoise",
+    "Replace", "Views", "constrain", "constraints", "daps", "ddnm", "ddrm", "dflow", "diffpir", "dps", "flowchef", "flowdps",
+    "freedom", "lgd", "mesh", "mixture", "mmps", "mpgd", "operators", "patches", "pigdm", "product", "reddiff", "repaint",
+    "sitcom", "sphere", "statistics", "steer", "synchronize", "tfg", "universal", "windows",
+]  # fmt: skip

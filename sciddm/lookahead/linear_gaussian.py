@@ -10,9 +10,9 @@ import jax
 
 from sciddm.denoiser import Denoiser, linearize
 from sciddm.lookahead.conjugate_gradient import conjugate_gradient
-from sciddm.lookahead.observation import Observation, root_mean_square
-from sciddm.lookahead.steer import gain, guidance_norm
-from sciddm.process import combine, expand
+from sciddm.lookahead.gradients import gain, guidance_norm
+from sciddm.lookahead.observation import Observation
+from sciddm.process import combine, expand, root_mean_square
 
 
 def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterations: int, guess=None):
@@ -33,4 +33,5 @@ def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterat
         lambda u: forward(inner(adjoint(u))), residual, iterations, diagonal=observation.variance(prediction)
     )
     steered = combine(1.0, x0_hat, 1.0, covariance(adjoint(solution)))
-    return steered, report | {"residual": root_mean_square(residual), "guidance_norm": guidance_norm(x0_hat, steered)}
+    norm = guidance_norm(denoiser.process, x_t, t, x0_hat, steered)
+    return steered, report | {"residual": root_mean_square(residual), "guidance_norm": norm}

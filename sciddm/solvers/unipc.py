@@ -26,7 +26,7 @@ class UniPC(AbstractDenoiserSolver):
 
     def memory(self, x):
         # history, the integral that predicted x, the order it had, and the weight of what lay before its first place
-        return History.empty(x, self.points), jax.tree.map(jnp.zeros_like, x), jnp.asarray(0), jnp.asarray(0.0)
+        return History.empty(x, self.points), jax.tree.map(jnp.zeros_like, x), jnp.asarray(0.0), jnp.asarray(0.0)
 
     def advance(self, term, t, s, x_t, memory):
         history, predicted, order, tail = memory

@@ -1,3 +1,4 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 import scipy.integrate
 
 import sciddm as sd
+from sciddm.lookahead.gradients import guidance_norm
 from sciddm.lookahead.steer import ahead
 
 
@@ -32,14 +34,74 @@ def test_depth_zero_is_the_plug_in_and_depth_looks_further(mixture):
     x_t = jax.random.normal(jax.random.key(0), (4, 3))
     potential = lambda x, t: -jnp.sum((x - 1.0) ** 2, -1)  # noqa: E731
     process, t = denoiser.process, 0.6
-    gradient = jax.grad(lambda x: potential(denoiser(x, t), t).sum())(x_t)
+    gradient = jax.jit(jax.grad(lambda x: potential(denoiser(x, t), t).sum()))(x_t)
     expected = denoiser(x_t, t) + 0.5 * process.sigma(t) ** 2 / process.alpha(t) * gradient
     np.testing.assert_allclose(
-        sd.lookahead.steer(denoiser, potential, scale=0.5)(x_t, t), expected, rtol=1e-4, atol=1e-5
+        eqx.filter_jit(sd.lookahead.steer(denoiser, potential, scale=0.5))(x_t, t), expected, rtol=1e-4, atol=1e-5
     )
     # many steps ahead end where the solver itself ends
-    end = ahead(denoiser, x_t, denoiser(x_t, t), jnp.asarray(t), None, 400)
+    end = jax.jit(lambda x: ahead(denoiser, x, denoiser(x, t), jnp.asarray(t), None, 400))(x_t)
     low = float(process.log_snr(t))
     grid = np.concatenate([[t], process.time(np.linspace(low, 10.0, 402)[1:-1]), [0.0]])
     solved, _ = sd.sample(jax.random.key(0), denoiser, (4, 3), solver="ddim", grid=grid, start=x_t)
     np.testing.assert_allclose(end, solved, atol=1e-4)
+
+
+def naive(denoiser, x, t, depth, constant):
+    """Where `depth` steps end, unrolled by hand; the first `constant` evaluations carry no gradient."""
+    process = denoiser.process
+    low, high = process.log_snr(t), 10.0
+    now, kept = t, lambda i, value: jax.lax.stop_gradient(value) if i < constant else value
+    x0_hat = kept(0, denoiser(x, t))
+    for i in range(1, depth + 1):
+        s = process.time(low + (high - low) * i / (depth + 1))
+        ratio = process.sigma(s) / process.sigma(now)
+        x = process.alpha(s) * x0_hat + ratio * (x - process.alpha(now) * x0_hat)
+        x0_hat, now = kept(i, denoiser(x, s)), s
+    return x0_hat
+
+
+@pytest.mark.parametrize("truncate", [1, 2, 3, None])
+def test_depth_differentiates_as_the_unrolled_steps_do(mixture, truncate):
+    denoiser, t = mixture.denoiser(sd.GaussianProcess.vp()), 0.6
+    x_t, potential = jax.random.normal(jax.random.key(0), (4, 3)), lambda x, t: -jnp.sum((x - 1.0) ** 2, -1)
+    constant = 0 if truncate is None else 3 - truncate
+    gradient = jax.jit(jax.grad(lambda x: potential(naive(denoiser, x, t, 2, constant), t).sum()))(x_t)
+    expected = denoiser(x_t, t) + denoiser.process.sigma(t) ** 2 / denoiser.process.alpha(t) * gradient
+    guided = sd.lookahead.steer(denoiser, potential, depth=2, truncate=truncate)
+    np.testing.assert_allclose(eqx.filter_jit(guided)(x_t, t), expected, rtol=1e-3, atol=1e-4)
+    if truncate == 1:  # the steps before pass sigma_s / sigma_t of x_t, and nothing else
+        process = denoiser.process
+        s = process.time(process.log_snr(t) + (10.0 - process.log_snr(t)) * 2 / 3)
+        denoise = eqx.filter_jit(denoiser)
+        x0_hat, s_1 = denoise(x_t, t), process.time(process.log_snr(t) + (10.0 - process.log_snr(t)) / 3)
+        ratio = process.sigma(s_1) / process.sigma(t)
+        x_1 = process.alpha(s_1) * x0_hat + ratio * (x_t - process.alpha(t) * x0_hat)
+        x0_hat, ratio = denoise(x_1, s_1), process.sigma(s) / process.sigma(s_1)
+        x_2 = process.alpha(s) * x0_hat + ratio * (x_1 - process.alpha(s_1) * x0_hat)
+        by_hand = process.sigma(s) / process.sigma(t) * jax.grad(lambda x: potential(denoise(x, s), t).sum())(x_2)
+        np.testing.assert_allclose(gradient, by_hand, rtol=1e-4, atol=1e-5)
+
+
+def test_truncate_out_of_range_is_refused(mixture):
+    denoiser = mixture.denoiser(sd.GaussianProcess.vp())
+    for truncate in (0, 4):
+        with pytest.raises(ValueError, match="truncate"):
+            sd.lookahead.steer(denoiser, lambda x, t: x[:, 0], depth=2, truncate=truncate)
+
+
+@pytest.mark.parametrize("process", [sd.GaussianProcess.vp(), sd.GaussianProcess.edm()], ids=["vp", "edm"])
+def test_the_reported_guidance_norm_is_that_of_grad_log_h_over_that_of_the_score(mixture, process):
+    denoiser, t = mixture.denoiser(process), 0.6
+    potential = lambda x, t: -2.0 * jnp.sum((x - 1.0) ** 2, -1)  # noqa: E731
+    alpha, sigma = process.alpha(t), process.sigma(t)
+    x_t = jnp.sqrt(alpha**2 + sigma**2) * jax.random.normal(jax.random.key(0), (4, 3))
+    marginal = sd.oracle.GaussianMixture(mixture.weights, alpha * mixture.means, alpha**2 * 0.2 + sigma**2)
+    guide = jax.jit(jax.grad(lambda x: potential(denoiser(x, t), t).sum()))(x_t)
+    expected = jnp.linalg.norm(guide, axis=1) / jnp.linalg.norm(marginal.score(x_t), axis=1)
+    report = eqx.filter_jit(sd.lookahead.steer(denoiser, potential).evaluate)(x_t, t)[1]
+    np.testing.assert_allclose(report["guidance_norm"], expected, rtol=2e-3)
+    same = guidance_norm(process, x_t, jnp.full(4, t), denoiser(x_t, t), denoiser(x_t, t))
+    np.testing.assert_array_equal(same, np.zeros(4))
+    still = guidance_norm(process, alpha * x_t, t, x_t, x_t)  # neither score nor guide
+    np.testing.assert_allclose(still, np.zeros(4), atol=1e-6)

@@ -1,0 +1,92 @@
+"""What guides by a loss share: the gradient of a potential, and the loss that published methods put in an observation's place."""
+
+import jax
+import jax.numpy as jnp
+
+from sciddm.lookahead.conjugate_gradient import inner
+from sciddm.lookahead.observation import Observation
+from sciddm.process import GaussianProcess, combine, expand, root_mean_square
+
+
+def value_and_gradient(potential, x_0, t):
+    """potential(x_0, t), (B,), and its gradient in x_0, like x_0."""
+    value, vjp = jax.vjp(lambda x: potential(x, t), x_0)
+    return value, vjp(jnp.ones_like(value))[0]
+
+
+def misfit(potential):
+    """The loss that step lengths of published methods are made for, as a potential: -|y - A(x_0)|^2 / (2 |A|^2) of an Observation,
+    whatever its noise, so that steps below 2 are stable; and any other potential itself."""
+    if not isinstance(potential, Observation):
+        return potential
+
+    def loss(x_0, t):
+        residual = potential.residual(x_0)
+        return -0.5 * divide(inner(residual, residual), jax.lax.stop_gradient(squared_norm(potential, x_0)))
+
+    return loss
+
+
+def squared_norm(observation: Observation, x_0, iterations: int = 10):
+    """(B,) |A|^2 = the largest eigenvalue of A A^T at x_0, by power iterations: from below, within some per cent."""
+    prediction, adjoint = observation.linearize(x_0)
+    forward = observation.forward(x_0)
+
+    def wave(leaf):  # no operator of ours is blind to it, and all samples share it
+        return jnp.cos(1.0 + jnp.arange(leaf[0].size, dtype=leaf.dtype)).reshape(leaf.shape[1:])
+
+    start = jax.tree.map(lambda leaf: jnp.broadcast_to(wave(leaf), leaf.shape), prediction)
+
+    def step(u, _):
+        length = norm(u)
+        unit = jax.tree.map(lambda leaf: leaf * expand(divide(1.0, length), leaf), u)
+        return forward(adjoint(unit)), None
+
+    return norm(jax.lax.scan(step, start, length=iterations)[0])
+
+
+def descend(potential, x_0, t, steps: int, rate):
+    """x_0 after `steps` steps of length `rate` along the gradient of the potential. rate: scalar or (B,)."""
+
+    def step(x, _):
+        _, gradient = value_and_gradient(potential, x, t)
+        return jax.tree.map(lambda a, g: a + expand(rate, g) * g, x, gradient), None
+
+    return jax.lax.scan(step, x_0, length=steps)[0]
+
+
+def norm(x):
+    """(B,) Euclidean norm of each sample, with a gradient of 0 where it is 0."""
+    square = inner(x, x)
+    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
+
+
+def divide(numerator, denominator):
+    """numerator / denominator, and 0 where the denominator is 0."""
+    return jnp.where(denominator != 0, numerator / jnp.where(denominator != 0, denominator, 1.0), 0.0)
+
+
+def gain(process: GaussianProcess, t):
+    """sigma^2 / alpha, the step from Sigma times a score to x0_hat; 0 where alpha = 0 and x_t holds nothing of x_0."""
+    alpha = process.alpha(t)
+    return jnp.where(alpha > 0, process.sigma(t) ** 2 / jnp.where(alpha > 0, alpha, 1.0), 0.0)
+
+
+def guidance_norm(process: GaussianProcess, x_t, t, x0_hat, steered):
+    """(B,) root mean square of the guide's share of the score over that of the denoiser's own, |Sigma g| / |Sigma score|.
+
+    A shift of x0_hat is (sigma^2/alpha) Sigma g, and x_t - alpha x0_hat is -sigma^2 Sigma score: alpha |shift| / |x_t - alpha x0_hat|;
+    0 where the score is.
+    """
+    alpha = process.alpha(t)
+    shift = root_mean_square(combine(alpha, steered, -alpha, x0_hat))
+    score = root_mean_square(combine(1.0, x_t, -alpha, x0_hat))
+    return jnp.where(score > 0, shift / jnp.where(score > 0, score, 1.0), 0.0)
+
+
+def potential_report(potential, x_0, value):
+    """What guides report of a potential at the output they look at: `potential`, and the `residual` of an Observation; (B,) each."""
+    report = {"potential": value}
+    if isinstance(potential, Observation):
+        report["residual"] = root_mean_square(potential.residual(x_0))
+    return report

@@ -1,0 +1,110 @@
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.optimize
+
+import sciddm as sd
+from sciddm.lookahead.constraints import CentreOfMass, Fixed, Linear, Mean, PositiveMass
+
+BOUNDARY = np.zeros((4, 4, 1), bool)
+BOUNDARY[0], BOUNDARY[:, -1] = True, True
+MATRIX = np.random.default_rng(0).normal(size=(3, 32)) / np.sqrt(32) * np.array([[1.0], [0.3], [0.5]])
+PROJECTIONS = {
+    "mean": (Mean(jnp.array([1.0, -2.0])), lambda x: x.mean((1, 2)) - np.array([1.0, -2.0])),
+    "fixed": (Fixed(BOUNDARY, 0.7), lambda x: np.where(BOUNDARY, x - np.float32(0.7), 0.0)),
+    "mass": (PositiveMass(4.0), lambda x: np.stack([x.sum((1, 2)) / 4.0 - 1.0, np.minimum(x, 0.0).min((1, 2))])),
+    "linear": (Linear(MATRIX, np.array([1.0, 0.0, -1.0])), lambda x: x.reshape(len(x), -1) @ MATRIX.T - np.array([1.0, 0.0, -1.0])),
+    "points": (CentreOfMass(), lambda x: x.reshape(len(x), -1, 2).mean(1)),
+}  # fmt: skip
+
+
+def project(x):
+    """All constraints at once, each on a leaf of its own."""
+    reshaped = x | {"points": x["points"].reshape(-1, 16, 2)}
+    projected = {name: PROJECTIONS[name][0](leaf) for name, leaf in reshaped.items()}
+    return projected | {"points": projected["points"].reshape(x["points"].shape)}
+
+
+def violation(x):
+    return {name: np.abs(PROJECTIONS[name][1](np.asarray(leaf))).max() for name, leaf in x.items()}
+
+
+def fields(key):
+    return {name: jax.random.normal(jax.random.fold_in(key, i), (3, 4, 4, 2)) for i, name in enumerate(PROJECTIONS)}
+
+
+def test_projections_satisfy_their_constraint_and_leave_what_satisfies_it():
+    x = jax.jit(project)(fields(jax.random.key(0)))
+    assert max(violation(x).values()) < 1e-6
+    again = jax.jit(project)(x)
+    for name in x:
+        np.testing.assert_allclose(again[name], x[name], atol=1e-6)
+
+
+def test_projections_go_to_the_nearest_point():
+    # z in C is nearest to x exactly if (x - z) . (w - z) <= 0 for every w in C; = 0 where C is affine
+    x = fields(jax.random.key(0))
+    nearest, others = jax.jit(project)(x), jax.jit(project)(fields(jax.random.key(1)))
+    for name in x:
+        angle = np.sum((x[name] - nearest[name]) * (others[name] - nearest[name]), axis=(1, 2, 3))
+        assert np.all(angle < 1e-4) and (name == "mass" or np.all(np.abs(angle) < 1e-4)), name
+        assert float(jnp.abs(x[name] - nearest[name]).max()) > 0.05
+
+
+def test_the_simplex_projection_is_the_minimiser():
+    x = np.random.default_rng(1).normal(size=6)
+    found = eqx.filter_jit(PositiveMass(2.0))(np.float32(x).reshape(1, 6, 1)).ravel()
+    total = {"type": "eq", "fun": lambda z: z.sum() - 2.0}
+    answer = scipy.optimize.minimize(
+        lambda z: np.sum((z - x) ** 2),
+        np.full(6, 1 / 3),
+        bounds=[(0, None)] * 6,
+        constraints=total,
+        options={"ftol": 1e-12},
+    )
+    np.testing.assert_allclose(found, answer.x, atol=1e-4)
+    assert float(jnp.sum(found == 0.0)) > 0
+
+
+def test_masked_points_do_not_move_and_do_not_count():
+    x, mask = jax.random.normal(jax.random.key(0), (2, 4, 3)), jnp.array([[1, 1, 0, 1], [1, 0, 0, 0]])
+    centred = eqx.filter_jit(CentreOfMass(mask))(x)
+    np.testing.assert_allclose((centred * mask[..., None]).sum(1), 0.0, atol=1e-6)
+    np.testing.assert_array_equal(jnp.where(mask[..., None], 0.0, centred), jnp.where(mask[..., None], 0.0, x))
+
+
+@pytest.mark.parametrize("solver", ["ddim", "unipc2", "ddpm", "heun"])
+def test_constraints_hold_at_the_end_of_every_solver(solver):
+    process = sd.GaussianProcess.vp()
+    prior = sd.FunctionDenoiser(lambda x, t, cond: jax.tree.map(lambda leaf: process.alpha(t) * leaf, x), process)
+    shape = {name: (3, 4, 4, 2) for name in PROJECTIONS}
+    guided, correction = sd.lookahead.constrain(prior, project), sd.lookahead.Project(project)
+    samples, info = sd.sample(jax.random.key(0), guided, shape, solver=solver, steps=8, corrections=(correction,))
+    assert max(violation(samples).values()) < 1e-6
+    assert info["constraint"].shape == info["projected"].shape == (8, 3)
+    # on the way it moves nothing, and a constrained path leaves little to do at its end
+    assert float(info["projected"][:-1].max()) == 0.0
+    assert float(info["projected"][-1].max()) < (0.2 if solver == "heun" else 1e-5)
+
+
+def test_constrain_is_the_exact_conditional_law_of_an_isotropic_gaussian():
+    matrix, value = jnp.array([[1.0, 0.5, -1.0]]), jnp.array([2.0])
+    prior = sd.oracle.GaussianMixture([1.0], [[0.5, -0.5, 1.0]], 2.0)
+    exact = prior.posterior(matrix, value, 0.0)
+    process = sd.GaussianProcess.vp()
+    guided = eqx.filter_jit(sd.lookahead.constrain(prior.denoiser(process), Linear(matrix, value)))
+    conditional, x_t = eqx.filter_jit(exact.denoiser(process)), jax.random.normal(jax.random.key(0), (20, 3))
+    for t in jnp.array([0.1, 0.5, 0.9]):
+        np.testing.assert_allclose(guided(x_t, t), conditional(x_t, t), rtol=1e-3, atol=1e-4)
+    # and of no other: where entries correlate, what is not seen must move too
+    correlated = sd.oracle.GaussianMixture([1.0], [[0.0, 0.0]], jnp.array([[1.0, 0.9], [0.9, 1.0]]))
+    seen = Linear(jnp.eye(2)[:1], jnp.array([2.0]))
+    x_t = jnp.array([[2.0, 0.0]]) * process.alpha(0.3)  # what q(x_t | x_0 = (2, 0)) is centred on
+    assert float(sd.lookahead.constrain(correlated.denoiser(process), seen)(x_t, 0.3)[0, 1]) < 1.5
+
+
+def test_a_linear_constraint_that_does_not_fit_is_named():
+    with pytest.raises(ValueError, match="expected"):
+        Linear(jnp.ones((2, 3)), jnp.ones(3))

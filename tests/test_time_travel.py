@@ -1,0 +1,57 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sciddm as sd
+from sciddm.time_travel import noise_again
+
+
+def test_the_path_goes_back_by_its_jump_as_often_as_it_is_told():
+    assert sd.TimeTravel(jump=2, repeats=3).places(4).tolist() == [0, 1, 2, 0, 1, 2, 0, 1, 2, 3, 4, 2, 3, 4, 2, 3, 4]
+    inside = sd.TimeTravel(jump=1, repeats=2, window=(0.25, 0.75)).places(4)
+    assert inside.tolist() == [0, 1, 2, 1, 2, 3, 2, 3, 4]
+    assert sd.TimeTravel(repeats=1).places(5).tolist() == list(range(6))
+
+
+def test_one_visit_each_is_the_plain_grid_to_the_bit(mixture):
+    denoiser = mixture.denoiser(sd.GaussianProcess.vp())
+    plain, _ = sd.sample(jax.random.key(0), denoiser, (4, 3), solver="ddpm", steps=8, grid="logsnr")
+    once, _ = sd.sample(
+        jax.random.key(0), denoiser, (4, 3), solver="ddpm", steps=8, grid=sd.TimeTravel("logsnr", repeats=1)
+    )
+    np.testing.assert_array_equal(plain, once)
+
+
+@pytest.mark.parametrize("name", ["vp", "edm", "rectified"])
+def test_noise_again_has_the_law_of_the_forward_process(name):
+    process = getattr(sd.GaussianProcess, name)()
+    x_0, z, fresh = jax.random.normal(jax.random.key(0), (3, 40000, 1))
+    x_s = process.alpha(0.3) * x_0 + process.sigma(0.3) * z
+    x_t = noise_again(x_s, fresh, process.level(0.3), process.level(0.8))
+    rest = x_t - process.alpha(0.8) * x_0
+    assert float(jnp.std(rest)) == pytest.approx(float(process.sigma(0.8)), rel=0.02)
+    assert abs(float(jnp.mean(rest * x_0))) < 0.03 * float(process.sigma(0.8))
+    level = process.level(1.0)
+    assert bool(jnp.all(jnp.isfinite(noise_again(x_s, fresh, process.level(0.3), level))))
+
+
+@pytest.mark.parametrize("solver", ["ddpm", "unipc2", "heun"])
+def test_travelling_leaves_the_law_as_it_is_and_counts_its_calls(mixture, sliced, solver):
+    denoiser, truth = mixture.denoiser(sd.GaussianProcess.vp()), mixture.sample(jax.random.key(9), 2000)
+    grid = sd.TimeTravel("logsnr", jump=5, repeats=3, window=(0.25, 1.0))
+    samples, info = sd.sample(jax.random.key(0), denoiser, (2000, 3), solver=solver, steps=40, grid=grid)
+    floor = sliced(mixture.sample(jax.random.key(8), 2000), truth)
+    assert sliced(samples, truth) < floor + 0.06
+    back = np.diff(info["times"]) > 0
+    assert back.sum() == 2 * 6 and len(back) == 40 + 2 * 6 * 6
+    each = 2 if solver == "heun" else 1
+    # Heun asks once where a step ends on the data, which this path does three times
+    assert info["network_calls"] == info["calls"].sum() == each * (~back).sum() - (3 if solver == "heun" else 0)
+    assert np.all(info["calls"][back] == 0)
+
+
+def test_errors_name_what_was_expected():
+    for options in ({"jump": 0}, {"repeats": 0}, {"window": (0.5, 0.5)}, {"grid": [1.0, 0.0]}):
+        with pytest.raises(ValueError, match="time travel"):
+            sd.TimeTravel(**options)
