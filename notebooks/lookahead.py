@@ -68,6 +68,7 @@ plt.show()
 # ## Rewards, and looking further ahead
 # Any function of the final output steers. The plug-in looks at the expected output; `depth=4` at where four solver steps end.
 
+
 # %%
 def reward(x_0, t):
     """High on a circle of radius 1."""
@@ -123,7 +124,13 @@ fig, axes = plt.subplots(1, 4, figsize=(12, 3), sharey=True)
 for ax, strategy in zip(axes, ("joint", "bethe", "centre", "x0"), strict=True):
     whole = model if strategy == "joint" else lookahead.synchronize(model, views, strategy=strategy)
     root, _ = sd.sample(
-        jax.random.key(0), whole, (length, length), solver="ddim", steps=200, grid="logsnr", start=100.0 * jnp.eye(length)
+        jax.random.key(0),
+        whole,
+        (length, length),
+        solver="ddim",
+        steps=200,
+        grid="logsnr",
+        start=100.0 * jnp.eye(length),
     )
     covariance = np.asarray(root.T @ root)
     ax.imshow(covariance, vmin=0, vmax=1)

@@ -16,7 +16,21 @@ SOLVERS = {"darcy": elliptic.darcy_solve, "poisson": elliptic.poisson_solve, "he
 # Every method that takes an Observation; those named second are told `guidance.iterations`.
 GUIDES = {
     name: getattr(lookahead, name)
-    for name in ("dps", "tfg", "sitcom", "ddrm", "flowdps", "lgd", "steer", "mmps", "pigdm", "ddnm", "diffpir", "daps", "repaint")
+    for name in (
+        "dps",
+        "tfg",
+        "sitcom",
+        "ddrm",
+        "flowdps",
+        "lgd",
+        "steer",
+        "mmps",
+        "pigdm",
+        "ddnm",
+        "diffpir",
+        "daps",
+        "repaint",
+    )
 }
 ITERATED = ("mmps", "pigdm", "ddnm", "diffpir", "daps", "repaint")
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.guidance.classifier import Classifier
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.process import root_mean_square
 
 

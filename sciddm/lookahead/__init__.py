@@ -1,6 +1,6 @@
 """How is the path steered by where it will end? Denoiser -> Denoiser from the expected final output, one method a file."""
 
-from sciddm.lookahead import constraints, operators, statistics
+from sciddm.lookahead import constraints
 from sciddm.lookahead.constraints import Project, constrain
 from sciddm.lookahead.daps import daps
 from sciddm.lookahead.ddnm import ddnm
@@ -13,12 +13,13 @@ from sciddm.lookahead.flowdps import flowdps
 from sciddm.lookahead.freedom import freedom
 from sciddm.lookahead.langevin import Langevin
 from sciddm.lookahead.lgd import lgd
-from sciddm.lookahead.measurement import Clipped, Gaussian, Laplace, MeasurementNoise, Poisson, Quantised
 from sciddm.lookahead.mmps import mmps
 from sciddm.lookahead.mpgd import mpgd
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe import operators, statistics
+from sciddm.lookahead.observe.measurement import Clipped, Gaussian, Laplace, MeasurementNoise, Poisson, Quantised
+from sciddm.lookahead.observe.observation import Observation
+from sciddm.lookahead.observe.potentials import mixture, product
 from sciddm.lookahead.pigdm import pigdm
-from sciddm.lookahead.potentials import mixture, product
 from sciddm.lookahead.reddiff import reddiff
 from sciddm.lookahead.renoise import Renoise
 from sciddm.lookahead.repaint import Replace, repaint

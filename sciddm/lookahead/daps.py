@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from sciddm.denoiser import Denoiser, Draws, Guide, Sampling
 from sciddm.lookahead.gradients import guidance_norm, value_and_gradient
 from sciddm.lookahead.nearest import noise_to_signal, pull
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
 from sciddm.lookahead.steer import ahead
 from sciddm.noise import White
@@ -49,7 +49,6 @@ def daps(
 class DAPS(Guide):
     """See `daps`."""
 
-    denoiser: Denoiser
     potential: Any
     stiffness: jax.Array
     prior_variance: jax.Array

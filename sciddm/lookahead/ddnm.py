@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from sciddm.denoiser import Denoiser, Guide, Sampling
 from sciddm.lookahead.gradients import guidance_norm
 from sciddm.lookahead.nearest import noise_to_signal, pseudo_inverse
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.process import combine, expand, root_mean_square
 from sciddm.solvers.ddim import DDIM
 
@@ -31,7 +31,6 @@ def ddnm(denoiser: Denoiser, observation: Observation, *, iterations: int = 20) 
 class DDNM(Guide):
     """See `ddnm`."""
 
-    denoiser: Denoiser
     observation: Observation
     iterations: int = eqx.field(static=True)
 

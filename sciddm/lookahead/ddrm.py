@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from sciddm.denoiser import Denoiser, Sampling, eps_from
-from sciddm.lookahead.measurement import Gaussian
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.measurement import Gaussian
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
 from sciddm.process import combine
 from sciddm.solvers.base import AbstractDenoiserSolver

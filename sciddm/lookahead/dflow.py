@@ -16,7 +16,7 @@ import optax
 from sciddm import grids
 from sciddm.denoiser import Denoiser, Sampling
 from sciddm.lookahead.conjugate_gradient import inner
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
 from sciddm.process import combine, root_mean_square
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from sciddm.denoiser import Denoiser, Guide, Sampling
 from sciddm.lookahead.gradients import guidance_norm
 from sciddm.lookahead.nearest import noise_to_signal, pull
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
 from sciddm.process import root_mean_square
 
@@ -33,7 +33,6 @@ def diffpir(
 class DiffPIR(Guide):
     """See `diffpir`."""
 
-    denoiser: Denoiser
     observation: Observation
     weight: jax.Array
     zeta: float = eqx.field(static=True)

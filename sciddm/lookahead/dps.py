@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser, Guide, Kick, Sampling, linearize
 from sciddm.lookahead.gradients import divide, norm
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.process import expand, root_mean_square
 
 
@@ -27,7 +27,6 @@ def dps(denoiser: Denoiser, observation: Observation, *, scale=1.0) -> Denoiser:
 class DPS(Guide):
     """See `dps`."""
 
-    denoiser: Denoiser
     observation: Observation
     scale: jax.Array
 

@@ -26,7 +26,6 @@ def flowchef(denoiser: Denoiser, potential, *, scale=1.0) -> Denoiser:
 class FlowChef(Guide):
     """See `flowchef`."""
 
-    denoiser: Denoiser
     potential: Any
     scale: jax.Array
 

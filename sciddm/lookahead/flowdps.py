@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser, Guide, Kick, Sampling
 from sciddm.lookahead.gradients import descend, misfit
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
 from sciddm.process import combine, root_mean_square
 
@@ -28,7 +28,6 @@ def flowdps(denoiser: Denoiser, observation: Observation, *, steps: int = 3, rat
 class FlowDPS(Guide):
     """See `flowdps`."""
 
-    denoiser: Denoiser
     observation: Observation
     rate: jax.Array
     steps: int = eqx.field(static=True)

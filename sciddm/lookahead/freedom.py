@@ -32,7 +32,6 @@ def freedom(denoiser: Denoiser, potential, *, scale=0.02, repeats: int = 3, wind
 class FreeDoM(Guide):
     """See `freedom`."""
 
-    denoiser: Denoiser
     potential: Any
     scale: jax.Array
     repeats: int = eqx.field(static=True)

@@ -29,7 +29,6 @@ def lgd(denoiser: Denoiser, potential, *, samples: int = 10, scale=1.0) -> Denoi
 class LGD(Guide):
     """See `lgd`."""
 
-    denoiser: Denoiser
     potential: Any
     scale: jax.Array
     samples: int = eqx.field(static=True)

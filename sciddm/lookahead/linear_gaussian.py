@@ -11,7 +11,7 @@ import jax
 from sciddm.denoiser import Denoiser, linearize
 from sciddm.lookahead.conjugate_gradient import conjugate_gradient
 from sciddm.lookahead.gradients import gain, guidance_norm
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.process import combine, expand, root_mean_square
 
 

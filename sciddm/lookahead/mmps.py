@@ -10,7 +10,7 @@ import equinox as eqx
 
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.lookahead.linear_gaussian import condition
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 
 
 def mmps(denoiser: Denoiser, observation: Observation, *, iterations: int = 8) -> Denoiser:

@@ -28,7 +28,6 @@ def mpgd(denoiser: Denoiser, potential, *, scale=1.0, projection=None) -> Denois
 class MPGD(Guide):
     """See `mpgd`."""
 
-    denoiser: Denoiser
     potential: Any
     scale: jax.Array
     projection: Any

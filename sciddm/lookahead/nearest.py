@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.lookahead.conjugate_gradient import conjugate_gradient
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.process import combine, expand
 
 

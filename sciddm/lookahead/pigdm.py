@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.lookahead.linear_gaussian import condition
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.process import expand
 
 

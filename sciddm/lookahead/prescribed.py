@@ -1,12 +1,11 @@
 """Methods that are a way of sampling and leave the prediction alone."""
 
-from sciddm.denoiser import Denoiser, Guide, Sampling
+from sciddm.denoiser import Guide, Sampling
 
 
 class Prescribed(Guide):
     """`denoiser` itself, to be sampled as `wish` says."""
 
-    denoiser: Denoiser
     wish: Sampling
 
     def evaluate(self, x_t, t, cond=None):

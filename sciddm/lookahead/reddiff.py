@@ -13,7 +13,7 @@ import optax
 from sciddm.denoiser import Denoiser, Sampling, eps_from
 from sciddm.lookahead.gradients import divide, misfit, value_and_gradient
 from sciddm.lookahead.nearest import pseudo_inverse
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
 from sciddm.process import combine, root_mean_square
 from sciddm.solvers.base import AbstractDenoiserSolver

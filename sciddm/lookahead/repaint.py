@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser, Sampling
 from sciddm.lookahead.nearest import pseudo_inverse
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
 from sciddm.process import combine, expand, root_mean_square
 from sciddm.sample import Correction

@@ -12,7 +12,7 @@ import optax
 
 from sciddm.denoiser import Denoiser, Guide, Sampling
 from sciddm.lookahead.conjugate_gradient import inner
-from sciddm.lookahead.observation import Observation
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
 from sciddm.process import expand, root_mean_square
 
@@ -32,7 +32,6 @@ def sitcom(
 class SITCOM(Guide):
     """See `sitcom`."""
 
-    denoiser: Denoiser
     observation: Observation
     inner_steps: int = eqx.field(static=True)
     learning_rate: float = eqx.field(static=True)

@@ -68,7 +68,6 @@ def synchronize(
 class Synchronized(Guide):
     """See `synchronize`."""
 
-    denoiser: Denoiser
     views: Views
     strategy: str = eqx.field(static=True)
     scale: jax.Array

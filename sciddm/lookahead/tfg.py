@@ -38,7 +38,6 @@ def tfg(
 class TFG(Guide):
     """See `tfg`."""
 
-    denoiser: Denoiser
     potential: Any
     rho: jax.Array
     mu: jax.Array

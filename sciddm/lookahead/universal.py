@@ -34,7 +34,6 @@ def universal(
 class Universal(Guide):
     """See `universal`."""
 
-    denoiser: Denoiser
     potential: Any
     scale: jax.Array
     rate: jax.Array

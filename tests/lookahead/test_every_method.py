@@ -2,7 +2,6 @@
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
 import sciddm as sd
@@ -10,7 +9,8 @@ import sciddm as sd
 A, Y = jnp.array([[1.0, 0.5, 0.0], [0.0, -1.0, 2.0]]), jnp.array([0.7, -0.4])
 SHIFTS = {
     "steer": {}, "dps": {"scale": 0.1}, "lgd": {}, "pigdm": {}, "mmps": {}, "freedom": {"scale": 0.3}, "universal": {}, "mpgd": {},
-    "tfg": {"rho": 0.3, "mu": 0.1}, "ddnm": {}, "diffpir": {}, "daps": {}, "sitcom": {}, "repaint": {}, "flowdps": {}, "flowchef": {"scale": 0.3},
+    "tfg": {"rho": 0.3, "mu": 0.1}, "ddnm": {}, "diffpir": {}, "daps": {}, "sitcom": {}, "repaint": {}, "flowdps": {},
+    "flowchef": {"scale": 0.3},
 }  # fmt: skip
 SOLVERS = sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral", "tsit5", "dopri8", "euler-maruyama"})
 

@@ -1,10 +1,6 @@
 """Synchronised windows against closed forms: for Gaussian data every strategy is linear, so the sampled covariance is exact."""
 
 import dataclasses
-import json
-import os
-import subprocess
-import sys
 
 import equinox as eqx
 import jax
@@ -13,11 +9,11 @@ import numpy as np
 import pytest
 
 import sciddm as sd
-from sciddm.denoiser import Draws, Guide, velocity_from
+from sciddm.denoiser import velocity_from
 from sciddm.lookahead.synchronize import at_own_level
-from sciddm.networks import conv
 
 N, RHO, PROCESS = 64, 0.9, sd.GaussianProcess.edm()
+STRATEGIES = ("x0", "xt", "loss", "bethe", "centre")
 
 
 def covariance(size):
@@ -48,6 +44,12 @@ def synchronized(strategy, window, stride, **options):
 def evaluate(denoiser, x_t, t, cond=None):
     """One compiled evaluation."""
     return denoiser.evaluate(x_t, jnp.asarray(t), cond)
+
+
+@eqx.filter_jit
+def ask_all(denoisers, x_t, t):
+    """x0_hat of each, in one program."""
+    return [denoiser(x_t, jnp.asarray(t)) for denoiser in denoisers]
 
 
 def sampled(denoiser):
@@ -133,18 +135,18 @@ def test_one_window_is_the_joint_denoiser(x64):
     np.testing.assert_allclose(law, written_out("joint", N, N), atol=1e-3)
     assert figures(law)[0] == pytest.approx(FLOOR[0], abs=1e-3) and figures(law)[2] == pytest.approx(FLOOR[1], abs=1e-3)
     x_t = np.random.default_rng(0).normal(size=(3, N))
-    for strategy in ("x0", "xt", "loss", "bethe", "centre"):
-        whole = synchronized(strategy, N, N)
-        np.testing.assert_allclose(whole(x_t, 0.4), chain()(x_t, jnp.asarray(0.4)), rtol=1e-9)
+    expected, *found = ask_all([chain(), *(synchronized(strategy, N, N) for strategy in STRATEGIES)], x_t, 0.4)
+    for one in found:
+        np.testing.assert_allclose(one, expected, rtol=1e-9)
 
 
 def test_windows_without_overlap_are_independent(x64):
     x_t = np.random.default_rng(0).normal(size=(3, N))
-    expected = chain()(x_t.reshape(12, 16), jnp.asarray(0.4)).reshape(3, N)
-    for strategy in ("x0", "xt", "loss", "bethe", "centre"):
-        guided = synchronized(strategy, 16, 16)
-        np.testing.assert_allclose(guided(x_t, 0.4), expected, rtol=1e-9)
-        assert guided.calls == 1
+    expected = evaluate(chain(), x_t.reshape(12, 16), 0.4)[0].reshape(3, N)
+    guides = [synchronized(strategy, 16, 16) for strategy in STRATEGIES]
+    for guide, found in zip(guides, ask_all(guides, x_t, 0.4), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+        assert guide.calls == 1
 
 
 def test_one_view_of_permuted_points_changes_nothing(x64):
@@ -153,31 +155,30 @@ def test_one_view_of_permuted_points_changes_nothing(x64):
     denoiser, order = mixture.denoiser(sd.GaussianProcess.vp()), np.random.default_rng(0).permutation(8)
     views = sd.lookahead.Views(jnp.asarray(order)[None, :, None], shape=(8,), view_shape=(8,), axes=(1,))
     x_t = np.random.default_rng(1).normal(size=(3, 8))
-    np.testing.assert_allclose(sd.lookahead.synchronize(denoiser, views)(x_t, 0.4), denoiser(x_t, 0.4), rtol=1e-8)
+    found, expected = ask_all([sd.lookahead.synchronize(denoiser, views), denoiser], x_t, 0.4)
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
 
 
-@pytest.mark.parametrize("strategy", ["x0", "xt", "loss", "bethe", "centre"])
-def test_a_pointwise_model_is_left_as_it_is(strategy):
+def test_a_pointwise_model_is_left_as_it_is():
     # what looks at one point at a time agrees with itself everywhere: no strategy has anything to do
     pointwise = sd.FunctionDenoiser(lambda x, t, cond: jnp.sin(x), sd.GaussianProcess.rectified())
     views = sd.lookahead.patches((7, 6), (4, 3), 2, axes=(1, 3), periodic=(False, True))
     x_t = np.random.default_rng(0).normal(size=(2, 7, 2, 6)).astype(np.float32)
-    x0_hat, report = evaluate(sd.lookahead.synchronize(pointwise, views, strategy=strategy), x_t, 0.6)
-    np.testing.assert_allclose(x0_hat, np.sin(x_t), atol=1e-5)
-    np.testing.assert_allclose(report["disagreement"], np.zeros(2), atol=1e-6)
+    for found in ask_all([sd.lookahead.synchronize(pointwise, views, strategy=s) for s in STRATEGIES], x_t, 0.6):
+        np.testing.assert_allclose(found, np.sin(x_t), atol=1e-5)
 
 
 def test_bethe_has_the_score_of_a_markov_chain_as_noise_vanishes_and_averages_do_not(x64):
     x_0 = np.linalg.cholesky(covariance(N)) @ np.random.default_rng(0).normal(size=(N, 4))
     error = {}
-    for strategy in ("x0", "bethe"):
-        for sigma in (0.1, 0.01):
-            t, guided = PROCESS.time(-2 * jnp.log(sigma)), synchronized(strategy, 8, 7)
-            exact = chain().score(x_0.T, t)
-            error[strategy, sigma] = np.linalg.norm(guided.score(x_0.T, t) - exact) / np.linalg.norm(exact)
-    assert (
-        50 < error["bethe", 0.1] / error["bethe", 0.01] < 200
-    )  # second order in sigma, with overlaps of a single point
+    guides = [chain(), synchronized("x0", 8, 7), synchronized("bethe", 8, 7)]
+    for sigma in (0.1, 0.01):
+        x0_hat = ask_all(guides, x_0.T, PROCESS.time(-2 * jnp.log(sigma)))
+        exact, *found = [(one - x_0.T) / sigma**2 for one in x0_hat]
+        for name, score in zip(("x0", "bethe"), found, strict=True):
+            error[name, sigma] = np.linalg.norm(score - exact) / np.linalg.norm(exact)
+    # of second order in sigma, with overlaps of a single point
+    assert 50 < error["bethe", 0.1] / error["bethe", 0.01] < 200
     assert error["x0", 0.01] > 100 * error["bethe", 0.01]
 
 
@@ -201,7 +202,7 @@ def test_states_are_averaged_by_their_velocities(x64):
     views, z = sphere_state()
     views = dataclasses.replace(views, iterations=60)  # linear to the last digit
     windows, x_t = sd.lookahead.windows(12, 5, 3), z[..., 0]
-    picked = [sd.lookahead.synchronize(chain(), windows, strategy=strategy)(x_t, 0.5) for strategy in ("x0", "xt")]
+    picked = ask_all([sd.lookahead.synchronize(chain(), windows, strategy=s) for s in ("x0", "xt")], x_t, 0.5)
     np.testing.assert_array_equal(*picked)
 
     @eqx.filter_jit
@@ -217,20 +218,15 @@ def test_states_are_averaged_by_their_velocities(x64):
     assert float(jnp.abs(expected).max()) > 1.0 < 10 * float(jnp.abs(lost).max())  # not all of z is seen, so it matters
 
 
-@pytest.mark.parametrize("kind", ["windows", "sphere"])
-def test_the_default_loss_is_what_is_left_of_disagreement_and_its_average_needs_no_derivative(kind, x64):
-    views, x_t = sphere_state()
-    if kind == "windows":  # their average is the minimum itself, and the envelope theorem holds
-        views, x_t = sd.lookahead.windows(24, 7, 4).weighted(jnp.arange(1.0, 8.0)), x_t.swapaxes(1, 2)[..., :2]
-    process, t = sd.GaussianProcess.vp(), 0.5
-    weights = jnp.ones(1) if kind == "sphere" else jnp.arange(1.0, 8.0)[:, None]
+def test_the_default_loss_is_what_is_left_of_disagreement(x64):
+    # with the average's own derivative, which adds nothing: the average is where this loss is least
+    weights, process, t = jnp.arange(1.0, 8.0)[:, None], sd.GaussianProcess.vp(), 0.5
+    views = sd.lookahead.windows(24, 7, 4).weighted(weights[:, 0])
+    x_t = np.random.default_rng(0).normal(size=(2, 24, 2))
 
     def disagreement(z):
-        own, level = at_own_level(process, views, views.project(z), t, 2)
-        x0_hat = curved()(own, level)
-        agreed = views.average(x0_hat)
-        left = views.residual(x0_hat, agreed if kind == "windows" else jax.lax.stop_gradient(agreed))
-        return 0.5 * jnp.sum(weights * left**2)
+        x0_hat = curved()(views.project(z), jnp.asarray(t))
+        return 0.5 * jnp.sum(weights * views.residual(x0_hat, views.average(x0_hat)) ** 2)
 
     gradient = jax.jit(jax.grad(disagreement))(x_t)
     factor = 0.3 * process.sigma(t) ** 2 / process.alpha(t)
@@ -252,15 +248,15 @@ def test_a_loss_of_ones_own_is_held_against_the_middle_view(x64):
         x0_hat = curved()(views.project(z), 0.5).reshape(2, 4, 5, 2)
         return loss(x0_hat, jax.lax.stop_gradient(held)).sum()
 
-    held = curved()(views.project(x_t), 0.5).reshape(2, 4, 5, 2)[:, 2]
-    process, gradient = sd.GaussianProcess.vp(), jax.grad(total)(x_t, held)
-    plain = sd.lookahead.synchronize(curved(), views)(x_t, 0.5)
-    guided = sd.lookahead.synchronize(curved(), views, strategy="loss", loss=loss, scale=0.2)
+    held = evaluate(curved(), views.project(x_t), 0.5)[0].reshape(2, 4, 5, 2)[:, 2]
+    process, gradient = sd.GaussianProcess.vp(), jax.jit(jax.grad(total))(x_t, held)
+    guide = sd.lookahead.synchronize(curved(), views, strategy="loss", loss=loss, scale=0.2)
+    plain, guided = ask_all([sd.lookahead.synchronize(curved(), views), guide], x_t, 0.5)
     np.testing.assert_allclose(
-        guided(x_t, 0.5) - plain, -0.2 * process.sigma(0.5) ** 2 / process.alpha(0.5) * gradient, rtol=1e-5, atol=1e-8
+        guided - plain, -0.2 * process.sigma(0.5) ** 2 / process.alpha(0.5) * gradient, rtol=1e-5, atol=1e-8
     )
     end = sd.lookahead.synchronize(curved(sd.GaussianProcess.cosine()), views, strategy="loss", loss=loss)
-    np.testing.assert_array_equal(end(x_t, 1.0), sd.lookahead.synchronize(end.denoiser, views)(x_t, 1.0))  # alpha = 0
+    np.testing.assert_array_equal(*ask_all([end, sd.lookahead.synchronize(end.denoiser, views)], x_t, 1.0))  # alpha = 0
 
 
 @pytest.mark.parametrize("name", ["cosine", "edm"])
@@ -274,113 +270,6 @@ def test_interpolated_noise_is_asked_about_at_its_own_level(name):
     alpha, sigma = process.alpha(t)[:, None], process.sigma(t)[:, None]
     np.testing.assert_allclose(process.alpha(own), scale * alpha, rtol=2e-3, atol=1e-6)
     np.testing.assert_allclose(process.sigma(own)[1:], (scale * views.noise_gain * sigma)[1:], rtol=2e-3, atol=1e-6)
-
-
-def test_conditions_are_one_a_sample_or_one_a_view(x64):
-    shifted = sd.FunctionDenoiser(
-        lambda x, t, cond: x * t[:, None] + cond["shift"] * cond["scale"], sd.GaussianProcess.vp()
-    )
-    views, x_t, t = sd.lookahead.windows(10, 4, 3), np.zeros((2, 10)) + 1.0, jnp.array([0.2, 0.6])
-    guided, shift = sd.lookahead.synchronize(shifted, views), jnp.array([[1.0], [2.0]])
-    found = guided(x_t, t, {"shift": shift, "scale": 3.0, "none": None})
-    np.testing.assert_allclose(found, x_t * t[:, None] + 3.0 * shift)
-    each = jnp.arange(6.0)[:, None]
-    np.testing.assert_allclose(guided(x_t, t, {"shift": each, "scale": 1.0})[1, ::9], [0.6 + 3.0, 0.6 + 5.0])
-    bethe = sd.lookahead.synchronize(shifted, views, strategy="bethe")
-    np.testing.assert_allclose(bethe(x_t, t, {"shift": shift, "scale": 3.0}), found)
-    with pytest.raises(ValueError, match="no cond of their own"):
-        bethe(x_t, t, {"shift": each, "scale": 1.0})
-    with pytest.raises(ValueError, match="3 rows: expected 2"):
-        guided(x_t, t, {"shift": jnp.zeros((3, 1)), "scale": 1.0})
-
-
-class Drawing(Guide):
-    """Adds a random number, its key's own, to each x0_hat, and reports it."""
-
-    denoiser: sd.Denoiser
-    draws: Draws
-
-    def evaluate(self, x_t, t, cond=None):
-        z = jax.vmap(jax.random.normal)(self.draws(x_t.shape[0]))
-        return self.denoiser(x_t, t, cond) + z[:, None, None], {"drawn": z}
-
-
-@pytest.mark.parametrize("strategy", ["loss", "bethe"])
-def test_chunks_and_neighbours_change_nothing(strategy, x64):
-    views, t = sd.lookahead.windows(20, 6, 4, periodic=True), jnp.array([0.2, 0.5, 0.8])
-    x_t = np.random.default_rng(0).normal(size=(3, 20, 2))
-    inner = Drawing(curved(), Draws())
-
-    @eqx.filter_jit
-    def both(guided, x_t, t):
-        guided = Draws.refresh(guided, jax.random.split(jax.random.key(3), 3)[: x_t.shape[0]])
-        x0_hat, vjp, report = jax.vjp(lambda z: guided.evaluate(z, t), x_t, has_aux=True)
-        return x0_hat, vjp(x0_hat)[0], report
-
-    whole = both(sd.lookahead.synchronize(inner, views, strategy=strategy), x_t, t)
-    chunked = both(sd.lookahead.synchronize(inner, views, strategy=strategy, chunk=2), x_t, t)
-    alone = both(sd.lookahead.synchronize(inner, views, strategy=strategy), x_t[:2], t[:2])
-    for a, b, c in zip(*(jax.tree.leaves(result) for result in (whole, chunked, alone)), strict=True):
-        np.testing.assert_allclose(b, a, rtol=1e-9)
-        np.testing.assert_allclose(c, a[:2], rtol=1e-9)
-    assert whole[2]["drawn"].shape == whole[2]["disagreement"].shape == (3,)
-
-
-SHARDED = """
-import json, sys
-import jax, numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
-import sciddm as sd
-from test_synchronize import curved
-mesh = jax.make_mesh((len(jax.devices()),), ("data",), axis_types=(AxisType.Auto,))
-sharding = NamedSharding(mesh, PartitionSpec("data"))
-views, x_t = sd.lookahead.windows(23, 6, 4), np.random.default_rng(0).normal(size=(2, 23, 2)).astype(np.float32)
-seen = []
-denoiser = curved()
-def watched(x, t, cond):
-    jax.debug.inspect_array_sharding(x, callback=lambda s: seen.append(len(s.device_set) * (not s.is_fully_replicated)))
-    return denoiser(x, t)
-watching = sd.FunctionDenoiser(watched, denoiser.process)
-out = [jax.jit(sd.lookahead.synchronize(watching, views, chunk=chunk, sharding=sharding).__call__)(x_t, 0.5) for chunk in (None, 2)]
-print(json.dumps([len(jax.devices()), seen, [np.asarray(o).tolist() for o in out]]))
-"""
-
-
-def test_rows_over_four_devices_are_those_of_one():
-    path = [os.path.dirname(os.path.abspath(__file__)), *sys.path]
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(path),
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-    }
-    done = subprocess.run([sys.executable, "-c", SHARDED], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    devices, seen, found = json.loads(done.stdout.splitlines()[-1])
-    assert devices == 4 and seen and set(seen) == {4}
-    views, x_t = sd.lookahead.windows(23, 6, 4), np.random.default_rng(0).normal(size=(2, 23, 2)).astype(np.float32)
-    expected = jax.jit(sd.lookahead.synchronize(curved(), views).__call__)(x_t, 0.5)
-    for one in found:
-        np.testing.assert_allclose(one, expected, atol=1e-5)
-
-
-def test_the_networks_memory_does_not_grow_with_the_whole():
-    kernels = [jnp.ones((5, a, b)) for a, b in ((1, 64), (64, 64), (64, 1))]
-
-    def network(x, t, cond):
-        for kernel in kernels:
-            x = jnp.tanh(conv(x, kernel))
-        return x
-
-    def temporary(length, chunk, gradient=False):
-        views = sd.lookahead.windows(length, 64, 32)
-        guided = sd.lookahead.synchronize(sd.FunctionDenoiser(network, PROCESS), views, chunk=chunk)
-        ask = jax.grad(lambda x, t: guided(x, t).sum()) if gradient else guided.__call__
-        compiled = jax.jit(ask).lower(jnp.zeros((1, length, 1)), jnp.asarray(0.5)).compile()
-        return compiled.memory_analysis().temp_size_in_bytes
-
-    views_of_the_whole = 4 * 2 * 4096
-    assert temporary(4096, 8) < 1.5 * temporary(512, 8) + 4 * views_of_the_whole
-    assert temporary(4096, None) > 4 * temporary(4096, 8)
-    assert temporary(4096, 8, gradient=True) < 1.5 * temporary(512, 8, gradient=True) + 8 * views_of_the_whole
 
 
 def test_samples_of_other_views_are_finite_and_agreed_upon():

@@ -6,8 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.lookahead.measurement import Gaussian, MeasurementNoise
-from sciddm.lookahead.operators import Matrix
+from sciddm.lookahead.observe.measurement import Gaussian, MeasurementNoise
+from sciddm.lookahead.observe.operators import Matrix
 from sciddm.process import batch_size, sample_keys
 from sciddm.solvers.base import fold
 
