@@ -79,7 +79,9 @@ class Steered(Guide):
 
 
 def ahead(denoiser: Denoiser, x_t, x0_hat, t, cond, depth: int, truncate: int | None = None):
-    """Where `depth` DDIM steps from x_t, and the expected output there, end. Memory holds `depth` states and one step's activations.
+    """Where `depth` DDIM steps from x_t, and the expected output there, end.
+
+    Rematerialised: a gradient holds `depth` states and the activations of two evaluations, this one's and the first's.
 
     truncate: as in `steer`; x0_hat, the first evaluation, and those up to the last `truncate` are constants to a gradient.
     """

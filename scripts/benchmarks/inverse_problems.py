@@ -56,6 +56,11 @@ def on_mixture(make, settings, dimension, seen, seed, count):
     }  # fmt: skip
 
 
+def number(value: float) -> str:
+    """Two decimals, or two digits of what has diverged."""
+    return f"{value:.2f}" if value < 1000 else f"{value:.1e}"
+
+
 def guide(name, options):
     process = sd.GaussianProcess.vp()
     if name == "none":
@@ -77,6 +82,7 @@ def mixture_row(name, options, settings, dimension, seeds, count, first=0):
     mean = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
     # the first of each shape compiles: the median is what a call costs
     mean["seconds"] = float(np.median([row["seconds"] for row in rows]))
+    mean["median"] = float(np.median([row["error"] for row in rows]))
     mean["error of it"] = 1.96 * float(np.std([row["error"] for row in rows], ddof=1)) / np.sqrt(len(rows))
     return mean
 
@@ -143,8 +149,9 @@ def main() -> None:
         for name, (options, settings) in tqdm(chosen.items(), desc=f"mixture, d = {dimension}") if seeds else ():
             row = mixture_row(name, options, settings, dimension, seeds, arguments.count)
             print(
-                f"| mixture, d = {dimension} | {name} | {row['error']:.2f} +- {row['error of it']:.2f} | {row['CRPS']:.2f} "
-                f"| {row['coverage']:.2f} | {row['calls']:.0f} | {row['seconds']:.2f} |",
+                f"| mixture, d = {dimension} | {name} | {number(row['median'])}, mean {number(row['error'])} +- "
+                f"{number(row['error of it'])} | {number(row['CRPS'])} | {row['coverage']:.2f} | {row['calls']:.0f} "
+                f"| {row['seconds']:.2f} |",
                 flush=True,
             )
     for name, (options, settings) in {**PDE, "none": ({}, ON_PDE)}.items() if model else ():
@@ -155,7 +162,7 @@ def main() -> None:
             flush=True,
         )
     print(
-        f"\nMixture: error is the sliced 1-Wasserstein distance of {arguments.count} samples to the exact posterior, means over problems "
+        f"\nMixture: error is the sliced 1-Wasserstein distance of {arguments.count} samples to the exact posterior, over problems "
         f"with 1, 2 and 4 values seen ({arguments.seeds} each at d = 8, {arguments.large_seeds} at d = 80) +- 1.96 standard errors; CRPS "
         f"and coverage of the truth by 200 members (ideal {ideal_coverage(200):.2f}); exact: the exact posterior's own denoiser. "
     )
