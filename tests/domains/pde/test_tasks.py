@@ -8,7 +8,7 @@ import pytest
 import sciddm as sd
 from domains.pde import elliptic
 from domains.pde.metrics import ensemble_metrics, field_metrics
-from domains.pde.tasks import residual_potential
+from domains.pde.tasks import GUIDES, residual_potential
 
 
 @pytest.fixture
@@ -83,6 +83,23 @@ def test_the_users_own_file_stands_in_for_the_embedded_default(domain, tmp_path)
     np.testing.assert_array_equal(again.fields("test"), domain.fields("test"))
     config.data.resolution = 32
     with pytest.raises(sd.UserError, match=r"shape \(16, 16\); expected \(32, 32\)"):
+        sd.get_domain(config)
+
+
+def test_any_method_may_be_asked_for_and_samples_its_own_way_where_the_config_leaves_it_open(domain, tmp_path):
+    config = importlib.import_module("configs.pde").get_config("smoke")
+    config.data.update({"resolution": 16, "count": 64, "held_out": 8, "cache": str(tmp_path)})
+    prior = sd.FunctionDenoiser(lambda x, t, cond: 0.5 * x, sd.GaussianProcess.edm())
+    for method in GUIDES:
+        config.data.guidance.update({"method": method, "solver": "", "steps": 0, "grid": ""})
+        task = sd.get_domain(config).tasks["inverse"]
+        assert task.sampling == {"solver": None, "steps": None, "grid": None}
+        guided = task.guide(prior, task.problem(jax.random.key(0), domain.fields("test")[0]))
+        if method in ("ddnm", "ddrm"):
+            samples, info = sd.sample(jax.random.key(0), guided, (2, 16, 16, 2), **task.sampling)
+            assert bool(jnp.all(jnp.isfinite(samples))) and len(info["times"]) == {"ddnm": 101, "ddrm": 21}[method]
+    config.data.guidance.method = "mmp"
+    with pytest.raises(sd.UserError, match="config.data.guidance.method = 'mmp'"):
         sd.get_domain(config)
 
 
