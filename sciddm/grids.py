@@ -167,6 +167,13 @@ OPTIMISED: dict[int, tuple[float, ...]] = {
 }
 
 
+def named(grid: str) -> Callable:
+    """The grid of this name. Raises: ValueError if there is none."""
+    if grid not in GRIDS:
+        raise ValueError(f"grid {grid!r} is none of {sorted(GRIDS)}")
+    return GRIDS[grid]
+
+
 def resolve(grid, process: GaussianProcess, steps: int):
     """Times from a name of `GRIDS`, a function (process, steps) -> times, or the decreasing times themselves.
 
@@ -175,9 +182,7 @@ def resolve(grid, process: GaussianProcess, steps: int):
     if steps < 1:
         raise ValueError(f"steps = {steps}: at least one step is needed")
     if isinstance(grid, str):
-        if grid not in GRIDS:
-            raise ValueError(f"grid {grid!r} is none of {sorted(GRIDS)}")
-        return GRIDS[grid](process, steps)
+        return named(grid)(process, steps)
     if callable(grid):
         return grid(process, steps)
     times = np.asarray(grid, jnp.result_type(float))

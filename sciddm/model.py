@@ -17,7 +17,7 @@ from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import UserError
 from sciddm.likelihood import log_prob
 from sciddm.process import batch_size, sample_keys
-from sciddm.sample import sample
+from sciddm.sample import sample, settle
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import initial_state, make_denoiser, with_params
 
@@ -71,6 +71,10 @@ class Model:
                     f"config.sampling.steps = {options['steps']}: the grid {settings.grid} is made for {grid.steps} steps; "
                     f"use --steps {grid.steps}, or make another with scripts/optimise_grid.py"
                 )
+        try:
+            settle(denoiser or self.denoiser, options["solver"], options["steps"], options["grid"])
+        except ValueError as error:  # before the work begins, and without a traceback
+            raise UserError(f"config.sampling, or the guidance of the task: {error}") from error
         size = min(settings.batch_size, n)
         # The last batch is filled up, so that one compiled program serves all; sample i keeps its own key.
         count = -(-n // size) * size

@@ -55,7 +55,7 @@ def sample(
         raise ValueError(
             f"start has shapes {jax.tree.map(jnp.shape, start)}, expected {jax.tree.map(lambda leaf: leaf.shape, like)}"
         )
-    solver, steps, grid = _settings(denoiser, solver, steps, grid)
+    solver, steps, grid = settle(denoiser, solver, steps, grid)
     corrections = denoiser.sampling.corrections + tuple(corrections)
     if start is None:
         start = _start(key, denoiser.process, like, steps, grid)
@@ -72,8 +72,11 @@ def sample(
     return samples, {"network_calls": total, "calls": calls, **info}
 
 
-def _settings(denoiser, solver, steps, grid):
-    # What the caller says, else what the denoiser asks for, else the default.
+def settle(denoiser: Denoiser, solver=None, steps=None, grid=None):
+    """The solver, steps and grid that `sample` takes: what the caller says, else what the denoiser asks for, else the default.
+
+    Raises: ValueError on an unknown solver or grid, or a solver that the guide can't work with.
+    """
     wish = denoiser.sampling
     if wish.sampler is not None and solver is not None:
         raise ValueError(f"{wish.sampler} is a sampler of its own, not a shift of x0_hat: leave `solver` out")
@@ -91,6 +94,8 @@ def _settings(denoiser, solver, steps, grid):
         steps = len(grid) - 1
     elif isinstance(grid, grids.LogSNR):
         steps = grid.steps
+    elif isinstance(grid, str):
+        grids.named(grid)
     return solver, steps, grid
 
 
