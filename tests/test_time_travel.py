@@ -28,10 +28,11 @@ def test_noise_again_has_the_law_of_the_forward_process(name):
     process = getattr(sd.GaussianProcess, name)()
     x_0, z, fresh = jax.random.normal(jax.random.key(0), (3, 40000, 1))
     x_s = process.alpha(0.3) * x_0 + process.sigma(0.3) * z
-    x_t = noise_again(x_s, fresh, process.level(0.3), process.level(0.8))
-    rest = x_t - process.alpha(0.8) * x_0
-    assert float(jnp.std(rest)) == pytest.approx(float(process.sigma(0.8)), rel=0.02)
-    assert abs(float(jnp.mean(rest * x_0))) < 0.03 * float(process.sigma(0.8))
+    for t in (0.35, 0.8):
+        x_t = noise_again(x_s, fresh, process.level(0.3), process.level(t))
+        rest = x_t - process.alpha(t) * x_0
+        assert float(jnp.std(rest)) == pytest.approx(float(process.sigma(t)), rel=0.02)
+        assert abs(float(jnp.mean(rest * x_0))) < 0.03 * float(process.sigma(t))
     level = process.level(1.0)
     assert bool(jnp.all(jnp.isfinite(noise_again(x_s, fresh, process.level(0.3), level))))
 
@@ -49,6 +50,21 @@ def test_travelling_leaves_the_law_as_it_is_and_counts_its_calls(mixture, sliced
     # Heun asks once where a step ends on the data, which this path does three times
     assert info["network_calls"] == info["calls"].sum() == each * (~back).sum() - (3 if solver == "heun" else 0)
     assert np.all(info["calls"][back] == 0)
+
+
+def test_a_multistep_solver_forgets_the_path_that_was_left(mixture):
+    denoiser, grid = (
+        mixture.denoiser(sd.GaussianProcess.vp()),
+        sd.TimeTravel("logsnr", jump=4, repeats=2, window=(0.5, 1.0)),
+    )
+    samples, info = sd.sample(
+        jax.random.key(0), denoiser, (5, 3), solver="unipc2", steps=12, grid=grid, return_path=True
+    )
+    last = int(np.flatnonzero(np.diff(info["times"]) > 0)[-1]) + 1
+    rest, _ = sd.sample(
+        jax.random.key(0), denoiser, (5, 3), solver="unipc2", grid=info["times"][last:], start=info["path"][last]
+    )
+    np.testing.assert_allclose(samples, rest, rtol=1e-4, atol=1e-5)
 
 
 def test_errors_name_what_was_expected():

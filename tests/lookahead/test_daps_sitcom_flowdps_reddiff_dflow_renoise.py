@@ -105,7 +105,7 @@ def test_sitcom_moves_the_input_until_the_output_agrees_and_no_further(mixture):
     ]
     np.testing.assert_allclose(residual[0], jnp.linalg.norm(obs.residual(denoiser(x_t, 0.4)), axis=-1), rtol=1e-5)
     assert bool(jnp.all(residual[1] < residual[0])) and bool(jnp.all(residual[2] < 1.05 * 0.1 * np.sqrt(2)))
-    agreeing = sd.lookahead.Observation(A, A @ denoiser(x_t[:1], 0.4)[0], 0.1)
+    agreeing = sd.lookahead.Observation(A, A @ denoiser(x_t[:1], 0.4)[0] + 0.05, 0.1)  # by less than the noise
     np.testing.assert_array_equal(sd.lookahead.sitcom(denoiser, agreeing)(x_t[:1], 0.4), denoiser(x_t[:1], 0.4))
 
 
@@ -125,6 +125,14 @@ def test_flowdps_is_its_recursion_on_a_gaussian():
         c = gain**2 * c + then**2 * (1 - then)
     assert float(samples.mean()) == pytest.approx(m, abs=0.01)
     assert float(samples.var()) == pytest.approx(c, rel=0.03)
+
+
+def test_flowdps_keeps_the_share_of_the_flow_that_a_level_stands_for():
+    process, denoiser, obs = scalar("vp")
+    x_t, t = jnp.array([[0.3]]), 0.3
+    x0_hat, report = sd.lookahead.flowdps(denoiser, obs, rate=0.4).evaluate(x_t, t)
+    kept = process.sigma(t) / (process.alpha(t) + process.sigma(t))
+    np.testing.assert_allclose(report["kick"].of_x_0, kept * (1 - 0.6**3) * (SEEN - x0_hat), rtol=1e-4)
 
 
 def test_dflow_finds_the_most_probable_start_and_no_spread():

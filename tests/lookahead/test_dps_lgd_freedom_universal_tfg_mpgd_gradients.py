@@ -46,7 +46,8 @@ def test_dps_is_a_ddpm_step_and_a_step_down_the_residual_s_norm(denoiser):
 
 def test_lgd_with_many_draws_is_pigdm_of_a_unit_prior():
     prior = sd.oracle.GaussianMixture([1.0], [[0.3, 0.0, -0.2]], 0.5)
-    denoiser, x_t = prior.denoiser(sd.GaussianProcess.vp()), points()
+    process = sd.GaussianProcess.rectified()  # alpha^2 + sigma^2 is not 1
+    denoiser, x_t = prior.denoiser(process), points()
     obs = sd.lookahead.Observation(A, Y, 1.0)
     exact = sd.lookahead.pigdm(denoiser, obs, prior_variance=1.0)(x_t, T) - denoiser(x_t, T)
     many = sd.lookahead.lgd(denoiser, obs, samples=300000)(x_t, T) - denoiser(x_t, T)
