@@ -1,3 +1,4 @@
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,17 +53,14 @@ def test_travelling_leaves_the_law_as_it_is_and_counts_its_calls(mixture, sliced
     assert np.all(info["calls"][back] == 0)
 
 
-def test_a_multistep_solver_forgets_the_path_that_was_left(mixture):
-    denoiser, grid = (
-        mixture.denoiser(sd.GaussianProcess.vp()),
-        sd.TimeTravel("logsnr", repeats=2, window=(0.5, 0.8)),
-    )
-    samples, info = sd.sample(
-        jax.random.key(0), denoiser, (5, 3), solver="unipc2", steps=12, grid=grid, return_path=True
-    )
+@pytest.mark.parametrize("solver", ["unipc2", diffrax.Bosh3()], ids=["multistep", "first-same-as-last"])
+def test_a_solver_with_memory_forgets_the_path_that_was_left(solver, mixture):
+    denoiser = mixture.denoiser(sd.GaussianProcess.vp())
+    grid = sd.TimeTravel("logsnr", repeats=2, window=(0.5, 0.8))
+    samples, info = sd.sample(jax.random.key(0), denoiser, (5, 3), solver=solver, steps=12, grid=grid, return_path=True)
     last = int(np.flatnonzero(np.diff(info["times"]) > 0)[-1]) + 1
     rest, _ = sd.sample(
-        jax.random.key(0), denoiser, (5, 3), solver="unipc2", grid=info["times"][last:], start=info["path"][last]
+        jax.random.key(0), denoiser, (5, 3), solver=solver, grid=info["times"][last:], start=info["path"][last]
     )
     np.testing.assert_allclose(samples, rest, rtol=1e-4, atol=1e-5)
 
