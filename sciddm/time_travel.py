@@ -6,6 +6,8 @@ so that what was corrected at the end of a stretch is heard at its start (RePain
 arXiv:2303.09833, algorithm 2). It is a grid, so it works with every solver, guide and correction.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +27,7 @@ class TimeTravel(eqx.Module):
     Raises: ValueError on a jump or repeats below 1, or an empty window.
     """
 
-    grid: object = eqx.field(static=True)
+    grid: Any
     jump: int = eqx.field(static=True)
     repeats: int = eqx.field(static=True)
     window: tuple = eqx.field(static=True)

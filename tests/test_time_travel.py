@@ -65,6 +65,19 @@ def test_a_solver_with_memory_forgets_the_path_that_was_left(solver, mixture):
     np.testing.assert_allclose(samples, rest, rtol=1e-4, atol=1e-5)
 
 
+def test_it_goes_along_any_grid(mixture):
+    denoiser = mixture.denoiser(sd.GaussianProcess.vp())
+    for grid in (
+        "edm",
+        sd.grids.LogSNR(jnp.linspace(-6.0, 6.0, 5)),
+        lambda process, steps: jnp.linspace(1.0, 0.0, steps + 1),
+    ):
+        samples, info = sd.sample(
+            jax.random.key(0), denoiser, (2, 3), solver="ddpm", steps=6, grid=sd.TimeTravel(grid, jump=3, repeats=2)
+        )
+        assert bool(jnp.all(jnp.isfinite(samples))) and len(info["times"]) == 1 + 6 + 2 * 4
+
+
 def test_errors_name_what_was_expected():
     for options in ({"jump": 0}, {"repeats": 0}, {"window": (0.5, 0.5)}, {"grid": [1.0, 0.0]}):
         with pytest.raises(ValueError, match="time travel"):
