@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import sciddm as sd
-from sciddm.denoiser import Draws, Guide
+from sciddm.denoiser import Draws, Guide, Kick
 from sciddm.networks import conv
 
 
@@ -144,3 +144,24 @@ def test_the_networks_memory_does_not_grow_with_the_whole():
     assert temporary(4096, 8) < 1.5 * temporary(512, 8) + 4 * views_of_the_whole
     assert temporary(4096, None) > 4 * temporary(4096, 8)
     assert temporary(4096, 8, gradient=True) < 1.5 * temporary(512, 8, gradient=True) + 8 * views_of_the_whole
+
+
+class Push(Guide):
+    """A kick of every view by its x0_hat."""
+
+    def evaluate(self, x_t, t, cond=None):
+        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
+        return x0_hat, Kick.add(report, Kick(of_x_s=x0_hat))
+
+
+def test_a_kick_of_every_view_is_one_of_the_whole():
+    process = sd.GaussianProcess.vp()
+    model = sd.FunctionDenoiser(lambda x, t, cond: 0.5 * x + 1.0, process)
+    views, start = sd.lookahead.windows(12, window=6, stride=3), jax.random.normal(jax.random.key(0), (2, 12))
+    options = {"solver": "ddim", "grid": [0.6, 0.5], "start": start}
+    plain, _ = sd.sample(jax.random.key(1), sd.lookahead.synchronize(model, views), (2, 12), **options)
+    kicked, info = sd.sample(
+        jax.random.key(1), sd.lookahead.synchronize(Push(model), views, chunk=2), (2, 12), **options
+    )
+    np.testing.assert_allclose(kicked - plain, 0.5 * start + 1.0, rtol=1e-5, atol=1e-5)
+    assert info["guidance_norm"].shape == (1, 2)
