@@ -79,8 +79,9 @@ class DAPS(Guide):
     def _exact(self, end, variance, keys):
         # Perturb, then solve: u ~ N(end, variance), u + gain (y + noise - A u) has the law of x_0 given y.
         u = combine(1.0, end, jnp.sqrt(variance), self.process.noise.sample_batch(fold(keys, 0), end))
-        residual = self.potential.residual(u)
-        z, spread = White().sample_batch(fold(keys, 1), residual), self.potential.variance(residual)
+        prediction = self.potential.operator(u)
+        residual, spread = self.potential.residual_from(prediction), self.potential.variance(prediction)
+        z = White().sample_batch(fold(keys, 1), residual)
         noisy = jax.tree.map(lambda r, v, draw: r + jnp.sqrt(v) * draw, residual, spread, z)
         return pull(self.potential, u, variance, self.iterations, noisy)
 

@@ -68,8 +68,7 @@ def divide(numerator, denominator):
 
 def gain(process: GaussianProcess, t):
     """sigma^2 / alpha, the step from Sigma times a score to x0_hat; 0 where alpha = 0 and x_t holds nothing of x_0."""
-    alpha = process.alpha(t)
-    return jnp.where(alpha > 0, process.sigma(t) ** 2 / jnp.where(alpha > 0, alpha, 1.0), 0.0)
+    return divide(process.sigma(t) ** 2, process.alpha(t))
 
 
 def guidance_norm(process: GaussianProcess, x_t, t, x0_hat, steered):
@@ -81,7 +80,7 @@ def guidance_norm(process: GaussianProcess, x_t, t, x0_hat, steered):
     alpha = process.alpha(t)
     shift = root_mean_square(combine(alpha, steered, -alpha, x0_hat))
     score = root_mean_square(combine(1.0, x_t, -alpha, x0_hat))
-    return jnp.where(score > 0, shift / jnp.where(score > 0, score, 1.0), 0.0)
+    return divide(shift, score)
 
 
 def potential_report(potential, x_0, value):

@@ -47,9 +47,10 @@ class SITCOM(Guide):
         adam = optax.adam(self.learning_rate)
 
         def misfit(v):
-            residual = self.observation.residual(self.denoiser(v, t, cond))
+            prediction = self.observation.operator(self.denoiser(v, t, cond))
+            residual = self.observation.residual_from(prediction)
             allowed = jax.tree.map(
-                lambda r, s: jnp.broadcast_to(s, r.shape), residual, self.observation.variance(residual)
+                lambda r, s: jnp.broadcast_to(s, r.shape), residual, self.observation.variance(prediction)
             )
             ones = jax.tree.map(jnp.ones_like, allowed)
             # the norms of the residual and of what noise alone would leave

@@ -56,6 +56,18 @@ def test_daps_with_one_call_and_the_spread_of_a_gaussian_prior_is_exact():
     assert annealed(process, 100, V, point=False)[1] == pytest.approx(V * TAU / (V + TAU), rel=0.02)
 
 
+def test_counts_are_as_uncertain_as_their_prediction_says():
+    # 400 counts are seen and 400 expected: a standard deviation of 20, nearly all there is where x_t is noisier by far
+    denoiser = sd.FunctionDenoiser(lambda x, t, cond: 0.0 * x + 400.0, sd.GaussianProcess.edm())
+    obs = sd.lookahead.Observation(lambda x: x, jnp.array([400.0]), sd.lookahead.Poisson())
+    drawn = sd.lookahead.daps(denoiser, obs, ode_steps=1)(jnp.zeros((4000, 1)), 1.0)
+    assert float(drawn.std()) == pytest.approx(20.0, rel=0.15)
+    # off by less than 20, so the search does not begin
+    off = sd.lookahead.Observation(lambda x: x, jnp.array([415.0]), sd.lookahead.Poisson())
+    moving = sd.FunctionDenoiser(lambda x, t, cond: x + 400.0, sd.GaussianProcess.edm())
+    np.testing.assert_array_equal(sd.lookahead.sitcom(moving, off)(jnp.zeros((1, 1)), 1.0), 400.0)
+
+
 def test_langevin_steps_of_daps_draw_what_is_drawn_exactly():
     process, denoiser, obs = scalar("vp")
     x_t = 0.3 * jnp.ones((20000, 1))
