@@ -58,7 +58,7 @@ def sample(
     solver, steps, grid = settle(denoiser, solver, steps, grid)
     corrections = denoiser.sampling.corrections + tuple(corrections)
     if start is None:
-        start = _start(key, denoiser.process, like, steps, grid)
+        start = start_from_noise(key, denoiser.process, like, steps, grid)
     places = grid.places(steps) if isinstance(grid, TimeTravel) else np.arange(steps + 1)
     back = tuple((np.diff(places) < 0).tolist())
     samples, info = _scan(key, denoiser, cond, solver, steps, grid, back, corrections, start, return_path)
@@ -105,20 +105,22 @@ def _calls(part, ends: np.ndarray) -> np.ndarray:
 
 
 @eqx.filter_jit
-def _start(key, process, like, steps, grid):
+def start_from_noise(key, process, like, steps, grid):
+    """x at the grid's first time, drawn from the noise law; like a batch, sample i keyed by (key, i)."""
     # A program of its own: drawing normal numbers takes as long to compile as a small network, and all solvers share it.
     eps = process.noise.sample_batch(fold(sample_keys(key, batch_size(like)), 0), like)
-    sigma = process.sigma(_times(grid, process, steps)[0])
+    sigma = process.sigma(grid_times(grid, process, steps)[0])
     return jax.tree.map(lambda leaf: leaf * sigma.astype(leaf.dtype), eps)
 
 
-def _times(grid, process, steps):
+def grid_times(grid, process, steps):
+    """The times of what `settle` returns as a grid, (steps + 1,)."""
     return grids.resolve(grid, process, steps) if isinstance(grid, str) or callable(grid) else jnp.asarray(grid)
 
 
 @eqx.filter_jit
 def _scan(key, denoiser, cond, solver, steps, grid, back, corrections, start, return_path):
-    keys, times = sample_keys(key, batch_size(start)), _times(grid, denoiser.process, steps)
+    keys, times = sample_keys(key, batch_size(start)), grid_times(grid, denoiser.process, steps)
     count = times.shape[0] - 1
     to_data = times[-1] <= 0
 

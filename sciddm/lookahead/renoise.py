@@ -10,10 +10,10 @@ import jax.numpy as jnp
 
 from sciddm.denoiser import eps_from
 from sciddm.process import combine
-from sciddm.solvers.base import AbstractDenoiserSolver
+from sciddm.solvers.base import AncestralSolver
 
 
-class Renoise(AbstractDenoiserSolver):
+class Renoise(AncestralSolver):
     """share: of fresh noise, in [0, 1], or "flow": 1 - sigma_s / (alpha_s + sigma_s). 0 is DDIM."""
 
     share: float | str = 1.0
@@ -21,12 +21,8 @@ class Renoise(AbstractDenoiserSolver):
     def draws_noise(self):
         return True
 
-    def order(self, terms):
-        return 1
-
-    def advance(self, term, t, s, x_t, memory):
+    def kernel(self, term, t, s, x_t, x0_hat):
         level_t, level_s = term.level(t), term.level(s)
-        x0_hat, report = term.evaluate(x_t, t)
         share = level_s.alpha / (level_s.alpha + level_s.sigma) if self.share == "flow" else jnp.asarray(self.share)
-        eps = combine(jnp.sqrt(1.0 - share), eps_from(x_t, x0_hat, level_t), jnp.sqrt(share), term.noise(x_t))
-        return combine(level_s.alpha, x0_hat, level_s.sigma, eps), memory, report
+        mean = combine(level_s.alpha, x0_hat, level_s.sigma * jnp.sqrt(1.0 - share), eps_from(x_t, x0_hat, level_t))
+        return mean, level_s.sigma * jnp.sqrt(share)

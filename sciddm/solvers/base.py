@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser, velocity_from
-from sciddm.process import Level
+from sciddm.process import Level, combine
 
 
 class DenoiserTerm(diffrax.AbstractTerm):
@@ -79,6 +79,22 @@ class AbstractDenoiserSolver(diffrax.AbstractSolver):
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
         y1, memory, report = self.advance(terms, t0, t1, y0, solver_state)
         return y1, None, {"y0": y0, "y1": y1, "report": report}, memory, diffrax.RESULTS.successful
+
+
+class AncestralSolver(AbstractDenoiserSolver):
+    """A solver whose step is a Gaussian around x0_hat, so that paths have densities: what particle methods weigh. One implements `kernel`."""
+
+    @abc.abstractmethod
+    def kernel(self, term: DenoiserTerm, t, s, x_t, x0_hat):
+        """Mean like x_t and scalar std of x_s ~ N(mean, std^2 Sigma), Sigma the noise law's covariance."""
+
+    def order(self, terms):
+        return 1
+
+    def advance(self, term, t, s, x_t, memory):
+        x0_hat, report = term.evaluate(x_t, t)
+        mean, std = self.kernel(term, t, s, x_t, x0_hat)
+        return combine(1.0, mean, std, term.noise(x_t)) if self.draws_noise() else mean, memory, report
 
 
 def fold(keys, data):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from sciddm.denoiser import eps_from
 from sciddm.process import Level, combine
-from sciddm.solvers.base import AbstractDenoiserSolver
+from sciddm.solvers.base import AncestralSolver
 
 
 def ddim_step(x0_hat, x_t, level_t: Level, level_s: Level):
@@ -19,7 +19,7 @@ def ddim_step(x0_hat, x_t, level_t: Level, level_s: Level):
     return combine(level_s.alpha, x0_hat, level_s.sigma, eps_from(x_t, x0_hat, level_t))
 
 
-class DDIM(AbstractDenoiserSolver):
+class DDIM(AncestralSolver):
     """First order, one call a step. eta: in [0, 1]."""
 
     eta: float = eqx.field(static=True, default=0.0)
@@ -27,15 +27,8 @@ class DDIM(AbstractDenoiserSolver):
     def draws_noise(self):
         return self.eta > 0
 
-    def order(self, terms):
-        return 1
-
-    def advance(self, term, t, s, x_t, memory):
+    def kernel(self, term, t, s, x_t, x0_hat):
         level_t, level_s = term.level(t), term.level(s)
-        x0_hat, report = term.evaluate(x_t, t)
-        if not self.eta:
-            return ddim_step(x0_hat, x_t, level_t, level_s), memory, report
         share = self.eta * jnp.sqrt(-jnp.expm1(level_t.log_snr - level_s.log_snr))
         kept = Level(level_s.alpha, level_s.sigma * jnp.sqrt(1.0 - share**2), level_s.log_snr)
-        x_s = combine(1.0, ddim_step(x0_hat, x_t, level_t, kept), level_s.sigma * share, term.noise(x_t))
-        return x_s, memory, report
+        return ddim_step(x0_hat, x_t, level_t, kept), level_s.sigma * share

@@ -5,20 +5,15 @@
 Weak order 1; the last step has no noise because sigma_0 = 0.
 """
 
-from sciddm.process import combine, posterior_kernel
-from sciddm.solvers.base import AbstractDenoiserSolver
+from sciddm.process import posterior_kernel
+from sciddm.solvers.base import AncestralSolver
 
 
-class DDPM(AbstractDenoiserSolver):
+class DDPM(AncestralSolver):
     """Stochastic, one call a step."""
 
     def draws_noise(self):
         return True
 
-    def order(self, terms):
-        return 1
-
-    def advance(self, term, t, s, x_t, memory):
-        x0_hat, report = term.evaluate(x_t, t)
-        mean, std = posterior_kernel(x0_hat, x_t, term.level(t), term.level(s))
-        return combine(1.0, mean, std, term.noise(x_t)), memory, report
+    def kernel(self, term, t, s, x_t, x0_hat):
+        return posterior_kernel(x0_hat, x_t, term.level(t), term.level(s))

@@ -17,7 +17,7 @@ import numpy as np
 
 from sciddm.denoiser import eps_from
 from sciddm.process import combine
-from sciddm.solvers.base import AbstractDenoiserSolver
+from sciddm.solvers.base import AncestralSolver
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
 
@@ -27,7 +27,7 @@ def linear(t):
     return t
 
 
-class FlowSDE(AbstractDenoiserSolver):
+class FlowSDE(AncestralSolver):
     """One call a step. g: a function of t in [0, 1], in the units of x per square root of t."""
 
     g: Callable = eqx.field(static=True, default=linear)
@@ -35,16 +35,12 @@ class FlowSDE(AbstractDenoiserSolver):
     def draws_noise(self):
         return True
 
-    def order(self, terms):
-        return 1
-
-    def advance(self, term, t, s, x_t, memory):
+    def kernel(self, term, t, s, x_t, x0_hat):
         level_t, level_s = term.level(t), term.level(s)
-        x0_hat, report = term.evaluate(x_t, t)
         # Gauss-Legendre never asks at the ends, where sigma may be 0.
         u = s + 0.5 * (t - s) * (1.0 + jnp.asarray(_NODES, level_t.alpha.dtype))
         rate = 0.5 * (jnp.broadcast_to(self.g(u), u.shape) / term.denoiser.process.sigma(u)) ** 2
         stirred = 0.5 * (t - s) * jnp.sum(jnp.asarray(_WEIGHTS, rate.dtype) * rate)
         kept, fresh = jnp.exp(-stirred), jnp.sqrt(-jnp.expm1(-2.0 * stirred))
-        eps = combine(kept, eps_from(x_t, x0_hat, level_t), fresh, term.noise(x_t))
-        return combine(level_s.alpha, x0_hat, level_s.sigma, eps), memory, report
+        mean = combine(level_s.alpha, x0_hat, level_s.sigma * kept, eps_from(x_t, x0_hat, level_t))
+        return mean, level_s.sigma * fresh
