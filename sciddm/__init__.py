@@ -1,6 +1,6 @@
 """sciddm: scientific diffusion models. The public names, nothing else."""
 
-from sciddm import grids, guidance, lookahead, noise, oracle, solvers
+from sciddm import grids, guidance, lookahead, noise, oracle, particles, solvers
 from sciddm.denoiser import Denoiser, FunctionDenoiser, Guide, NetworkDenoiser, denoise_with_vjp
 from sciddm.domain import Domain, Normalizer, Problem, Task, get_domain
 from sciddm.errors import UserError
@@ -18,7 +18,7 @@ __all__ = [
     "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "Guide", "Interpolant", "Masked", "NetworkDenoiser", "Noise",
     "Normalizer", "Objective", "PerLeaf", "Problem", "SpectralField", "Spherical", "Task", "TimeTravel", "UserError", "White",
     "ZeroCentreOfMass", "decode", "denoise_with_vjp", "encode", "get_domain", "grids", "guidance", "load", "log_prob", "match_snr",
-    "lookahead", "noise", "oracle", "sample", "solvers",
+    "lookahead", "noise", "oracle", "particles", "sample", "solvers",
 ]  # fmt: skip
 
 

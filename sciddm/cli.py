@@ -97,8 +97,21 @@ def make_parser() -> argparse.ArgumentParser:
         "--task", action="append", help="one of the domain's; may be repeated (default: the config's)"
     )
     evaluate.add_argument("--problems", type=positive, help="held-out examples a task")
-    evaluate.add_argument("--members", type=positive, help="posterior samples a problem")
+    evaluate.add_argument("--members", type=positive, help="posterior samples a problem, or answers a method")
     evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument(
+        "--steer", action="append", metavar="METHOD",
+        help="instead of tasks: steer by a reward with this particle method, such as svdd, or all; may be repeated",
+    )  # fmt: skip
+    evaluate.add_argument("--reward", help="with --steer: one of the domain's (default: its first)")
+    evaluate.add_argument(
+        "--budget",
+        type=positive,
+        help="with --steer: network calls an answer (default: 16 times config.sampling.steps)",
+    )
+    evaluate.add_argument(
+        "--strength", type=float, help="with --steer: how far, in nats a spread of the reward over the data (default 1)"
+    )
     evaluate.epilog = sample.epilog
     evaluate.set_defaults(run=run_evaluate)
 
@@ -147,7 +160,15 @@ def run_sample(arguments, rest) -> None:
 def run_evaluate(arguments, rest) -> None:
     from sciddm import load
 
+    others = ("task", "problems") if arguments.steer else ("reward", "budget", "strength")
+    for name in others:
+        if getattr(arguments, name) is not None:
+            raise UserError(
+                f"--{name}: says nothing {'beside' if arguments.steer else 'without'} --steer; leave it out"
+            )
     model = load(arguments.workdir, changes=parse_changes(rest))
+    if arguments.steer:
+        return report_steering(model, arguments)
     settings = {name: getattr(arguments, name) or model.config.evaluation[name] for name in ("problems", "members")}
     report(model, arguments.task or model.config.evaluation.tasks, arguments.seed, **settings)
 
@@ -169,6 +190,25 @@ def report(model, tasks, seed: int, **settings) -> None:
         + "\n"
     )
     print(f"\ntable: {out}\npictures: {model.workdir / 'plots'}")
+
+
+def report_steering(model, arguments) -> None:
+    """Print the table, add it to steering.json, and draw all that is there of this reward."""
+    from sciddm import steering
+    from sciddm.evaluate import save_figure
+
+    strength = 1.0 if arguments.strength is None else arguments.strength
+    members = arguments.members or model.config.evaluation.members
+    rows = steering.steer(
+        model, arguments.steer, arguments.reward, budget=arguments.budget, members=members, strength=strength,
+        seed=arguments.seed,
+    )  # fmt: skip
+    about = f"{rows[-1]['budget']} network calls an answer, {members} answers a method, strength {strength:g}"
+    print(f"\nsteered by {rows[0]['reward']}, {about}:\n\n{steering.format_rows(rows)}")
+    out = model.workdir / "steering.json"
+    picture = model.workdir / "plots" / f"steering-{rows[0]['reward'].replace(' ', '-')}.png"
+    save_figure(steering.plot(steering.comparable(steering.store(rows, out), rows[0])), picture)
+    print(f"\ntable: {out}\npicture: {picture}")
 
 
 def run_info(arguments, rest) -> None:

@@ -59,17 +59,37 @@ def sample(
     corrections = denoiser.sampling.corrections + tuple(corrections)
     if start is None:
         start = start_from_noise(key, denoiser.process, like, steps, grid)
-    places = grid.places(steps) if isinstance(grid, TimeTravel) else np.arange(steps + 1)
-    back = tuple((np.diff(places) < 0).tolist())
+    back = _goes_back(grid, steps)
     samples, info = _scan(key, denoiser, cond, solver, steps, grid, back, corrections, start, return_path)
-    ends = (places == steps)[1:] & (isinstance(grid, str) or callable(grid) or grid[-1] <= 0)
-    if solver.network_calls(1) is None:  # an adaptive solver: as many as its slowest sample took
-        calls = jnp.max(info["evaluations"], axis=1)
-    else:
-        calls = _calls(solver, ends)
-    calls = (calls + sum(_calls(correction, ends) for correction in corrections)) * ~np.asarray(back) * denoiser.calls
+    # an adaptive solver: as many as its slowest sample took
+    own = None if solver.network_calls(1) is not None else jnp.max(info["evaluations"], axis=1)
+    calls = planned_calls(denoiser, solver, steps, grid, corrections, own)
     total = int(calls.sum()) if isinstance(calls, np.ndarray) else calls.sum()
     return samples, {"network_calls": total, "calls": calls, **info}
+
+
+def planned_calls(denoiser: Denoiser, solver, steps, grid, corrections=(), own=None):
+    """(steps,) network calls a sample of each step, of what `settle` returns; own: those of an adaptive solver, which has no plan.
+
+    Raises: ValueError for an adaptive solver without `own`.
+    """
+    if own is None and solver.network_calls(1) is None:
+        raise ValueError(
+            f"{type(solver).__name__} takes as many network calls as it needs: a budget wants a solver of fixed steps"
+        )
+    places = grid.places(steps) if isinstance(grid, TimeTravel) else np.arange(steps + 1)
+    ends = (places == steps)[1:] & (isinstance(grid, str) or callable(grid) or grid[-1] <= 0)
+    calls = _calls(solver, ends) if own is None else own
+    return (
+        (calls + sum(_calls(part, ends) for part in corrections))
+        * ~np.asarray(_goes_back(grid, steps))
+        * denoiser.calls
+    )
+
+
+def _goes_back(grid, steps) -> tuple[bool, ...]:
+    places = grid.places(steps) if isinstance(grid, TimeTravel) else np.arange(steps + 1)
+    return tuple((np.diff(places) < 0).tolist())
 
 
 def settle(denoiser: Denoiser, solver=None, steps=None, grid=None):

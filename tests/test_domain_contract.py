@@ -3,12 +3,14 @@
 import importlib
 
 import jax
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from toy_domain import toy_config
 
 import sciddm as sd
+from sciddm.domain import reward_potential
 from sciddm.train import fit
 
 
@@ -51,6 +53,18 @@ def test_domain_keeps_its_contract(config, tmp_path):
         assert abs(leaf.mean()) < 0.6 and 0.5 < leaf.std() < 2.0
     stored = sd.Normalizer.from_json(domain.normalizer.to_json(), domain.example)
     jax.tree.map(np.testing.assert_allclose, stored.mean, domain.normalizer.mean)
+
+    # every reward: a finite value a sample, in units, with another reward beside it, and a potential with a gradient or none
+    for name, reward in domain.rewards.items():
+        values = reward.function(jax.tree.map(lambda leaf: jnp.asarray(leaf[:6]), x))
+        assert values.shape == (6,) and np.isfinite(values).all(), name
+        assert reward.units and reward.held_out != name and reward.held_out in domain.rewards, name
+        potential = reward_potential(domain, name)
+        slope = jax.grad(lambda z, potential=potential: potential(z, 0.0).sum())(
+            jax.tree.map(lambda leaf: jnp.asarray(leaf[:6]), normal)
+        )
+        steepest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(slope))
+        assert np.isfinite(steepest) and (steepest > 0) == reward.differentiable, name
 
     # two steps, then two more from where it stopped
     assert int(fit(config, workdir, progress=False).step) == 2

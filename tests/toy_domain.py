@@ -8,6 +8,7 @@ from flax import nnx
 
 import sciddm as sd
 from sciddm.config import base_config
+from sciddm.domain import Reward
 from sciddm.networks.layers import Linear, NoiseEmbedding
 
 
@@ -42,6 +43,10 @@ class Half(sd.Task):
 
 class Toy(sd.Domain):
     name, example, noise, tasks = "toy", jax.ShapeDtypeStruct((2,), np.float32), sd.White(), {"half": Half()}
+    rewards = {
+        "right": Reward(lambda x: x[:, 0], "m", held_out="up"),
+        "up": Reward(lambda x: x[:, 1], "m", held_out="right", scale=0.5),
+    }
     normalizer = sd.Normalizer(np.float32(1.0), np.float32(2.0), "m")
 
     def __init__(self, config):

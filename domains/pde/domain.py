@@ -11,6 +11,7 @@ from flax import nnx
 
 from domains.pde import generate, plots, readers, store
 from domains.pde.metrics import field_metrics
+from domains.pde.rewards import make_rewards
 from domains.pde.tasks import make_tasks
 from sciddm.domain import Domain, Normalizer
 from sciddm.errors import UserError
@@ -32,6 +33,7 @@ class PDEDomain(Domain):
         self.noise, self._data, self._seed, self._fields = White(), data, seed, None
         self.normalizer = normalizer or self._measure()
         self.tasks = make_tasks(self, data)
+        self.rewards = make_rewards(self)
 
     @classmethod
     def from_config(cls, config, stored=None) -> "PDEDomain":

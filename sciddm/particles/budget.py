@@ -1,8 +1,10 @@
 """One currency for all particle methods: network calls, evaluations of one sample; backward passes don't count."""
 
+from sciddm.lookahead.observe.potentials import product
 
-def particles_for(num_particles: int | None, budget: int | None, calls: int) -> int:
-    """How many particles: as told, or as many as `budget` pays for at `calls` each.
+
+def particles_for(num_particles: int | None, budget: int | None, calls: int, once: int = 0) -> int:
+    """How many particles: as told, or as many as `budget` pays for at `calls` each, after `once` for all of them.
 
     Raises: ValueError unless exactly one of the two is given, or where the budget does not pay for one.
     """
@@ -10,8 +12,11 @@ def particles_for(num_particles: int | None, budget: int | None, calls: int) -> 
         raise ValueError("expected either num_particles or budget (network calls in all)")
     if num_particles is not None:
         return num_particles
-    if budget < calls:
-        raise ValueError(
-            f"budget = {budget}: one particle costs {calls} network calls; give at least {calls}, or fewer steps"
-        )
-    return budget // calls
+    if budget < once + calls:
+        raise ValueError(f"budget = {budget}: the least is {once + calls} network calls; give as many, or fewer steps")
+    return (budget - once) // calls
+
+
+def scaled(potential, scale):
+    """scale * potential, as a potential; a number that changes does not compile anything again."""
+    return product(potential, weights=[scale])

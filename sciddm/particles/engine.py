@@ -122,7 +122,7 @@ def _run(
         # The data are never met exactly: the last step has the spread of x_0 | x_t under a unit prior.
         last = process.sigma(t) / jnp.sqrt(process.alpha(t) ** 2 + process.sigma(t) ** 2)
         std = jnp.where(term.level(s).sigma > 0, std, last)
-        return twist.propose(noise, seen, mean, proposed, std, term.noise(x_t))
+        return twist.propose(noise, seen, mean, proposed, std, term.noise(x_t), term.level(s))
 
     def step(carry, now):
         x_t, log_weights, memory = carry
@@ -144,8 +144,8 @@ def _run(
 
     start = spread_out(start)
     carry = (start, jnp.zeros(count, jnp.result_type(float)), twist.memory(count))
-    (x_0, log_weights, _), info = jax.lax.scan(step, carry, (jnp.arange(len(times) - 1), times[:-1], times[1:]))
-    return x_0, log_weights + potential(x_0, jnp.zeros(())), {"times": times, **info}
+    (x_0, log_weights, memory), info = jax.lax.scan(step, carry, (jnp.arange(len(times) - 1), times[:-1], times[1:]))
+    return x_0, log_weights + twist.final(potential, x_0, memory), {"times": times, **info}
 
 
 def by_chunks(function, args, chunk: int | None):

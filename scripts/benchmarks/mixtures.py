@@ -1,5 +1,7 @@
 """Exact mixtures that stand in for normalised data: every coordinate of mean 0 and variance 1."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 import sciddm as sd
@@ -30,3 +32,54 @@ def twenty_five(seed: int, dimension: int, seen: int):
     weights = np.asarray(prior.weights, float)
     x = means[rng.choice(25, p=weights / weights.sum())] + rng.normal(size=dimension)
     return prior, A, A @ x + noise_std * rng.normal(size=seen), noise_std, x
+
+
+class IsotropicDenoiser(sd.Denoiser):
+    """The exact denoiser of components N(m_k, I): a mixture of few dimensions in the span of the means, one Gaussian off it.
+
+    The same as `GaussianMixture.denoiser`, whose cost is (B, K, d) an evaluation; here it is (B, d).
+    """
+
+    inside: sd.Denoiser
+    basis: jax.Array  # (d, r), orthonormal
+    process: sd.GaussianProcess
+
+    def evaluate(self, x_t, t, cond=None):
+        z = x_t @ self.basis
+        alpha, sigma = self.process.alpha(t), self.process.sigma(t)
+        shrink = alpha / (alpha**2 + sigma**2)
+        return shrink * x_t + (self.inside(z, t) - shrink * z) @ self.basis.T, {}
+
+
+def isotropic_denoiser(prior: sd.oracle.GaussianMixture, process: sd.GaussianProcess) -> IsotropicDenoiser:
+    """See `IsotropicDenoiser`; prior: of components of covariance I."""
+    means = np.asarray(prior.means, float)
+    _, values, right = np.linalg.svd(means, full_matrices=False)
+    basis = right[values > 1e-9 * values.max()].T
+    inside = sd.oracle.GaussianMixture(prior.weights, means @ basis, 1.0).denoiser(process)
+    return IsotropicDenoiser(inside, jnp.asarray(basis, jnp.float32), process)
+
+
+def isotropic_posterior(prior: sd.oracle.GaussianMixture, A, y, noise_std):
+    """What `GaussianMixture.posterior` and `log_evidence` say of components N(m_k, I), in float64 and without a d x d matrix.
+
+    Returns: draw(seed, n) -> (n, d) exact samples and their components (n,), weights (K,) of the posterior, log evidence in nats.
+    """
+    means, prior_weights = np.asarray(prior.means, float), np.asarray(prior.weights, float)
+    s = A @ A.T + noise_std**2 * np.eye(len(y))
+    residual = y - means @ A.T
+    solved = np.linalg.solve(s, residual.T).T
+    log_joint = np.log(prior_weights) - 0.5 * (
+        np.sum(residual * solved, -1) + np.linalg.slogdet(s)[1] + len(y) * np.log(2.0 * np.pi)
+    )
+    evidence = np.logaddexp.reduce(log_joint)
+    weights = np.exp(log_joint - evidence)
+
+    def draw(seed, n):
+        rng = np.random.default_rng(seed)
+        k = rng.choice(len(weights), n, p=weights / weights.sum())
+        x = means[k] + rng.normal(size=(n, means.shape[1]))
+        simulated = x @ A.T + noise_std * rng.normal(size=(n, len(y)))
+        return x + np.linalg.solve(s, (y - simulated).T).T @ A, k
+
+    return draw, weights, evidence

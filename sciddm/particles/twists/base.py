@@ -26,7 +26,8 @@ class Look(NamedTuple):
 
 
 class Twist(eqx.Module):
-    """A new twist implements `look`; `memory` if h depends on the path so far; `propose` if its step is no shift of x0_hat."""
+    """A new twist implements `look`; `memory` if h depends on the path so far; `propose` if its step is no shift of x0_hat;
+    `final` if its law is no p(x_0) exp(potential)."""
 
     @abc.abstractmethod
     def look(self, denoiser, x_t, t, cond, index, memory) -> tuple[Look, Any]:
@@ -36,10 +37,15 @@ class Twist(eqx.Module):
         """What the first look finds; a pytree of (count, ...), carried along with the particles."""
         return ()
 
-    def propose(self, noise, look: Look, mean, proposed, std, z):
+    def final(self, potential, x_0, memory):
+        """(K,) the log weight that x_0 gets in the place of h, nats."""
+        return potential(x_0, jnp.zeros(()))
+
+    def propose(self, noise, look: Look, mean, proposed, std, z, level):
         """x_s ~ q, and (K,) log p(x_s | x_t) - log q(x_s | x_t), nats.
 
-        mean, proposed: of the model's step and of that towards `look.steered`; std: of both; noise: their law; z: fresh eps ~ N(0, Sigma).
+        mean, proposed: of the model's step and of that towards `look.steered`; std: of both; noise: their law; z: fresh eps ~ N(0, Sigma);
+        level: of the process at s.
         """
         return shifted_step(noise, mean, proposed, std, z)
 

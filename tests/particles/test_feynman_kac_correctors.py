@@ -1,0 +1,276 @@
+"""Powers, products, guided and rewarded laws: their weights solve the Fokker-Planck equation, and with them samples have these laws.
+
+Without them they have others, which are known too, and stay so: no guide may "mend" them.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sciddm as sd
+from sciddm.noise import White, ZeroCentreOfMass
+from sciddm.particles.correctors import anneal, guided, product, tilt
+from sciddm.particles.feynman_kac import feynman_kac
+from sciddm.solvers import DPMpp2M
+
+COUNT, STEPS, SEEDS = 10_000, 400, 4
+PROCESSES = {"vp": sd.GaussianProcess.vp, "ve": sd.GaussianProcess.ve, "cosine": sd.GaussianProcess.cosine}
+
+
+def gaussian(process, mean, variance):
+    return sd.oracle.GaussianMixture([1.0], [[mean]], variance).denoiser(process)
+
+
+def log_power_integral(weights, means, variances):
+    """log int prod_i N(x; m_i, v_i)^{w_i} dx."""
+    w, m, v = (np.asarray(a, float) for a in (weights, means, variances))
+    precision, pull = np.sum(w / v), np.sum(w * m / v)
+    constant = -0.5 * np.sum(w * (np.log(2 * np.pi * v) + m**2 / v))
+    return constant + 0.5 * (np.log(2 * np.pi / precision) + pull**2 / precision), pull / precision, 1.0 / precision
+
+
+def assert_law(corrector, mean, variance, evidence=None, solver=None, steps=STEPS, rtol=0.05):
+    """Over a few populations: mean within 3 standard errors, those of the populations or of independent draws, variance within rtol."""
+    means, second, evidences = [], [], []
+    for seed in range(SEEDS):
+        result = feynman_kac(jax.random.key(seed), corrector, (1,), num_particles=COUNT, solver=solver, steps=steps)
+        means.append(float(result.mean()[0]))
+        second.append(float(result.mean(lambda x: (x[:, 0] - mean) ** 2)))
+        evidences.append(float(result.log_evidence))
+    error = max(np.sqrt(variance / COUNT), np.std(means, ddof=1)) / np.sqrt(SEEDS)
+    assert abs(np.mean(means) - mean) <= 3.0 * error, (means, mean)
+    np.testing.assert_allclose(np.mean(second), variance, rtol=rtol)
+    if evidence is not None:
+        np.testing.assert_allclose(evidences, evidence, atol=0.12)
+    return result
+
+
+@pytest.mark.parametrize("name", sorted(PROCESSES))
+def test_rates_solve_the_fokker_planck_equation(name, x64):
+    # gamma_L, not normalised, moves along drift and noise with weights W:  W = d log gamma/dL + div D + <D, grad log gamma>
+    #  - (eta sigma^2 / 2) (lap log gamma + |grad log gamma|^2),   D = x dlog alpha/dL - (1 + eta)/2 sigma eps_guide
+    process = PROCESSES[name]()
+    one = sd.oracle.GaussianMixture([0.3, 0.7], [[-1.0, 0.5], [2.0, 1.0]], np.array([0.4, 0.2]))
+    two = sd.oracle.GaussianMixture([1.0], [[0.3, -0.4]], 0.7)
+    first, second = one.denoiser(process), two.denoiser(process)
+
+    def marginal(mixture):
+        return lambda x, t: jax.nn.logsumexp(mixture._log_joint(x[None], process.alpha(t), process.sigma(t)), axis=-1)[
+            0
+        ]
+
+    def reward(x, t):
+        return jnp.sin(x[:, 0]) * x[:, 1] + t**2 * x[:, 1]
+
+    def let_in(x, t):
+        return (1.0 - t) * reward(x[None], t)[0]
+
+    p, q = marginal(one), marginal(two)
+    cases = [
+        (anneal(first, 2.5), lambda x, t: 2.5 * p(x, t)),
+        (product(first, second, weights=(0.7, 1.6)), lambda x, t: 0.7 * p(x, t) + 1.6 * q(x, t)),
+        (guided(first, 3.0, second), lambda x, t: 3.0 * p(x, t) - 2.0 * q(x, t)),
+        (anneal(product(first, second), 0.5), lambda x, t: 0.5 * (p(x, t) + q(x, t))),
+        (tilt(first, reward, lambda t: 1.0 - t), lambda x, t: p(x, t) + let_in(x, t)),
+        (tilt(anneal(first, 2.0), reward, lambda t: 1.0 - t), lambda x, t: 2.0 * p(x, t) + let_in(x, t)),
+    ]
+    points = jax.random.normal(jax.random.key(0), (5, 2), jnp.float64)
+
+    def both(t, eta):
+        slope = jax.grad(process.log_snr)(t)
+        growth, sigma = jax.grad(lambda t: jnp.log(process.alpha(t)))(t) / slope, process.sigma(t)
+
+        def one_case(corrector, log_gamma):
+            guide = corrector.with_noise(eta)
+
+            def drift(x):
+                return growth * x - 0.5 * (1 + eta) * sigma * guide.eps(x[None], t)[0]
+
+            def expected(x):
+                gradient = jax.grad(log_gamma)(x, t)
+                laplacian = jnp.trace(jax.hessian(log_gamma)(x, t))
+                moved = jnp.trace(jax.jacfwd(drift)(x)) + drift(x) @ gradient
+                spread = 0.5 * eta * sigma**2 * (laplacian + gradient @ gradient)
+                return jax.grad(log_gamma, 1)(x, t) / slope + moved - spread
+
+            return guide.evaluate(points, t)[1]["log_weight_rate"], jax.vmap(expected)(points)
+
+        return [one_case(*case) for case in cases]
+
+    for rate, expected in jax.jit(jax.vmap(both))(jnp.array([0.2, 0.6, 0.6]), jnp.array([1.0, 0.5, 3.0])):
+        np.testing.assert_allclose(rate, expected, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize(("name", "scale"), [("vp", 2.0), ("ve", 4.0)])
+def test_guided_samples_have_the_law_that_guidance_promises(name, scale):
+    # p = N(0, 1), p_c = N(1, 1/4): variance .1429 and mean 1.143 at scale 2, variance .0769 at scale 4
+    process = PROCESSES[name]()
+    corrector = guided(gaussian(process, 1.0, 0.25), scale, gaussian(process, 0.0, 1.0))
+    evidence, mean, variance = log_power_integral([1.0 - scale, scale], [0.0, 1.0], [1.0, 0.25])
+    np.testing.assert_allclose(variance, {2.0: 0.1429, 4.0: 0.0769}[scale], rtol=1e-3)
+    assert_law(corrector, mean, variance, evidence)
+
+
+def test_without_weights_guidance_reaches_the_geometric_variance():
+    # v_0^(1 - w) v_c^w; on a Gaussian the flow is linear in its start, so two starts give the variance
+    process = sd.GaussianProcess.vp()
+    for scale in (2.0, 4.0):
+        corrector = guided(gaussian(process, 1.0, 0.25), scale, gaussian(process, 0.0, 1.0))
+        x, _ = sd.sample(
+            jax.random.key(0), corrector, (2, 1), solver="heun", steps=STEPS, grid="logsnr", start=jnp.array([[0.0], [1.0]])
+        )  # fmt: skip
+        np.testing.assert_allclose((x[1, 0] - x[0, 0]) ** 2, 0.25**scale, rtol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["vp", "ve"])
+def test_annealed_samples_have_the_variance_over_beta(name):
+    process, beta, variance = PROCESSES[name](), 2.0, 0.5
+    corrector = anneal(gaussian(process, 0.7, variance), beta)
+    noisy = process.alpha(1.0) ** 2 * variance + process.sigma(1.0) ** 2
+    evidence = 0.5 * (1.0 - beta) * np.log(variance / noisy)
+    assert_law(corrector, 0.7, variance / beta, evidence)
+    x, _ = sd.sample(jax.random.key(0), corrector, (4 * COUNT, 1), solver=DPMpp2M(eta=1.0), steps=STEPS, grid="logsnr")
+    np.testing.assert_allclose(jnp.var(x), variance / (2 * beta - 1), rtol=0.03)
+
+
+def test_two_experts_multiply():
+    process = sd.GaussianProcess.vp()
+    clean, mean, variance = log_power_integral([1.0, 1.0], [0.7, 1.0], [0.5, 0.25])
+    noisy, _, _ = log_power_integral([1.0, 1.0], [0.0, 0.0], [1.0, 1.0])
+    assert_law(product(gaussian(process, 0.7, 0.5), gaussian(process, 1.0, 0.25)), mean, variance, clean - noisy)
+
+
+@pytest.mark.parametrize(
+    ("name", "solver"), [("vp", "ddpm"), ("ve", "sde-dpmpp2m"), ("ve", "seeds2"), ("cosine", None)]
+)
+def test_rewarded_samples_have_the_tilted_law_and_evidence(name, solver):
+    process, mean, variance, k, target = PROCESSES[name](), 0.7, 0.5, 2.0, 1.2
+    denoiser = gaussian(process, mean, variance)
+    steps = STEPS if solver == "ddpm" else STEPS // 2  # of order 1
+    evidence = -0.5 * np.log(1 + k * variance) - 0.5 * k * (target - mean) ** 2 / (1 + k * variance)
+    corrector = tilt(denoiser, lambda x, t: -0.5 * k * (x[:, 0] - target) ** 2)
+    precision = 1 / variance + k
+    result = assert_law(corrector, (mean / variance + k * target) / precision, 1 / precision, evidence, solver, steps)
+    assert result.info["network_calls"] == COUNT * (2 * steps - 1 if solver == "seeds2" else steps)
+    if name == "cosine":
+        slope = 1.5
+        corrector = tilt(denoiser, lambda x, t: slope * x[:, 0])
+        assert_law(
+            corrector, mean + slope * variance, variance, slope * mean + 0.5 * slope**2 * variance, solver, steps
+        )
+
+
+def test_an_annealed_mixture_has_the_exact_modes(sliced):
+    mixture = sd.oracle.GaussianMixture([0.35, 0.65], [[-1.0, 0.0], [1.0, 0.5]], [0.15, 0.3])
+    beta, side = 2.0, np.linspace(-5, 5, 401)
+    cells = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
+    law = np.exp(beta * np.asarray(mixture.log_prob(jnp.asarray(cells, jnp.float32)), float))
+    random = np.random.default_rng(0)
+    exact = cells[random.choice(len(cells), size=COUNT, p=law / law.sum())]
+    corrector = anneal(mixture.denoiser(sd.GaussianProcess.vp()), beta)
+    result = feynman_kac(jax.random.key(0), corrector, (2,), num_particles=COUNT, steps=STEPS)
+    weighted = sliced(result.resampled(jax.random.key(1)), exact)
+    plain, _ = sd.sample(jax.random.key(0), corrector, (COUNT, 2), solver=DPMpp2M(eta=1.0), steps=STEPS, grid="logsnr")
+    assert weighted < 0.03 and sliced(plain, exact) > 3.0 * weighted, (weighted, sliced(plain, exact))
+
+
+def test_equal_experts_are_the_power_two_and_scale_one_is_plain():
+    process = sd.GaussianProcess.vp()
+    q, u = gaussian(process, 0.7, 0.5), gaussian(process, 0.0, 1.0)
+    x, t = jax.random.normal(jax.random.key(0), (9, 1)), jnp.linspace(0.05, 0.95, 9)
+    for twice, power in ((product(q, q), anneal(q, 2.0)), (product(q, weights=(1.0,)), q), (guided(q, 1.0, u), q)):
+        ours, report = twice.evaluate(x, t)
+        theirs, other = power.evaluate(x, t)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(report["log_weight_rate"], other.get("log_weight_rate", 0.0), rtol=1e-5, atol=1e-6)
+    assert product(q, q).calls == 2 and guided(q, 3.0, u).calls == 2 and anneal(product(q, u), 2.0).calls == 2
+
+
+def test_rates_count_the_dimension_of_the_support():
+    # two points on a line without a centre of mass, (u, -u) / sqrt 2, are one white number u
+    free = sd.GaussianProcess.vp(noise=ZeroCentreOfMass())
+    centred = sd.FunctionDenoiser(lambda x, t, cond: 0.3 * x, free)
+    line = sd.FunctionDenoiser(lambda x, t, cond: 0.3 * x, sd.GaussianProcess.vp())
+    u = jax.random.normal(jax.random.key(0), (7, 1))
+    pair = jnp.stack([u, -u], axis=1) / jnp.sqrt(2.0)
+    rate = anneal(centred, 3.0).evaluate(pair, 0.4)[1]["log_weight_rate"]
+    np.testing.assert_allclose(rate, anneal(line, 3.0).evaluate(u, 0.4)[1]["log_weight_rate"], rtol=1e-5)
+
+
+def test_a_second_call_compiles_nothing():
+    process, traces = sd.GaussianProcess.vp(), []
+
+    def function(x_t, t, cond):
+        traces.append(1)
+        return 0.5 * x_t
+
+    denoiser = sd.FunctionDenoiser(function, process)
+    for seed, beta in ((0, 1.5), (1, 2.5)):
+        feynman_kac(
+            jax.random.key(seed), anneal(denoiser, beta), (2,), num_particles=8, steps=5, ess_threshold=beta / 3
+        )
+        if seed == 0:
+            first = len(traces)
+    assert len(traces) == first
+
+
+def test_memories_of_solvers_go_along_with_their_particles():
+    # Particles that change places after every step are, without noise, the same set: if each keeps its own last x0_hat.
+    process = sd.GaussianProcess.vp()
+    mixture = sd.oracle.GaussianMixture([0.3, 0.7], [[-1.0], [2.0]], 0.2)
+
+    def reverse(key, log_weights):
+        return jnp.arange(log_weights.shape[0])[::-1]
+
+    ends = [
+        feynman_kac(
+            jax.random.key(0), anneal(mixture.denoiser(process), 1.0), (1,), num_particles=40, steps=12,
+            solver=DPMpp2M(eta=1e-9), resample=reverse, ess_threshold=threshold,
+        )
+        for threshold in (0.0, 2.0)
+    ]  # fmt: skip
+    assert int(jnp.sum(ends[1].info["resampled"])) == 11  # not after the last step
+    np.testing.assert_allclose(ends[0].particles, ends[1].particles[::-1], atol=2e-3)
+
+
+def test_resampling_keeps_the_evidence_and_stays_in_its_interval():
+    process = sd.GaussianProcess.vp()
+    corrector = anneal(gaussian(process, 0.0, 0.5), 2.0)
+    result = feynman_kac(
+        jax.random.key(0), corrector, (1,), num_particles=4000, steps=60, ess_threshold=1.1, interval=(0.2, 0.5)
+    )
+    times, resampled = result.info["times"][:-1], result.info["resampled"]
+    np.testing.assert_array_equal(resampled, (times >= 0.2) & (times <= 0.5))
+    ancestors = result.info["ancestors"]
+    assert ancestors.shape == (60, 4000) and result.info["ess"].shape == (60,)
+    np.testing.assert_array_equal(
+        ancestors[~np.asarray(resampled)], np.arange(4000)[None].repeat(60 - resampled.sum(), 0)
+    )
+    assert float(jnp.ptp(result.log_weights)) > 0
+    np.testing.assert_allclose(
+        result.log_evidence, jax.nn.logsumexp(result.log_weights) - np.log(4000), rtol=1e-5, atol=1e-5
+    )
+
+
+def test_what_can_not_be_weighed_is_refused():
+    process = sd.GaussianProcess.vp(noise=White())
+    q = gaussian(process, 0.0, 1.0)
+    key, few = jax.random.key(0), {"num_particles": 4, "steps": 3}
+    for solver in ("unipc2", "edm"):
+        with pytest.raises(ValueError, match="does not solve: take 'ddpm'"):
+            feynman_kac(key, anneal(q, 2.0), (1,), solver=solver, **few)
+    with pytest.raises(ValueError, match="does not pass on what guides report"):
+        feynman_kac(key, anneal(q, 2.0), (1,), solver="euler-maruyama", **few)
+    rewarded = tilt(q, lambda x, t: x[:, 0])
+    with pytest.raises(ValueError, match="constant share"):
+        feynman_kac(key, rewarded, (1,), solver="flow-sde", **few)
+    with pytest.raises(ValueError, match="reports no weights"):
+        feynman_kac(key, q, (1,), **few)
+    with pytest.raises(ValueError, match="the sum of all powers is -1"):
+        feynman_kac(key, product(q, q, weights=(1.0, -2.0)), (1,), **few)
+    with pytest.raises(ValueError, match="one weight each"):
+        product(q, q, weights=(1.0,))
+    for outer in (lambda c: anneal(c, 2.0), lambda c: product(q, c), lambda c: tilt(c, lambda x, t: x[:, 0])):
+        with pytest.raises(ValueError, match="can't hold a tilt"):
+            outer(rewarded)

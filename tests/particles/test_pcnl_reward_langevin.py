@@ -1,0 +1,183 @@
+"""Chains on the noise of a model: the law they keep is known, whatever the reward's gradient and the noise's colour."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sciddm as sd
+from sciddm.noise import White, ZeroCentreOfMass
+from sciddm.particles.pcnl import State, log_acceptance, pcnl, propose
+from sciddm.particles.reward_langevin import reward_langevin
+
+CHAINS = 1500
+
+
+class Correlated(White):
+    """N(0, FACTOR FACTOR^T) on R^2."""
+
+    factor: jax.Array
+
+    def sample(self, key, like):
+        return self.factor @ White.sample(self, key, like)
+
+    def covariance(self, u):
+        return self.factor @ self.factor.T @ u
+
+
+FACTOR = np.array([[1.0, 0.0], [0.9, 0.5]])
+SIGMA = FACTOR @ FACTOR.T
+
+
+def correlated():
+    return Correlated(jnp.asarray(FACTOR, jnp.result_type(float)))
+
+
+def assert_law(states, mean, covariance):
+    """Mean and second moments over chains within 3 Monte-Carlo standard errors; states: (kept, chains, d)."""
+    for function, expected in (
+        (lambda z: z, mean),
+        (lambda z: (z - mean)[..., :, None] * (z - mean)[..., None, :], covariance),
+    ):
+        chains = np.asarray(function(np.asarray(states, float))).mean(0)  # chains are independent, their states are not
+        error = chains.std(0) / np.sqrt(len(chains))
+        assert np.all(np.abs(chains.mean(0) - expected) <= 3.0 * error + 1e-7), (chains.mean(0) - expected) / error
+
+
+def quadratic(observed, precision):
+    return lambda z: -0.5 * jnp.sum((z - jnp.asarray(observed)) ** 2 * jnp.asarray(precision), axis=-1)
+
+
+@pytest.mark.parametrize("langevin", [True, False])
+@pytest.mark.parametrize("step", [0.3, 1.0])
+def test_chains_reach_the_posterior_of_correlated_noise(langevin, step):
+    observed, precision = np.array([1.0, -0.5]), np.array([2.0, 0.7])
+    law = correlated()
+    start = law.sample_batch(
+        jax.random.split(jax.random.key(0), CHAINS), jax.ShapeDtypeStruct((CHAINS, 2), jnp.float32)
+    )
+    run = eqx.filter_jit(pcnl)
+    states, info = run(
+        jax.random.key(1), quadratic(observed, precision), start, law, step=step, moves=60, burn_in=60, keep_every=5,
+        langevin=langevin,
+    )  # fmt: skip
+    assert states.shape == (12, CHAINS, 2) and info["acceptance"].shape == (CHAINS,)
+    covariance = np.linalg.inv(np.linalg.inv(SIGMA) + np.diag(precision))
+    assert_law(states, covariance @ (precision * observed), covariance)
+    assert 0.2 < float(jnp.mean(info["acceptance"])) < 1.0
+
+
+def test_without_a_centre_of_mass_chains_stay_so_and_their_law_is_exact():
+    # Of n points, N(0, P) tilted by -k/2 |z - y|^2 is N(P y k / (1 + k), P / (1 + k)).
+    law, k = ZeroCentreOfMass(), 1.5
+    observed = np.array([[3.0], [0.0], [1.0]])
+    like = jax.ShapeDtypeStruct((CHAINS, 3, 1), jnp.float32)
+    start = law.sample_batch(jax.random.split(jax.random.key(0), CHAINS), like)
+    states, _ = eqx.filter_jit(pcnl)(
+        jax.random.key(1),
+        lambda z: quadratic(observed[:, 0], k)(z[..., 0]),
+        start,
+        law,
+        moves=40,
+        burn_in=40,
+        keep_every=4,
+    )
+    np.testing.assert_allclose(jnp.mean(states, axis=2), 0.0, atol=1e-5)
+    projector = np.eye(3) - 1.0 / 3.0
+    assert_law(states[..., 0], projector @ observed[:, 0] * k / (1 + k), projector / (1 + k))
+
+
+@pytest.mark.parametrize("step", [0.01, 0.5, 4.0, 30.0])
+@pytest.mark.parametrize("langevin", [True, False])
+def test_without_a_reward_every_move_is_accepted(step, langevin):
+    law = correlated()
+    start = law.sample_batch(jax.random.split(jax.random.key(0), 50), jax.ShapeDtypeStruct((50, 2), jnp.float32))
+    _, info = pcnl(jax.random.key(2), lambda z: 0.0 * z[:, 0] + 3.0, start, law, step=step, moves=20, langevin=langevin)
+    assert np.all(np.asarray(info["acceptance"]) == 1.0)
+
+
+def test_acceptance_is_that_of_the_densities_and_antisymmetric(x64):
+    law, step, count = correlated(), 0.8, 30
+
+    def log_h(z):
+        return jnp.sin(3.0 * z[:, 0]) - z[:, 1] ** 4 / 4.0
+
+    def look(z):
+        gradient = jax.grad(lambda z: jnp.sum(log_h(z)))(z)
+        return State(z, log_h(z), gradient, gradient @ SIGMA)
+
+    here = look(jax.random.normal(jax.random.key(0), (count, 2), jnp.float64))
+    there = look(propose(jax.random.split(jax.random.key(1), count), here, law, step))
+    ratio = log_acceptance(here, there, step)
+    np.testing.assert_allclose(ratio + log_acceptance(there, here, step), 0.0, atol=1e-10)
+
+    rho = (1 - step / 4) / (1 + step / 4)
+
+    def log_normal(x, mean, covariance):
+        return -0.5 * np.einsum("bi,ij,bj->b", x - mean, np.linalg.inv(covariance), x - mean)
+
+    def log_joint(u, v):
+        drift = rho * u.z + np.sqrt(1 - rho**2) * np.sqrt(step) / 2 * u.gradient @ SIGMA
+        return u.value + log_normal(u.z, 0.0, SIGMA) + log_normal(v.z, drift, (1 - rho**2) * SIGMA)
+
+    np.testing.assert_allclose(ratio, log_joint(there, here) - log_joint(here, there), atol=1e-10)
+
+
+def test_a_chain_does_not_depend_on_its_neighbours():
+    start = jax.random.normal(jax.random.key(0), (6, 2))
+    log_h = quadratic(np.zeros(2), np.ones(2))
+    six, _ = pcnl(jax.random.key(3), log_h, start, White(), moves=4)
+    two, _ = pcnl(jax.random.key(3), log_h, start[:2], White(), moves=4)
+    np.testing.assert_allclose(six[:, :2], two, rtol=1e-6)
+    with pytest.raises(ValueError, match="moves = 5 is no multiple of keep_every = 2"):
+        pcnl(jax.random.key(3), log_h, start, White(), moves=5, keep_every=2)
+
+
+def test_a_linear_generator_under_a_quadratic_reward_has_the_posterior():
+    # x_0 = M z + b is N(b, M M^T), and the reward an observation of it; two leaves, so that particles are pytrees.
+    matrix, offset = np.array([[1.0, 0.0], [0.8, 0.4]]), np.array([0.5, -1.0])
+    observed, precision = np.array([2.0, 0.0]), np.array([1.0, 3.0])
+    process = sd.GaussianProcess.ve(0.01, 50.0)
+
+    def one_step(x_t, t, cond):
+        z = jnp.stack([x_t["a"], x_t["b"]], axis=-1) / process.sigma(t)
+        x_0 = z @ jnp.asarray(matrix.T, z.dtype) + jnp.asarray(offset, z.dtype)
+        return {"a": x_0[:, 0], "b": x_0[:, 1]}
+
+    def reward(x_0, t):
+        return quadratic(observed, precision)(jnp.stack([x_0["a"], x_0["b"]], axis=-1))
+
+    like = {"a": jax.ShapeDtypeStruct((), jnp.float32), "b": jax.ShapeDtypeStruct((), jnp.float32)}
+    denoiser = sd.FunctionDenoiser(one_step, process)
+    result = reward_langevin(
+        jax.random.key(0), denoiser, reward, like, num_particles=4 * CHAINS, chains=CHAINS, moves=40, burn_in=40
+    )
+    x_0 = np.stack([result.particles["a"], result.particles["b"]], axis=-1)
+    assert x_0.shape == (4 * CHAINS, 2)
+    covariance = np.linalg.inv(np.linalg.inv(matrix @ matrix.T) + np.diag(precision))
+    prior_precision = np.linalg.inv(matrix @ matrix.T)
+    assert_law(
+        x_0.reshape(CHAINS, 4, 2).swapaxes(0, 1),
+        covariance @ (prior_precision @ offset + precision * observed),
+        covariance,
+    )
+    assert result.info["network_calls"] == CHAINS * (1 + 40 + 40) + 4 * CHAINS
+    noise = result.info["noise"]
+    again = one_step(jax.tree.map(lambda z: z * process.sigma(1.0), noise), 1.0, None)
+    np.testing.assert_allclose(again["b"], result.particles["b"], rtol=1e-4, atol=1e-5)
+
+
+def test_particles_of_a_generator_of_ones_own():
+    denoiser = sd.oracle.GaussianMixture([1.0], [[0.0]], 1.0).denoiser(sd.GaussianProcess.vp())
+    result = reward_langevin(
+        jax.random.key(0), denoiser, lambda x_0, t: 0.3 * x_0[:, 0], (1,), num_particles=CHAINS, moves=10, burn_in=30,
+        generator=lambda z: 3.0 * z, langevin=False,
+    )  # fmt: skip
+    # N(0, 9) under a reward of slope 0.3 is N(2.7, 9)
+    assert_law(np.asarray(result.particles)[None], np.array([2.7]), np.array([[9.0]]))
+    assert result.info["network_calls"] == CHAINS * 41 + CHAINS
+    with pytest.raises(ValueError, match="10 particles from 4 chains"):
+        reward_langevin(
+            jax.random.key(0), denoiser, lambda x_0, t: x_0[:, 0], (1,), num_particles=10, chains=4, moves=10, burn_in=0
+        )

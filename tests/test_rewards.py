@@ -1,0 +1,125 @@
+"""Rewards against answers by hand and against scipy."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from sciddm import rewards
+
+
+def test_means_maxima_and_shares_are_those_of_each_sample():
+    field = jnp.array([[[0.0, 1.0], [2.0, 5.0]], [[-1.0, -1.0], [-2.0, 3.0]]])
+    np.testing.assert_allclose(rewards.maximum(field), [5.0, 3.0])
+    np.testing.assert_allclose(rewards.mean(field), [2.0, -0.25])
+    np.testing.assert_allclose(rewards.mean_square(field), [7.5, 3.75])
+    np.testing.assert_allclose(rewards.share_above(field, 0.5), [0.75, 0.25])
+    np.testing.assert_allclose(rewards.share_above(field, 0.5, softness=1e-3), [0.75, 0.25], atol=1e-6)
+    at_threshold = jax.grad(lambda x: rewards.share_above(x, 1.0, softness=2.0)[0])(jnp.ones((1, 2, 2)))
+    np.testing.assert_allclose(at_threshold, 1 / 4 / 4 / 2)  # a sigmoid's slope, over four points and the softness
+
+
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_cells_are_those_that_scipy_labels(connectivity):
+    fields = np.random.default_rng(0).normal(size=(24, 13, 17)).astype(np.float32)
+    fields[:8] = scipy.ndimage.gaussian_filter(fields[:8], (0, 1.5, 1.5))
+    thresholds = np.linspace(-0.5, 1.0, 24)[:, None, None]
+    structure = np.ones((3, 3)) if connectivity == 8 else None
+    found = jax.jit(lambda x: rewards.cells_above(x, thresholds, connectivity=connectivity))(fields)
+    wanted = [scipy.ndimage.label(one > t[0], structure)[1] for one, t in zip(fields, thresholds, strict=True)]
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_a_cell_is_one_however_long_it_winds_and_whatever_edge_it_crosses():
+    snake = np.zeros((1, 21, 21))
+    snake[0, ::2] = 1.0
+    snake[0, 1::4, -1] = snake[0, 3::4, 0] = 1.0
+    assert rewards.cells_above(snake, 0.5, connectivity=4) == 1
+    corners = np.zeros((1, 6, 8))
+    corners[0, 0, 0] = corners[0, 0, -1] = corners[0, -1, 0] = corners[0, -1, -1] = 1.0
+    for connectivity in (4, 8):
+        assert rewards.cells_above(corners, 0.5, connectivity=connectivity) == 4
+        assert rewards.cells_above(corners, 0.5, connectivity=connectivity, periodic=True) == 1
+    assert rewards.cells_above(np.zeros((1, 4, 4)), 0.5) == 0
+    with pytest.raises(ValueError, match="expected 4 or 8"):
+        rewards.cells_above(corners, 0.5, connectivity=6)
+
+
+def test_the_radius_of_gyration_of_a_square_is_half_its_diagonal_wherever_it_stands():
+    square = jnp.array([[0.0, 0, 0], [2, 0, 0], [2, 2, 0], [0, 2, 0], [50, 50, 50]]) + 7.0
+    mask = jnp.array([1, 1, 1, 1, 0])
+    np.testing.assert_allclose(rewards.radius_of_gyration(square[None], mask), np.sqrt(2.0), rtol=1e-6)
+    np.testing.assert_allclose(rewards.radius_of_gyration(square[None, :2]), 1.0, rtol=1e-6)
+    weighted = rewards.radius_of_gyration(square[None, :2], jnp.array([3.0, 1.0]))
+    np.testing.assert_allclose(weighted, np.sqrt(3.0) / 2.0, rtol=1e-6)  # centre at 1/2: (3/4) 1/4 + (1/4) 9/4
+    gradient = jax.grad(lambda x: rewards.radius_of_gyration(x)[0])(jnp.zeros((1, 3, 2)))
+    np.testing.assert_array_equal(gradient, np.zeros((1, 3, 2)))
+
+
+def test_contacts_count_pairs_once_and_only_those_that_are_there():
+    line = jnp.array([[[0.0], [1.0], [2.5], [2.6]]])
+    np.testing.assert_array_equal(rewards.contacts(line, 1.2), [2.0])
+    np.testing.assert_array_equal(rewards.contacts(line, 1.2, jnp.array([[1, 1, 1, 0]])), [1.0])
+    np.testing.assert_allclose(rewards.contacts(line, 1.2, softness=1e-3), [2.0], atol=1e-5)
+    pair = line[:, :2]
+    np.testing.assert_allclose(rewards.contacts(pair, 1.0, softness=0.3), [0.5])  # at the cutoff
+    force = jax.grad(lambda x: rewards.contacts(x, 1.0, softness=0.5)[0])(pair)
+    np.testing.assert_allclose(force[0, :, 0], [0.5, -0.5], rtol=1e-6)  # towards each other, 1/4 over the softness
+    per_pair = jnp.full((4, 4), 1.2).at[2, 3].set(0.05).at[3, 2].set(0.05)
+    np.testing.assert_array_equal(rewards.contacts(line, per_pair), [1.0])
+
+
+def test_rings_are_the_cycles_of_the_graph_of_bonds():
+    angle = 2 * np.pi * np.arange(6) / 6
+    hexagon = np.stack([np.cos(angle), np.sin(angle)], -1)  # neighbours at distance 1
+    upright = hexagon @ np.array([[np.sqrt(0.75), 0.5], [-0.5, np.sqrt(0.75)]])
+    naphthalene = np.concatenate([upright, (upright + [np.sqrt(3.0), 0.0])[upright[:, 0] > -0.1]])
+    cases = (
+        (hexagon, 1.1, 1), (hexagon[:5], 1.1, 0), (np.concatenate([hexagon, hexagon + 10.0]), 1.1, 2),
+        (np.concatenate([hexagon, hexagon[:2] + [3.0, 0.0]]), 1.1, 1), (hexagon[:4], 9.0, 3), (naphthalene, 1.1, 2),
+        (naphthalene, 0.9, 0),
+    )  # fmt: skip
+    for positions, cutoff, wanted in cases:
+        bonds = rewards.neighbours(jnp.asarray(positions)[None], cutoff)
+        np.testing.assert_array_equal(jax.jit(rewards.rings)(bonds), [wanted])
+    padded = jnp.zeros((2, 9, 2)).at[:, :6].set(hexagon)
+    mask = jnp.array([[1] * 6 + [0] * 3, [1] * 5 + [0] * 4])
+    np.testing.assert_array_equal(rewards.rings(rewards.neighbours(padded, 1.1, mask), mask), [1, 0])
+    np.testing.assert_array_equal(rewards.rings(jnp.ones((1, 4, 4))), [3])  # what stands on the diagonal is no edge
+    np.testing.assert_array_equal(rewards.count(mask), [6.0, 5.0])
+
+
+def test_kinetic_energy_of_steady_motion_is_half_m_v_squared():
+    time = 0.1 * np.arange(5)
+    start, velocity = np.array([[0.0, 1.0], [2.0, 0.0]]), np.array([[3.0, 4.0], [0.0, 1.0]])
+    positions = (start + time[:, None, None] * velocity)[None]
+    np.testing.assert_allclose(rewards.kinetic_energy(positions, 0.1, [2.0, 4.0]), [0.5 * (2 * 25 + 4 * 1)], rtol=1e-5)
+    np.testing.assert_allclose(rewards.kinetic_energy(positions, 0.1), [0.5 * (25 + 1) / 2], rtol=1e-5)
+    accelerated = (0.5 * time**2)[None, :, None, None] * np.ones((1, 1, 1, 3))  # v = t, exact by central differences
+    np.testing.assert_allclose(rewards.kinetic_energy(accelerated, 0.1), [1.5 * np.mean(time[1:-1] ** 2)], rtol=1e-5)
+
+
+def test_onsets_are_the_rises_over_what_was_before():
+    rate, frame = 1000, 20
+
+    def sound(*levels):  # one entry a frame, in dB
+        return np.repeat(10.0 ** (np.array(levels, float) / 20.0), frame)
+
+    quiet, loud = [-80.0] * 10, [-20.0] * 10
+    fading = list(np.arange(0.0, -30.0, -3.0))
+    cases = {
+        "silence": (quiet + quiet, 0), "sound from the start": (loud + loud, 0), "one note": (quiet + loud, 1),
+        "its end is none": (loud + quiet, 0), "two notes": (quiet + loud + quiet + loud, 2), "a decay": (fading + fading, 1),
+        "below the floor": ([-90.0] * 10 + [-65.0] * 10, 0), "a small rise": (quiet + loud + [-12.0] * 10, 1),
+        "a large rise": (quiet + loud + [-5.0] * 10, 2), "a slow swell": (list(np.linspace(-50.0, 0.0, 50)), 0),
+        "a stutter": (quiet + [-20.0, -80.0, -20.0] + quiet, 1), "two strokes": (quiet + [-20.0, -80.0, -80.0, -20.0] + quiet, 2),
+    }  # fmt: skip
+    for name, (levels, wanted) in cases.items():
+        assert rewards.onsets(sound(*levels)[None], rate) == wanted, name
+    longest = max(len(levels) for levels, _ in cases.values()) * frame
+    padded = np.stack([np.pad(sound(*levels), (0, longest - len(levels) * frame)) for levels, _ in cases.values()])
+    found = jax.jit(lambda x: rewards.onsets(x, rate))(padded)
+    np.testing.assert_array_equal(found, [wanted for _, wanted in cases.values()])
+    with pytest.raises(ValueError, match="two frames"):
+        rewards.onsets(np.zeros((1, 30)), rate)
