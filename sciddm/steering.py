@@ -39,7 +39,7 @@ def steer(
 
     Args:
         methods: names of `sciddm.particles.METHODS`, or "all"; reward: of the domain's, None: its first; strength: nats that one
-        scale of the reward is worth; budget: None: 16 times the steps of config.sampling, which all methods take.
+        scale of the reward is worth; budget: None: 16 times the steps of config.sampling.
     Raises: UserError on an unknown method or reward, or a budget below what a method needs, before anything is sampled.
     """
     domain, steps = model.domain, model.config.sampling.steps
@@ -50,7 +50,7 @@ def steer(
     programs = {"none": _traced(_plain(model), model, potential, "config.sampling: {}")}
     for name in methods:
         method = _particle_method(particles.METHODS[name], domain.example, budget, steps)
-        refusal = f"--steer {name} --budget {budget}: {{}}; another --budget or --config.sampling.steps may do, or other methods"
+        refusal = f"--steer {name} --budget {budget}: {{}} (steps are --config.sampling.steps)"
         programs[name] = _traced(method, model, potential, refusal)
 
     made = {"reward": reward, "held_out": wish.held_out, "units": wish.units, "held_out_units": held_out.units}
@@ -113,9 +113,12 @@ def plot(rows: list[dict]):
     """Reward against held-out reward with standard errors: a colour and marker a method, a line through its budgets."""
     figure, axes = plt.subplots(figsize=(7.5, 4.6), layout="constrained")
     names = list(dict.fromkeys(row["method"] for row in rows))
-    styles = {"data": ("#999999", "*"), "tilted data": ("#000000", "*"), "none": ("#000000", "o")}
+    # a colour that comes again comes with an open marker
+    styles = {"data": ("#999999", "*", None), "tilted data": ("#000000", "*", None), "none": ("#000000", "o", None)}
     shown = [name for name in names if name not in styles]
-    styles |= {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(shown)}
+    for i, name in enumerate(shown):
+        face = None if i < len(COLOURS) else "white"
+        styles[name] = (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)], face)
     several = len({row["budget"] for row in rows if row["method"] in shown}) > 1
     for name in names:
         # null in a file, where no answer was finite
@@ -125,10 +128,21 @@ def plot(rows: list[dict]):
             continue
         x, dx, y, dy = (np.array([row[key] for row in found], float) for key in (
             "reward_mean", "reward_error", "held_out_mean", "held_out_error"))  # fmt: skip
-        colour, marker = styles[name]
+        colour, marker, face = styles[name]
         size = 13 if marker == "*" else 7
         axes.errorbar(
-            x, y, dy, dx, color=colour, marker=marker, ms=size, lw=1.2, elinewidth=1.0, capsize=2.5, label=name
+            x,
+            y,
+            dy,
+            dx,
+            color=colour,
+            marker=marker,
+            mfc=face,
+            ms=size,
+            lw=1.2,
+            elinewidth=1.0,
+            capsize=2.5,
+            label=name,
         )
         for row, one_x, one_y in zip(found, x, y, strict=True) if several and name in shown else ():
             axes.annotate(

@@ -88,16 +88,15 @@ def test_rows_are_the_scores_of_independent_answers_at_the_budget(model, methods
     assert "right [m]" in text[0] and "not finite" in text[0] and len({len(line) for line in text}) == 1
 
 
-def test_all_methods_answer_within_the_budget_whether_or_not_the_reward_has_a_gradient(model):
+def test_the_library_s_methods_answer_within_the_budget_whether_or_not_the_reward_has_a_gradient(model):
     without = Reward(lambda x: jnp.round(x[:, 0]), "m", "right", scale=2.0, differentiable=False)
     model.domain.rewards = {**Toy.rewards, "rounded": without}
-    model.config.sampling.steps = 12
-    for reward, methods in (("right", ["all"]), ("rounded", ["svdd", "tds", "das"])):
-        rows = steering.steer(model, methods, reward, budget=144, members=4, strength=3.0, progress=False)[3:]
-        assert len(rows) == (len(particles.METHODS) if methods == ["all"] else 3)
+    for reward, methods in (("right", ["svdd", "rollover_budget"]), ("rounded", ["tds"])):
+        rows = steering.steer(model, methods, reward, budget=96, members=4, strength=3.0, progress=False)[3:]
+        assert [row["method"] for row in rows] == methods
         for row in rows:
-            assert 0 < row["network_calls"] <= 144 and row["non_finite"] == 0.0, row
-            assert row["reward_mean"] > 0.0, row  # the plain model's is 1 +- 1, a steered one's above 3
+            assert 0 < row["network_calls"] <= 96 and row["non_finite"] == 0.0, row
+            assert row["reward_mean"] > 1.5, row  # the plain model's is 1 +- 1
 
 
 def test_the_potential_is_the_reward_in_spreads_of_the_data_times_the_strength(model):
@@ -184,8 +183,9 @@ def test_evaluate_steers_and_says_what_is_wrong_in_one_line(tmp_path, methods, c
 
     assert "did you mean keep_best" in wrong("--steer", "keep_bast")
     assert "did you mean right" in wrong("--steer", "all", "--reward", "rihgt")
-    assert "--steer keep_best --budget 3: budget = 3: expected at least 4, one path; another --budget" in wrong(
-        "--steer", "all", "--budget", "3"
+    assert (
+        "--steer keep_best --budget 3: budget = 3: expected at least 4, one path (steps are --config.sampling.steps)"
+        in wrong("--steer", "all", "--budget", "3")
     )
     assert "strength = nan" in wrong("--steer", "all", "--strength", "nan")
     assert "--reward: says nothing without --steer" in wrong("--reward", "up")

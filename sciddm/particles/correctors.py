@@ -80,7 +80,9 @@ def guided(denoiser: Denoiser, scale, unconditional=None) -> Corrector:
 def tilt(denoiser: Denoiser, potential, strength: Callable | None = None) -> Corrector:
     """q e^r: a law under a reward, let in along the path as b(t) r(x_t, t). Outermost: around `anneal`, `product`, `guided`, not in them.
 
-    Args: potential: (x_t, t) -> (B,), nats, of noisy x_t, differentiable; t: (B,). strength: b(t), elementwise, 1 at t = 0; None: the signal's share of the variance.
+    Args:
+        potential: (x_t, t) -> (B,), nats, of noisy x_t, differentiable; t: (B,).
+        strength: b(t), elementwise, 1 at t = 0; None: alpha^2 / (alpha^2 + sigma^2), the signal's share, see `Signal`.
     """
     return Tilt(denoiser, potential, strength or Signal(denoiser.process))
 

@@ -21,6 +21,7 @@ from sciddm.particles.twists.base import Look, Twist
 from sciddm.process import sample_keys
 from sciddm.sample import grid_times, settle, start_from_noise
 from sciddm.solvers.base import AncestralSolver, DenoiserTerm, fold
+from sciddm.time_travel import TimeTravel
 
 RESAMPLING = np.uint32(2**31)  # keys of resampling are apart from those of particles
 
@@ -65,6 +66,10 @@ def run(
     if not (isinstance(solver, AncestralSolver) and solver.draws_noise()):
         raise ValueError(
             f"solver {type(solver).__name__} has no transition density to weigh: take 'ddpm', 'ddim-eta' or 'flow-sde'"
+        )
+    if isinstance(grid, TimeTravel) or (isinstance(grid, np.ndarray) and grid[-1] > 0):
+        raise ValueError(
+            "the grid does not go straight down to t = 0: particles are weighed by their potential there, so it must end at the data"
         )
     resampling = resampling._replace(resample=resolve(resampling.resample))
     like = population(shape, count)
@@ -121,7 +126,7 @@ def _run(
             proposed, _ = seen.report["kick"].move(x_t, proposed, term.level(t), term.level(s))
         # The data are never met exactly: the last step has the spread of x_0 | x_t under a unit prior.
         last = process.sigma(t) / jnp.sqrt(process.alpha(t) ** 2 + process.sigma(t) ** 2)
-        std = jnp.where(term.level(s).sigma > 0, std, last)
+        std = jnp.where(std > 0, std, last)
         return twist.propose(noise, seen, mean, proposed, std, term.noise(x_t), term.level(s))
 
     def step(carry, now):

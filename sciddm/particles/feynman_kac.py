@@ -34,7 +34,8 @@ def feynman_kac(
         cond: handed to the denoisers, one for all particles or one each.
         solver: stochastic, of those that report at x_t: "ddpm", "ddim-eta", "sde-dpmpp2m", "seeds2", "flow-sde"; for a tilt not the last.
             None: DPMpp2M(eta=4), of second order, weakly. More noise than the reverse equation has is worth it: for q^beta weights have
-            a finite variance only from eta > 2 - 2/beta on, and for guided laws 1 is too little already at a scale of 4.
+            a finite variance only from eta > 2 - 2/beta on, which ESS does not show ("ddim-eta" and "flow-sde" have little of it), and for
+            guided laws 1 is too little already at a scale of 4.
         resample: a name of `RESAMPLERS` or a function like them; where ESS / K < ess_threshold (0: never, 1: wherever weights differ)
             and t lies in interval, (low, high). After the last step weights are left as they are.
     Returns: `Result`; log_evidence is log int prod q_0^w e^r less that of prod q_1^w: of a tilt log E[e^r], of `guided` that of its law.
@@ -90,7 +91,7 @@ def _run(key, corrector, cond, solver, steps, grid, like, resample, threshold, i
     keys, times = sample_keys(key, count), grid_times(grid, process, steps)
     # From alpha = 0 a step would forget how sharp the start is: it begins where x_t is noise to any solver.
     log_snr = process.log_snr(times)
-    noisiest = jnp.minimum(LOG_SNR_RANGE[0], log_snr[1] - 1.0)
+    noisiest = jnp.where(log_snr[1] > LOG_SNR_RANGE[0], LOG_SNR_RANGE[0], log_snr[1] - 0.1)
     begins = jnp.isfinite(log_snr[0])
     times = times.at[0].set(jnp.where(begins, times[0], process.time(noisiest)))
     log_snr = log_snr.at[0].set(jnp.where(begins, log_snr[0], noisiest))

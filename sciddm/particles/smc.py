@@ -8,6 +8,9 @@ particles whatever the twist, and nearly so with few where the twist is good.
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import numpy as np
+
 from sciddm.denoiser import Denoiser
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.particles.budget import particles_for
@@ -41,6 +44,10 @@ def smc(
     Raises: ValueError on an unknown name, a twist that does not fit the potential, exact observations (noise_std 0), a solver without a
         density, or guides that bring samplers or corrections of their own.
     """
+    if isinstance(potential, Observation) and any(_is_zero(std) for std in jax.tree.leaves(potential.noise)):
+        raise ValueError(
+            "noise_std is 0: an exact value has no density to weigh by; give it a small noise, or use a guide"
+        )
     guess = make_twist(twist, potential)
     own_step = proposal is denoiser
     proposal = None if own_step else proposal
@@ -75,6 +82,10 @@ def make_twist(twist, potential) -> Twist:
             f"twist {twist!r} needs an Observation, got {type(potential).__name__}: take 'mmps' or 'plain'"
         )
     return made
+
+
+def _is_zero(std) -> bool:
+    return not isinstance(std, jax.core.Tracer) and bool(np.all(np.asarray(std) == 0))
 
 
 def _matched(potential, prior_variance=None):

@@ -123,7 +123,7 @@ def test_without_weights_guidance_reaches_the_geometric_variance():
         np.testing.assert_allclose((x[1, 0] - x[0, 0]) ** 2, 0.25**scale, rtol=2e-3)
 
 
-@pytest.mark.parametrize("name", ["vp", "ve"])
+@pytest.mark.parametrize("name", ["vp", "ve", "cosine"])
 def test_annealed_samples_have_the_variance_over_beta(name):
     process, beta, variance = PROCESSES[name](), 2.0, 0.5
     corrector = anneal(gaussian(process, 0.7, variance), beta)
@@ -251,6 +251,19 @@ def test_resampling_keeps_the_evidence_and_stays_in_its_interval():
     np.testing.assert_allclose(
         result.log_evidence, jax.nn.logsumexp(result.log_weights) - np.log(4000), rtol=1e-5, atol=1e-5
     )
+
+
+@pytest.mark.parametrize("threshold", [0.0, 2.0])
+def test_a_constant_reward_weighs_every_path_alike_to_the_last_step(threshold):
+    # b = 1 - t is linear in the log-SNR of VE, so the trapezoids are exact, and an eighth of it is left to the step to the data
+    process = sd.GaussianProcess.ve()
+    corrector = tilt(gaussian(process, 0.0, 0.5), lambda x, t: 3.0 + 0.0 * x[:, 0], lambda t: 1.0 - t)
+    result = feynman_kac(
+        jax.random.key(0), corrector, (1,), num_particles=5, steps=8, solver="ddpm", ess_threshold=threshold
+    )
+    assert int(jnp.sum(result.info["resampled"])) == (7 if threshold else 0)
+    np.testing.assert_allclose(result.log_weights, 3.0, rtol=1e-5)
+    np.testing.assert_allclose(result.log_evidence, 3.0, rtol=1e-5)
 
 
 def test_what_can_not_be_weighed_is_refused():

@@ -1,0 +1,34 @@
+"""What a chain of ancestral steps samples of Gaussian data N(0, VARIANCE), exactly: not quite N(0, VARIANCE), at any number of steps."""
+
+import jax.numpy as jnp
+import numpy as np
+
+import sciddm as sd
+from sciddm.sample import grid_times, settle
+
+VARIANCE = 0.7
+PROCESS = sd.GaussianProcess.vp()
+
+
+def gaussian(dimension=1, process=PROCESS):
+    """The exact denoiser of N(0, VARIANCE I)."""
+    return sd.oracle.GaussianMixture([1.0], jnp.zeros((1, dimension)), VARIANCE).denoiser(process)
+
+
+def end_variance(steps, process=PROCESS):
+    """Variance of x_0 under ddpm on the log-SNR grid, the last step having the spread sigma / sqrt(alpha^2 + sigma^2)."""
+    _, _, grid = settle(gaussian(process=process), "ddpm", steps, "logsnr")
+    times = np.asarray(grid_times(grid, process, steps), float)
+    alpha, sigma = (np.asarray(f(jnp.asarray(times)), float) for f in (process.alpha, process.sigma))
+    variance = sigma[0] ** 2
+    for n in range(steps):
+        shrink = alpha[n] * VARIANCE / (alpha[n] ** 2 * VARIANCE + sigma[n] ** 2)
+        if n == steps - 1:
+            return shrink**2 * variance + sigma[n] ** 2 / (alpha[n] ** 2 + sigma[n] ** 2)
+        share = (alpha[n] * sigma[n + 1] / (alpha[n + 1] * sigma[n])) ** 2
+        keep = share * alpha[n + 1] / alpha[n] + alpha[n + 1] * (1.0 - share) * shrink
+        variance = keep**2 * variance + sigma[n + 1] ** 2 * (1.0 - share)
+
+
+def log_normal(y, variance):
+    return -0.5 * (y**2 / variance + np.log(2.0 * np.pi * variance))
