@@ -193,19 +193,19 @@ def report(model, tasks, seed: int, **settings) -> None:
 
 
 def report_steering(model, arguments) -> None:
-    """Print the table, add it to steering.json, and draw all that is there of this reward."""
+    """Print the table, add each row to steering.json as it is made, and draw all that is there of this reward."""
     from sciddm import steering
     from sciddm.evaluate import save_figure
 
     strength = 1.0 if arguments.strength is None else arguments.strength
     members = arguments.members or model.config.evaluation.members
+    out = model.workdir / "steering.json"
     rows = steering.steer(
         model, arguments.steer, arguments.reward, budget=arguments.budget, members=members, strength=strength,
-        seed=arguments.seed,
+        seed=arguments.seed, keep=lambda rows: steering.store(rows, out),
     )  # fmt: skip
     about = f"{rows[-1]['budget']} network calls an answer, {members} answers a method, strength {strength:g}"
     print(f"\nsteered by {rows[0]['reward']}, {about}:\n\n{steering.format_rows(rows)}")
-    out = model.workdir / "steering.json"
     picture = model.workdir / "plots" / f"steering-{rows[0]['reward'].replace(' ', '-')}.png"
     save_figure(steering.plot(steering.comparable(steering.store(rows, out), rows[0])), picture)
     print(f"\ntable: {out}\npicture: {picture}")

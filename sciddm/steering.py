@@ -1,6 +1,7 @@
 """Which particle method serves a reward best? Answers at equal network calls, beside a held-out reward: a table and a picture."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Sequence
 
@@ -25,7 +26,7 @@ MARKERS = "sD^vPXhd<>p"
 
 def steer(
     model: Model, methods: Sequence[str] = ("all",), reward: str | None = None, *, budget: int | None = None, members: int = 8,
-    strength: float = 1.0, seed: int = 0, progress: bool = True,
+    strength: float = 1.0, seed: int = 0, progress: bool = True, keep: Callable[[list[dict]], object] | None = None,
 ) -> list[dict]:  # fmt: skip
     """A row of scores for the held-out data, the tilted data, the plain model ("none") and each method.
 
@@ -38,25 +39,38 @@ def steer(
     that of the plain model's, and `non_finite`, the share of the others.
 
     Args:
-        methods: names of `sciddm.particles.METHODS`, or "all"; reward: of the domain's, None: its first; strength: nats that one
-        scale of the reward is worth; budget: None: 16 times the steps of config.sampling.
-    Raises: UserError on an unknown method or reward, or a budget below what a method needs, before anything is sampled.
+        methods: names of `sciddm.particles.METHODS`, or "all", of which those that refuse the budget or the steps are left out, with
+        a line on stderr; reward: of the domain's, None: its first; strength: nats that one scale of the reward is worth; budget:
+        None: 16 times the steps of config.sampling; keep: is given the rows so far whenever there is one more, to store them.
+    Raises: UserError on an unknown method or reward, or a budget below what a named method needs, before anything is sampled.
     """
     domain, steps = model.domain, model.config.sampling.steps
     reward = next(iter(domain.rewards), "") if reward is None else reward
-    wish, methods = get_reward(domain, reward), _known(methods)
+    wish, named = get_reward(domain, reward), _known(methods)
     held_out = get_reward(domain, wish.held_out)
     potential, budget = reward_potential(domain, reward, strength), 16 * steps if budget is None else budget
     programs = {"none": _traced(_plain(model), model, potential, "config.sampling: {}")}
-    for name in methods:
+    refused = []
+    for name in particles.METHODS if "all" in methods else named:
         method = _particle_method(particles.METHODS[name], domain.example, budget, steps)
         refusal = f"--steer {name} --budget {budget}: {{}} (steps are --config.sampling.steps)"
-        programs[name] = _traced(method, model, potential, refusal)
+        try:
+            programs[name] = _traced(method, model, potential, refusal)
+        except UserError as error:
+            if name in named:
+                raise
+            refused.append(error)
+    if len(programs) == 1:
+        raise UserError(f"no method is left: {'; '.join(map(str, refused))}")
+    for error in refused:
+        print(f"left out: {error}", file=sys.stderr)
 
     made = {"reward": reward, "held_out": wish.held_out, "units": wish.units, "held_out_units": held_out.units}
     made |= {"strength": strength, "seed": seed, "step": model.step, "sampling": dict(model.config.sampling)}
     keys = [jax.random.fold_in(jax.random.key(seed), i) for i in range(members)]
     rows = [row | made for row in _of_data(domain, reward, wish.held_out, potential)]
+    keep = keep or (lambda rows: None)
+    keep(rows)
     bar, unit = tqdm(total=len(programs) * members, desc="steer", unit="answer", disable=not progress), None
     for name, traced in programs.items():
         bar.set_postfix_str(name)
@@ -70,6 +84,7 @@ def steer(
         row |= _mean_and_error("held_out", np.asarray(held_out.function(x))[finite])
         row |= {"network_calls": float(np.mean(calls)), "seconds": seconds, "spread": spread / unit}
         rows.append(row | {"non_finite": float(np.mean(~finite))})
+        keep(rows)
     bar.close()
     return rows
 
@@ -167,11 +182,12 @@ def comparable(rows: list[dict], like: dict) -> list[dict]:
 
 
 def _known(methods: Sequence[str]) -> list[str]:
+    # those that were named, without "all"
     for name in methods:
         if name != "all" and name not in particles.METHODS:
             hint = near(name, particles.METHODS).replace("config.", "")
             raise UserError(f"--steer {name}: expected 'all' or one of {sorted(particles.METHODS)}{hint}")
-    return list(particles.METHODS) if "all" in methods else list(dict.fromkeys(methods))
+    return [name for name in dict.fromkeys(methods) if name != "all"]
 
 
 def _plain(model: Model) -> Callable:

@@ -99,6 +99,26 @@ def test_the_library_s_methods_answer_within_the_budget_whether_or_not_the_rewar
             assert row["reward_mean"] > 1.5, row  # the plain model's is 1 +- 1
 
 
+def test_all_leaves_out_what_refuses_and_a_named_method_does_not(model, methods, monkeypatch, capsys):
+    def names(wanted, budget=3):
+        return [row["method"] for row in steering.steer(model, wanted, budget=budget, members=2, progress=False)[3:]]
+
+    refusal = "--steer keep_best --budget 3: budget = 3: expected at least 8, one path"
+    assert names(["all"]) == ["always_the_same", "sometimes_lost"]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith(f"left out: {refusal}")
+    with pytest.raises(UserError, match=refusal):
+        names(["all", "keep_best"])
+    monkeypatch.setattr(particles, "METHODS", {"keep_best": keep_best})
+    with pytest.raises(UserError, match=f"no method is left: {refusal}"):
+        names(["all"])
+    # the library's own at few steps: 5 chains of 51 states are more than the budget, paths are searched in stretches of two steps
+    found = {"psi": particles.psi, "search_over_paths": particles.search_over_paths}
+    monkeypatch.setattr(particles, "METHODS", found)
+    assert names(["all"], budget=128) == ["search_over_paths"]
+    assert capsys.readouterr().err.startswith("left out: --steer psi --budget 128: ")
+
+
 def test_the_potential_is_the_reward_in_spreads_of_the_data_times_the_strength(model):
     z = jax.random.normal(jax.random.key(0), (5, 2))
     x, spread = 1.0 + 2.0 * z, model.domain.points[:, 0].std()
@@ -185,12 +205,28 @@ def test_evaluate_steers_and_says_what_is_wrong_in_one_line(tmp_path, methods, c
     assert "did you mean right" in wrong("--steer", "all", "--reward", "rihgt")
     assert (
         "--steer keep_best --budget 3: budget = 3: expected at least 4, one path (steps are --config.sampling.steps)"
-        in wrong("--steer", "all", "--budget", "3")
+        in wrong("--steer", "keep_best", "--budget", "3")
     )
     assert "strength = nan" in wrong("--steer", "all", "--strength", "nan")
     assert "--reward: says nothing without --steer" in wrong("--reward", "up")
     assert "--budget: says nothing without --steer" in wrong("--budget", "4")
     assert "--task: says nothing beside --steer" in wrong("--steer", "all", "--task", "half")
     assert "none of" in wrong("--steer", "all", "--config.sampling.solver=dpm")
-    monkeypatch.setattr(Toy, "rewards", {})
-    assert "has no rewards" in wrong("--steer", "all")
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "rewards", {})
+        assert "has no rewards" in wrong("--steer", "all")
+
+    # stopped in the third of four programs: what was done before is kept
+    (tmp_path / "steering.json").unlink()
+    answers, left = steering._answers, [1, 1]
+
+    def stopped(*arguments):
+        if not left:
+            raise KeyboardInterrupt
+        left.pop()
+        return answers(*arguments)
+
+    monkeypatch.setattr(steering, "_answers", stopped)
+    assert cli.main([*steered, "--steer", "all"]) == 130
+    rows = json.loads((tmp_path / "steering.json").read_text())["rows"]
+    assert [row["method"] for row in rows] == ["data", "tilted data", "none", "keep_best"]

@@ -33,10 +33,10 @@ class Exceeds(eqx.Module):
 
 
 class Tail(Twist):
-    """See above. least: variance of f is never taken below this share of that under a unit prior, whatever the network's Jacobian says."""
+    """See above. The variance of f is never taken below a share of that under a unit prior, which is 1 where x_t is noise: there a
+    network's Jacobian is mostly its own error."""
 
     event: Exceeds
-    least: float = 0.1
 
     def look(self, denoiser, x_t, t, cond, index, memory):
         process = denoiser.process
@@ -44,12 +44,14 @@ class Tail(Twist):
         value, gradient = value_and_gradient(lambda x, t: self.event.statistic(x), x0_hat, t)
         direction = spread(process, vjp, gradient, t)
         unit = process.sigma(t) ** 2 / (process.alpha(t) ** 2 + process.sigma(t) ** 2)
-        least = self.least * unit * inner(gradient, process.noise.each("covariance", gradient))
-        variance = jnp.maximum(inner(gradient, direction), least)
+        least = unit**2 * inner(gradient, process.noise.each("covariance", gradient))
+        own = inner(gradient, direction)
+        variance = jnp.maximum(own, least)
         std = jnp.sqrt(jnp.where(variance > 0, variance, 1.0))
         z = jnp.where(variance > 0, (value - self.event.threshold) / std, 0.0)
         log_h = jax.scipy.stats.norm.logcdf(z)
         hazard = jnp.exp(jax.scipy.stats.norm.logpdf(z) - log_h)
-        steered = combine(1.0, x0_hat, hazard / std, direction)
+        # a variance below 0 is no covariance: such a particle takes the model's own step
+        steered = combine(1.0, x0_hat, jnp.where(own > 0, hazard / std, 0.0), direction)
         norm = guidance_norm(process, x_t, t, x0_hat, steered)
         return Look(x0_hat, steered, log_h, report | {"statistic": value, "guidance_norm": norm}), memory

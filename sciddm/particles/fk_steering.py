@@ -22,20 +22,20 @@ KINDS = ("difference", "max", "sum")
 
 def fk_steering(
     key, denoiser: Denoiser, potential, shape, *, num_particles: int | None = None, budget: int | None = None, cond=None, scale=1.0,
-    kind: str = "difference", every: int = 20, ess_threshold: float = 1.0, solver="ddpm", steps: int = 100, grid="logsnr",
+    kind: str = "difference", every: int | None = None, ess_threshold: float = 1.0, solver="ddpm", steps: int = 100, grid="logsnr",
     resample="multinomial", chunk=None,
 ) -> Result:  # fmt: skip
     """Weighted particles of p(x_0) exp(scale potential); arguments as in `smc`, and
 
     Args:
-        scale: lambda, 10 as published with 4 particles; kind: of G_t; every: steps between resamplings, 20 as published;
-        ess_threshold: 1 resamples at each of them.
+        scale: lambda, 10 as published with 4 particles; kind: of G_t; every: steps between resamplings, None: a fifth of
+        the steps, 20 of 100 as published; ess_threshold: 1 resamples at each of them.
     Raises: ValueError on another kind.
     """
     if kind not in KINDS:
         raise ValueError(f"kind = {kind!r}: expected one of {KINDS}")
     count = particles_for(num_particles, budget, steps * denoiser.calls)
-
+    every = max(1, steps // 5) if every is None else every
     potential = scaled(potential, scale)
     return run(
         key, denoiser, History(potential, kind), potential, shape, count, cond=cond, solver=solver, steps=steps, grid=grid,

@@ -1,4 +1,4 @@
-"""MCGDiff: particles of a linear Gaussian inverse problem that follow the observation, noised as far as they are, one singular direction at a time.
+"""MCGDiff: particles of a linear Gaussian inverse problem follow what was measured, noised as they are, one singular direction at a time.
 
     A = U diag(s_i) V^T,  y_i = (U^T y)_i / s_i,  x_i = (V^T x)_i,  t_i where sigma / alpha = noise_std / s_i
     h_t = prod_i N(x_t,i; alpha_t y_i, w_i),   w_i = sigma_t^2 - alpha_t^2 (noise_std / s_i)^2 + kappa,   t >= t_i
@@ -78,9 +78,11 @@ class Through(eqx.Module):
         times = resolve(self.inner, process, steps - len(self.ratio))
         wanted = jnp.clip(-2.0 * jnp.log(self.ratio), *log_snr_bounds(process))
         log_snr = jnp.sort(jnp.concatenate([process.log_snr(times[1:-1]), wanted]))
-        # no two at the same place: a step of no length has no density
-        apart = 1e-3 * jnp.arange(len(log_snr))
-        inner = process.time(jax.lax.cummax(log_snr - apart) + apart)
+        # no two at the same place, nor at either end: a step of no length has no density
+        low, high = process.log_snr(times[0]), process.log_snr(times[-1])
+        apart = 1e-3 * jnp.arange(1, len(log_snr) + 1)
+        above = jax.lax.cummax(jnp.maximum(log_snr - apart, low)) + apart
+        inner = process.time(jnp.minimum(above, high - apart[::-1]))
         return jnp.concatenate([times[:1], inner, times[-1:]])
 
 

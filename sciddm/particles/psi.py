@@ -16,6 +16,7 @@ from sciddm.particles.engine import Resampling, population, run
 from sciddm.particles.pcnl import pcnl
 from sciddm.particles.result import Result
 from sciddm.particles.smc import make_twist
+from sciddm.particles.twists import Plain
 from sciddm.sample import grid_times, settle
 
 
@@ -26,32 +27,23 @@ def psi(
 ) -> Result:  # fmt: skip
     """Weighted particles of p(x_0) exp(scale potential); arguments as in `smc`, and
 
-    Args: chains, burn_in, moves, step: of `pcnl`, (1 + burn_in + moves) calls a chain; particles start from states after the burn-in, evenly
-    spaced and more than once if there are more of them; langevin: False for a potential without gradient; scale: 1/alpha, 10 and 50 as
-    published for image rewards.
+    Args:
+        chains, burn_in, moves, step: of `pcnl`, (1 + burn_in + moves) calls a chain; particles start from states after the burn-in, evenly
+            spaced, and more than once if there are more of them.
+        langevin: False for a potential without a gradient; scale: 1/alpha, 10 and 50 as published for image rewards.
     """
     potential = scaled(potential, scale)
-    guess = make_twist(twist, potential)
+    guess = Plain(potential, gradient=langevin) if twist == "plain" else make_twist(twist, potential)
     once = chains * (1 + burn_in + moves) * denoiser.calls
     count = particles_for(num_particles, budget, steps * denoiser.calls, once)
     time = grid_times(*_grid(denoiser, solver, steps, grid))[0]
     key_chains, key_path = jax.random.split(key)
     start, acceptance = _seeds(
-        key_chains,
-        denoiser,
-        guess,
-        cond,
-        population(shape, chains),
-        time,
-        count,
-        burn_in,
-        moves,
-        jnp.asarray(step),
-        langevin,
-    )
+        key_chains, denoiser, guess, cond, population(shape, chains), time, count, burn_in, moves, jnp.asarray(step), langevin
+    )  # fmt: skip
     result = run(
-        key_path, denoiser, guess, potential, shape, count, cond=cond, solver=solver, steps=steps, grid=grid, start=start, tilted_start=True,
-        own_step=not langevin, resampling=Resampling(resample, ess_threshold), chunk=chunk,
+        key_path, denoiser, guess, potential, shape, count, cond=cond, solver=solver, steps=steps, grid=grid, start=start,
+        tilted_start=True, own_step=not langevin, resampling=Resampling(resample, ess_threshold), chunk=chunk,
     )  # fmt: skip
     info = result.info | {"network_calls": once + result.info["network_calls"], "acceptance": acceptance}
     return Result(result.particles, result.log_weights, result.log_evidence, info)

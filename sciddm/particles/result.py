@@ -46,4 +46,9 @@ class Result(eqx.Module):
         """sum_k w_k function(x_k), function acting on a batch (None: the particles themselves)."""
         values = self.particles if function is None else function(self.particles)
         weights = jax.nn.softmax(self.log_weights)
-        return jax.tree.map(lambda leaf: jnp.tensordot(weights.astype(leaf.dtype), leaf, axes=1), values)
+
+        def one(leaf):  # events and counts are averaged as the numbers that they are
+            leaf = leaf if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf.astype(weights.dtype)
+            return jnp.tensordot(weights.astype(leaf.dtype), leaf, axes=1)
+
+        return jax.tree.map(one, values)

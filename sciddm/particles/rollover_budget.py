@@ -1,14 +1,16 @@
 """Rollover budget forcing: children of one path, one after the other, until one is better than all before; what is not spent rolls over.
 
-    quota_n = (budget - initial) / (steps - 1) + what earlier steps left;   x_s is the first child with r(x0_hat(x_s)) above the best so far,
-    or the best child of the quota                                                                (Kim et al. 2025, arXiv:2503.19385)
+    quota_n = (budget - initial) / (steps - 1) + what earlier steps left;   x_s is the first child with r(x0_hat(x_s)) above the
+    best so far, or the best child of the quota                                                   (Kim et al. 2025, arXiv:2503.19385)
 
+The last step with children has nothing to leave: all of its quota is spent there and the best child taken, as the released code does.
 A search, for rewards without gradient. Published on flow models turned into SDEs: solver="flow-sde", or `sd.match_snr` onto a VP path.
 """
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sciddm.denoiser import Denoiser, Draws
 from sciddm.particles.engine import by_chunks, population
@@ -25,9 +27,10 @@ def rollover_budget(
     """One particle; arguments as in `smc`, and
 
     Args:
-        budget: network calls in all; it may spend fewer. initial: draws of noise to begin with, None: a twentieth of the budget, 25 of 500
-            as published; batch: children at once, 2 as published, the first that is better goes on.
-    Returns: info: `network_calls` as spent; `tried`, (steps - 1,) children of each step; `best`, (steps,) the best potential so far.
+        budget: network calls in all, of which it leaves less than a batch. initial: draws of noise to begin with, None: a twentieth of
+            the budget; batch: children at once, of which the first that is better goes on. Released are two such searches of half of
+            500 calls, 25 of them to begin with, and the better of the two.
+    Returns: info: `tried`, (steps - 1,) children of each step; `best`, (steps,) the best potential so far.
     Raises: ValueError where the budget does not pay for a batch of children a step, or on a solver without noise.
     """
     solver, steps, grid = settle(denoiser, solver, steps, grid)
@@ -43,19 +46,18 @@ def rollover_budget(
             f"budget = {budget}: the least is {least * denoiser.calls} network calls; give as many, or fewer steps"
         )
     start = start_from_noise(key, denoiser.process, population(shape, initial), steps, grid)
-    x_0, value, calls, tried, best = _search(
-        key, denoiser, potential, cond, solver, steps, grid, start, units, batch, chunk
+    quotas = np.diff(np.arange(steps) * ((units - initial) // batch) // max(steps - 1, 1))  # in batches of children
+    x_0, value, tried, best = _search(
+        key, denoiser, potential, cond, solver, steps, grid, start, jnp.asarray(quotas), batch, chunk
     )
-    calls = calls * denoiser.calls
-    calls = calls if isinstance(calls, jax.core.Tracer) else int(calls)
+    calls = (initial + batch * int(quotas.sum())) * denoiser.calls
     info = {"network_calls": calls, "tried": tried, "best": best, "potential": value}
     return Result(x_0, jnp.zeros(1), jnp.full((), jnp.nan), info)
 
 
 @eqx.filter_jit
-def _search(key, denoiser, potential, cond, solver, steps, grid, start, units, batch, chunk):
+def _search(key, denoiser, potential, cond, solver, steps, grid, start, quotas, batch, chunk):
     times, initial = grid_times(grid, denoiser.process, steps), batch_size(start)
-    quotas = jnp.diff(jnp.arange(steps) * ((units - initial) // batch) // max(steps - 1, 1))  # in batches of children
 
     def look(x, t, keys):
         x0_hat = Draws.refresh(denoiser, keys)(x, t, cond)
@@ -72,14 +74,14 @@ def _search(key, denoiser, potential, cond, solver, steps, grid, start, units, b
     def step(carry, now):
         x_t, x0_hat, record, left = carry
         index, t, s, quota = now
-        quota = quota + left
+        quota, last = quota + left, index == steps - 2
         term = DenoiserTerm(denoiser, cond, None)
         mean, std = solver.kernel(term, t, s, x_t, x0_hat)
         repeated = jax.tree.map(lambda leaf: jnp.repeat(leaf, batch, axis=0), mean)
 
         def going(state):
             used, found = state[0], state[3]
-            return (used < quota) & (found <= record)
+            return (used < quota) & (last | (found <= record))
 
         def another(state):
             used, child, child_x0_hat, found = state
@@ -87,15 +89,14 @@ def _search(key, denoiser, potential, cond, solver, steps, grid, start, units, b
             fresh = combine(1.0, repeated, std, denoiser.process.noise.sample_batch(child_keys, repeated))
             fresh_x0_hat, values = look(fresh, s, child_keys)
             # the first that is better, else the best
-            better = values > record
+            better = (values > record) & ~last
             chosen = jnp.where(jnp.any(better), jnp.argmax(better), jnp.argmax(values))
             candidate = *pick(chosen, fresh, fresh_x0_hat), values[chosen]
             wins = (values[chosen] > found) | (used == 0)
             kept = jax.tree.map(lambda new, old: jnp.where(wins, new, old), candidate, (child, child_x0_hat, found))
             return used + 1, *kept
 
-        nothing = jnp.full((), -jnp.inf, values.dtype)
-        used, x_s, x0_hat, found = jax.lax.while_loop(going, another, (jnp.int32(0), x_t, x0_hat, nothing))
+        used, x_s, x0_hat, found = jax.lax.while_loop(going, another, (jnp.int32(0), x_t, x0_hat, record))
         record = jnp.maximum(record, found)
         return (x_s, x0_hat, record, quota - used), (used, record)
 
@@ -104,4 +105,4 @@ def _search(key, denoiser, potential, cond, solver, steps, grid, start, units, b
     x, x0_hat, _, _ = carry
     x_0, _ = solver.kernel(DenoiserTerm(denoiser, cond, None), times[-2], times[-1], x, x0_hat)
     best = jnp.append(values[chosen], best)
-    return x_0, potential(x_0, jnp.zeros(())), initial + batch * jnp.sum(used), batch * used, best
+    return x_0, potential(x_0, jnp.zeros(())), batch * used, best

@@ -22,15 +22,17 @@ from sciddm.time_travel import TimeTravel, noise_again
 
 def search_over_paths(
     key, denoiser: Denoiser, potential, shape, *, num_particles: int = 2, copies: int | None = None, budget: int | None = None, cond=None,
-    forth: int = 10, back: int = 5, solver="ddim", steps: int = 50, grid="logsnr", chunk=None,
+    forth: int | None = None, back: int | None = None, solver="ddim", steps: int = 50, grid="logsnr", chunk=None,
 ) -> Result:  # fmt: skip
     """The last N * K paths, the best with all the weight; arguments as in `smc`, and
 
-    Args: num_particles: N, 2 as published; copies: K, 5 as published; or budget: network calls in all, K as large as it pays for; forth, back:
-    places of the grid, forth > back.
+    Args: num_particles: N, 2 as published; copies: K, 5 as published; or budget: network calls in all, K as large as it pays for;
+    forth, back: places of the grid, forth > back; None: a fifth of the steps, and half of that, which of 50 are the published 10 and 5.
     Raises: ValueError unless one of copies and budget is given, where the budget does not pay for one copy, or for an adaptive solver.
     """
     solver, steps, grid = settle(denoiser, solver, steps, grid)
+    forth = max(2, steps // 5) if forth is None else forth
+    back = max(1, forth // 2) if back is None else back
     if isinstance(grid, TimeTravel) or not 0 < back < forth < steps:
         raise ValueError(
             f"forth = {forth}, back = {back}: expected 0 < back < forth < steps = {steps}, and a grid that does not go back"

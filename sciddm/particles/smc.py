@@ -35,8 +35,9 @@ def smc(
         proposal: a guide around the same model that steps in the twist's place, at network calls of its own; `denoiser` itself: the
             model's own step.
         solver: one whose steps have a density: "ddpm", "ddim-eta", "flow-sde" or an object of theirs.
-        twist: "mmps" (the denoiser's own covariance), "pigdm" (of an Observation), "plain" (potential of x0_hat), "tempered" (the same,
-            let in slowly), "none" (weights at the end alone), a function (x_t, t) -> (K,) of log h, or a `Twist`.
+        twist: "mmps" (the denoiser's own covariance; `MomentMatched` of an Observation, `Tail` of an `Exceeds`, else `Tilted`), "pigdm" (of
+            an Observation), "plain" (potential of x0_hat), "tempered" (the same, let in slowly), "none" (weights at the end alone), a
+            function (x_t, t) -> (K,) of log h, or a `Twist`.
         resample: "systematic", "stratified", "residual", "multinomial", "ssp", or a function; ess_threshold: see `Resampling`.
         chunk: particles that go through the network at once, a divisor of K; None: all.
         sharding: a jax.sharding.Sharding of the particle axis; particles meet across devices at resampling.
@@ -54,8 +55,8 @@ def smc(
     calls = denoiser.calls + (0 if proposal is None else proposal.calls)
     count = particles_for(num_particles, budget, steps * calls)
     return run(
-        key, denoiser, guess, potential, shape, count, cond=cond, proposal=proposal, own_step=own_step, solver=solver, steps=steps, grid=grid,
-        resampling=Resampling(resample, ess_threshold), chunk=chunk, sharding=sharding,
+        key, denoiser, guess, potential, shape, count, cond=cond, proposal=proposal, own_step=own_step, solver=solver,
+        steps=steps, grid=grid, resampling=Resampling(resample, ess_threshold), chunk=chunk, sharding=sharding,
     )  # fmt: skip
 
 

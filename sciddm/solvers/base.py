@@ -82,7 +82,7 @@ class AbstractDenoiserSolver(diffrax.AbstractSolver):
 
 
 class AncestralSolver(AbstractDenoiserSolver):
-    """A solver whose step is a Gaussian around x0_hat, so that paths have densities: what particle methods weigh. One implements `kernel`."""
+    """A solver whose step is a Gaussian around x0_hat, so that particle methods can weigh its paths. A new one implements `kernel`."""
 
     @abc.abstractmethod
     def kernel(self, term: DenoiserTerm, t, s, x_t, x0_hat):

@@ -1,7 +1,8 @@
 """What do network calls buy? Reward and held-out reward of the particle methods at equal budgets, beside the exact tilt.
 
 Usage: python scripts/benchmarks/reward_budget.py [--plot FILE.png] [--workdir RUN [--reward NAME]]
-       On a mixture in 8 dimensions the target p(x) exp(strength x_1) is known; with a run also on its own model.
+       On a mixture in 8 dimensions the target p(x) exp(strength x_1) is known; with a run also on its own model. The least budgets pay
+       for four paths.
 """
 
 import argparse
@@ -21,7 +22,8 @@ from sciddm import particles, steering
 from sciddm.evaluate import save_figure
 
 METHODS = ("best_of_n", "svdd", "fk_steering", "rollover_budget", "smc")
-BUDGETS = (40, 80, 160, 320, 640, 1280, 2560)
+BUDGETS = (400, 800, 1600, 3200, 6400)
+RUN_BUDGETS = (80, 240, 720)
 DIMENSION = 8
 STYLES = {2: ("--", ":"), 3: ("--", "-.", ":")}  # of the lines: the target, the same at finitely many steps, the model
 
@@ -82,13 +84,11 @@ def on_mixture(arguments) -> tuple[list[dict], dict]:
 def on_run(model, arguments) -> tuple[list[dict], dict]:
     """The same of a run's own model and reward, by `sciddm.steering`."""
     rows, lines = [], {}
-    for budget in arguments.budgets:
-        taken = [name for name in arguments.methods if (name, budget) in arguments.made]
-        if not taken:
-            continue
+    for budget in arguments.run_budgets:
         found = steering.steer(
-            model, taken, arguments.reward, budget=budget, members=arguments.run_members, strength=arguments.strength
-        )
+            model, arguments.methods, arguments.reward, budget=budget, members=arguments.run_members,
+            strength=arguments.strength,
+        )  # fmt: skip
         rows += found[3:]
         lines = {
             name: {key: row[f"{key}_mean"] for key in ("reward", "held_out")}
@@ -111,23 +111,23 @@ def table(rows: list[dict], lines: dict, reward: str, held_out: str) -> str:
 
 
 def draw(panels) -> plt.Figure:
-    """A row of two panels, reward and held-out reward by budget, for each (rows, lines, titles)."""
+    """A row of two panels, reward and held-out reward by calls spent, for each (rows, lines, titles)."""
     figure, grid = plt.subplots(len(panels), 2, figsize=(11, 4.2 * len(panels)), squeeze=False, layout="constrained")
     for (rows, lines, titles), pair in zip(panels, grid, strict=True):
         for axes, key, title in zip(pair, ("reward", "held_out"), titles, strict=True):
             for i, name in enumerate(dict.fromkeys(row["method"] for row in rows)):
                 found = [row for row in rows if row["method"] == name]
-                budgets, means, errors = (
-                    np.array([row[column] for row in found]) for column in ("budget", f"{key}_mean", f"{key}_error")
+                calls, means, errors = (
+                    np.array([row[column] for row in found])
+                    for column in ("network_calls", f"{key}_mean", f"{key}_error")
                 )
-                # side by side, so that error bars at one budget don't hide each other
                 axes.errorbar(
-                    budgets * 1.03 ** (i - 2), means, errors, color=steering.COLOURS[i], marker=steering.MARKERS[i], ms=6,
+                    calls, means, errors, color=steering.COLOURS[i], marker=steering.MARKERS[i], ms=6,
                     lw=1.4, elinewidth=1.0, capsize=2.5, label=name,
                 )  # fmt: skip
             for (name, values), style in zip(lines.items(), STYLES[len(lines)], strict=True):
                 axes.axhline(values[key], color="black", ls=style, lw=1.2, label=name)
-            axes.set(xlabel="network calls an answer", ylabel=title)
+            axes.set(xlabel="network calls spent on an answer", ylabel=title)
             axes.set_xscale("log", base=2)
             ticks = sorted({row["budget"] for row in rows})
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -139,30 +139,32 @@ def draw(panels) -> plt.Figure:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=sorted(particles.METHODS), metavar="METHOD")
-    parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS, help="network calls an answer")
-    parser.add_argument("--steps", type=int, default=20, help="of one path")
+    parser.add_argument("--budgets", nargs="+", type=int, default=BUDGETS, help="on the mixture, calls")
+    parser.add_argument("--steps", type=int, default=100, help="of one path on the mixture")
     parser.add_argument("--strength", type=float, default=2.0, help="nats a standard deviation of the reward")
-    parser.add_argument("--members", type=int, default=64, help="answers of each on the mixture")
+    parser.add_argument("--members", type=int, default=256, help="answers of each on the mixture")
     parser.add_argument("--workdir", help="a trained run")
     parser.add_argument("--reward", help="of the run's domain (default: its first)")
+    parser.add_argument("--run-steps", type=int, default=20, help="of one path on the run")
+    parser.add_argument("--run-budgets", nargs="+", type=int, default=RUN_BUDGETS, help="on the run, calls")
     parser.add_argument("--run-members", type=int, default=8, help="answers of each on the run")
     parser.add_argument("--plot", metavar="FILE.png")
     arguments = parser.parse_args()
     rows, lines = on_mixture(arguments)
-    arguments.made = {(row["method"], row["budget"]) for row in rows}
     titles = ("reward: x_1, in standard deviations", "held out: log p(x) of the model, nats")
-    print(f"\nMixture in {DIMENSION} dimensions, {arguments.members} answers each:\n")
+    print(f"\nMixture in {DIMENSION} dimensions, {arguments.steps} steps, {arguments.members} answers each:\n")
     print(table(rows, lines, *(title.removeprefix("held out: ") for title in titles)), flush=True)
     panels = [(rows, lines, titles)]
     if arguments.workdir:
-        model = sd.load(arguments.workdir, changes={"sampling.steps": arguments.steps})
+        model = sd.load(arguments.workdir, changes={"sampling.steps": arguments.run_steps})
         rows, lines = on_run(model, arguments)
         first = rows[0]
         reward, held_out = f"{first['reward']} [{first['units']}]", f"{first['held_out']} [{first['held_out_units']}]"
-        print(f"\n{model.config.domain}, step {model.step}, {arguments.run_members} answers each:\n")
+        run = f"{model.config.domain}, training step {model.step}, {arguments.run_steps} steps"
+        print(f"\n{run}, {arguments.run_members} answers each:\n")
         print(table(rows, lines, f"reward: {reward}", held_out), flush=True)
         panels.append((rows, lines, (f"reward: {reward}", f"held out: {held_out}")))
-    print(f"\n{arguments.steps} steps, strength {arguments.strength:g}, +- one standard error. {describe()}")
+    print(f"\nStrength {arguments.strength:g}, +- one standard error. {describe()}")
     if arguments.plot:
         save_figure(draw(panels), Path(arguments.plot))
 

@@ -14,7 +14,7 @@ from sciddm.particles.correctors import anneal, guided, product, tilt
 from sciddm.particles.feynman_kac import feynman_kac
 from sciddm.solvers import DPMpp2M
 
-COUNT, STEPS, SEEDS = 10_000, 400, 4
+COUNT, STEPS, SEEDS = 2500, 400, 4
 PROCESSES = {"vp": sd.GaussianProcess.vp, "ve": sd.GaussianProcess.ve, "cosine": sd.GaussianProcess.cosine}
 
 

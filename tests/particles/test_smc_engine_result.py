@@ -133,13 +133,13 @@ def test_the_exact_twist_keeps_its_weights_nearly_equal_and_more_so_with_more_st
     prior, A, y, noise_std = twenty_five(dimension, 2, 1)
     process = sd.GaussianProcess.vp(beta_max=30.0)
     log_h, shares = exact_twist(prior, jnp.asarray(A), y, noise_std, process), []
-    for steps in (40, 100, 200):
+    for steps in (40, 100):
         result = particles.smc(
             jax.random.key(0), prior.denoiser(process), sd.lookahead.Observation(A, y, noise_std), (dimension,), num_particles=400,
-            steps=steps, twist=log_h,
+            steps=steps, twist=log_h, ess_threshold=1.0,
         )  # fmt: skip
         shares.append(float(jnp.mean(result.info["ess"])) / 400)
-    assert shares[1] > least and shares[0] < shares[2]
+    assert shares[1] > least and shares[0] < shares[1] - 0.03
     assert abs(float(result.log_evidence) - float(prior.log_evidence(A, y, noise_std))) < 0.15
 
 
@@ -169,16 +169,20 @@ def test_any_guide_proposes_at_calls_of_its_own_and_kicks_are_weighed():
     denoiser, values = gaussian(), []
     guides = {
         "pigdm": sd.lookahead.pigdm(denoiser, OBSERVATION, prior_variance=VARIANCE),
-        "dps": sd.lookahead.dps(denoiser, OBSERVATION, scale=0.05),  # moves x_s after the step
+        "dps": sd.lookahead.dps(denoiser, OBSERVATION, scale=0.004),  # moves x_s after the step
         "lgd": sd.lookahead.lgd(denoiser, OBSERVATION, scale=0.2),  # random
     }
+    own = particles.smc(
+        jax.random.key(0), denoiser, OBSERVATION, (1,), num_particles=3000, steps=STEPS, proposal=denoiser, twist="none"
+    )
     for guide in guides.values():
         result = particles.smc(
             jax.random.key(0), denoiser, OBSERVATION, (1,), num_particles=3000, steps=STEPS, proposal=guide
         )
         assert result.info["network_calls"] == 3000 * STEPS * 2
         values.append(float(result.log_evidence))
-    np.testing.assert_allclose(values, exact_evidence(), atol=0.06)
+        assert float(jnp.abs(result.particles - own.particles).max()) > 1e-2  # it really proposed
+    np.testing.assert_allclose(values, exact_evidence(), atol=0.08)
 
 
 @pytest.mark.parametrize(
