@@ -38,6 +38,6 @@ METHODS: dict[str, Callable[..., Result]] = {
 
 __all__ = [
     "METHODS", "RESAMPLERS", "Exceeds", "Resampling", "Result", "Twist", "anneal", "best_of_n", "das", "effective_sample_size",
-    "feynman_kac", "fk_steering", "for_each", "guided", "lineage", "mcgdiff", "pcnl", "product", "psi", "reward_langevin", "rollover_budget",
-    "search_over_paths", "smc", "svdd", "tds", "tilt",
+    "feynman_kac", "fk_steering", "for_each", "guided", "lineage", "mcgdiff", "pcnl", "product", "psi", "reward_langevin",
+    "rollover_budget", "search_over_paths", "smc", "svdd", "tds", "tilt",
 ]  # fmt: skip

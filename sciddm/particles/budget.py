@@ -11,6 +11,8 @@ def particles_for(num_particles: int | None, budget: int | None, calls: int, onc
     if (num_particles is None) == (budget is None):
         raise ValueError("expected either num_particles or budget (network calls in all)")
     if num_particles is not None:
+        if num_particles < 1:
+            raise ValueError(f"num_particles = {num_particles}: expected at least 1")
         return num_particles
     if budget < once + calls:
         raise ValueError(f"budget = {budget}: the least is {once + calls} network calls; give as many, or fewer steps")

@@ -58,8 +58,6 @@ def run(
             )
     if denoiser.sampling.kicks:
         raise ValueError("the denoiser moves x between steps, which has no density: give it as `proposal`")
-    if count < 1:
-        raise ValueError(f"num_particles = {count}: expected at least 1")
     if chunk is not None and count % chunk:
         raise ValueError(f"chunk = {chunk}: expected a divisor of the {count} particles")
     solver, steps, grid = settle(denoiser, solver, steps, grid)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from sciddm.denoiser import Draws
 from sciddm.grids import LOG_SNR_RANGE
+from sciddm.particles.budget import particles_for
 from sciddm.particles.correctors import RATE, Corrector
 from sciddm.particles.engine import RESAMPLING, population
 from sciddm.particles.resample import effective_sample_size, log_mean_exp, resolve
@@ -24,13 +25,14 @@ from sciddm.time_travel import TimeTravel
 
 
 def feynman_kac(
-    key, corrector: Corrector, shape, *, num_particles: int, cond=None, solver=None, steps: int = 200, grid="logsnr",
-    resample="systematic", ess_threshold=0.5, interval=(0.0, 1.0),
+    key, corrector: Corrector, shape, *, num_particles: int | None = None, budget: int | None = None, cond=None, solver=None,
+    steps: int = 200, grid="logsnr", resample="systematic", ess_threshold=0.5, interval=(0.0, 1.0),
 ) -> Result:  # fmt: skip
     """Weighted particles of the law that `corrector` names: `anneal`, `product`, `guided` or `tilt`.
 
     Args:
         shape: of one particle, no batch axis, or a pytree of them.
+        num_particles: K; or budget: network calls in all, as many particles as it pays for.
         cond: handed to the denoisers, one for all particles or one each.
         solver: stochastic, of those that report at x_t: "ddpm", "ddim-eta", "sde-dpmpp2m", "seeds2", "flow-sde"; for a tilt not the last.
             None: DPMpp2M(eta=4), of second order, weakly. More noise than the reverse equation has is worth it: for q^beta weights have
@@ -49,8 +51,8 @@ def feynman_kac(
         )
     if corrector.sampling.kicks or corrector.sampling.corrections or corrector.sampling.sampler:
         raise ValueError("the denoiser brings a sampler, kicks or corrections along, which no weight accounts for")
-    if num_particles < 1 or isinstance(grid, TimeTravel):
-        raise ValueError("feynman_kac takes at least one particle, and a grid that does not go back")
+    if isinstance(grid, TimeTravel):
+        raise ValueError("feynman_kac takes a grid that does not go back")
     sharpness = corrector.sharpness
     if not isinstance(sharpness, jax.core.Tracer) and not sharpness > 0:
         raise ValueError(f"the sum of all powers is {sharpness}: no law at t = 1 unless it is positive")
@@ -60,13 +62,14 @@ def feynman_kac(
             f"weights are those of the reverse equation, which {type(solver).__name__} does not solve: take 'ddpm', 'ddim-eta', "
             "'sde-dpmpp2m', 'seeds2' or 'flow-sde'"
         )
+    calls = solver.network_calls(steps) * corrector.calls
+    count = particles_for(num_particles, budget, calls)
     corrector = corrector.with_noise(_noise_share(solver))
     particles, log_weights, info = _run(
-        key, corrector, cond, solver, steps, grid, population(shape, num_particles), resolve(resample),
+        key, corrector, cond, solver, steps, grid, population(shape, count), resolve(resample),
         jnp.asarray(ess_threshold, float), jnp.asarray(interval, float),
     )  # fmt: skip
-    calls = num_particles * solver.network_calls(steps) * corrector.calls
-    return Result(particles, log_weights, log_mean_exp(log_weights), {"network_calls": calls, **info})
+    return Result(particles, log_weights, log_mean_exp(log_weights), {"network_calls": count * calls, **info})
 
 
 def _noise_share(solver):

@@ -129,6 +129,13 @@ def draw(panels) -> plt.Figure:
                 axes.axhline(values[key], color="black", ls=style, lw=1.2, label=name)
             axes.set(xlabel="network calls spent on an answer", ylabel=title)
             axes.set_xscale("log", base=2)
+            # a search may leave the others' range far behind
+            values = np.array([row[f"{key}_mean"] for row in rows])
+            if np.all(values < 0) and values.min() < 10 * values.max():
+                axes.set_yscale("symlog", linthresh=-1.5 * values.max(), subs=(2, 5))
+                axes.set_ylim(1.2 * values.min(), 0.85 * values.max())
+                for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                    which("{x:g}")
             ticks = sorted({row["budget"] for row in rows})
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.grid(alpha=0.3)

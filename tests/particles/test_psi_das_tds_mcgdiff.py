@@ -53,6 +53,13 @@ def test_psi_begins_at_the_tilted_noise_and_ends_at_the_posterior():
     assert_means(np.stack([start[:, 0], (start[:, 0] - mean) ** 2], -1), [mean, 1.0 / precision])
 
 
+def test_the_last_step_has_the_spread_of_x_0_under_a_unit_prior():
+    result = particles.smc(
+        jax.random.key(0), gaussian(process=LOUD), OBSERVATION, (1,), num_particles=4000, steps=1, twist="none", ess_threshold=0.0
+    )  # fmt: skip
+    np.testing.assert_allclose(jnp.var(result.particles), end_variance(1, LOUD), rtol=3.0 * np.sqrt(2.0 / 4000))
+
+
 def test_psi_takes_every_kept_state_equally_often_and_accepts_every_move_where_nothing_is_rewarded():
     def nothing(x, t):
         return jnp.zeros(x.shape[0])

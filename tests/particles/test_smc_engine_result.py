@@ -185,6 +185,16 @@ def test_any_guide_proposes_at_calls_of_its_own_and_kicks_are_weighed():
     np.testing.assert_allclose(values, exact_evidence(), atol=0.08)
 
 
+def test_another_measurement_law_is_weighed_as_it_is_whatever_the_twist_takes_it_for():
+    # the twist takes a Gaussian of the same variance; the last weight is the law's own
+    observation = sd.lookahead.Observation(np.array([[1.0]]), np.array([Y]), sd.lookahead.Laplace(0.4))
+    result = particles.smc(jax.random.key(0), gaussian(), observation, (1,), num_particles=4000, steps=STEPS)
+    x = np.linspace(-8, 8, 16001)
+    prior = np.exp(log_normal(x, end_variance(STEPS)))
+    exact = np.trapezoid(prior * np.exp(np.asarray(observation(jnp.asarray(x)[:, None]))), x)
+    np.testing.assert_allclose(result.log_evidence, np.log(exact), atol=0.06)
+
+
 @pytest.mark.parametrize(
     "law, shape, projector",
     [

@@ -85,7 +85,7 @@ def test_pigdm_s_twist_has_the_covariance_of_its_guess_and_steps_with_the_denois
 
 
 def test_a_pytree_is_matched_as_one_vector(x64):
-    denoiser, sizes = prior().denoiser(PROCESS), (1, 3)
+    denoiser = prior().denoiser(PROCESS)
 
     def join(x):
         return jnp.concatenate([x["a"], x["b"]], -1)
@@ -101,7 +101,6 @@ def test_a_pytree_is_matched_as_one_vector(x64):
     observation = sd.lookahead.Observation(
         both, {"first": Y[0], "second": Y[1]}, {"first": np.array(STD[0]), "second": np.array(STD[1])}
     )
-    assert sizes == (1, 3)
     flat = look(MomentMatched(sd.lookahead.Observation(A, Y, STD)))
     tree = look(MomentMatched(observation), trees, split(jnp.asarray(X_T)))
     assert_look(tree._replace(steered=join(tree.steered)), flat.log_h, flat.steered)
@@ -226,10 +225,13 @@ def test_without_a_gradient_a_potential_is_its_value_at_the_output(x64):
 
 
 def test_the_tail_of_a_linear_statistic_is_a_normal_one(x64):
-    mean, covariance = conditional()
+    wide = 4.0 * COVARIANCE
+    (alpha, sigma), (mean, covariance) = levels(), conditional(covariance=wide)
     m, s = mean @ W, np.sqrt(W @ covariance @ W)
+    assert s**2 > (sigma**2 / (alpha**2 + sigma**2)) ** 2 * W @ W  # or it would not be believed
     for threshold in (C, C + 8.0):
-        seen = look(Tail(particles.Exceeds(lambda x: x @ W, jnp.asarray(threshold)), least=0.0))
+        event = particles.Exceeds(lambda x: x @ W, jnp.asarray(threshold))
+        seen = look(Tail(event), prior(covariance=wide).denoiser(PROCESS))
         z = (m - threshold) / s
         log_h = norm.logcdf(z)
         hazard = np.exp(norm.logpdf(z) - log_h) / s  # E[x_0 | f(x_0) > c] = m + C w hazard
@@ -241,8 +243,8 @@ def test_the_tail_of_a_linear_statistic_is_a_normal_one(x64):
 def test_the_spread_of_a_statistic_is_never_below_a_share_of_that_of_a_unit_prior(x64):
     alpha, sigma = levels()
     flat = sd.FunctionDenoiser(lambda x, t, cond: jnp.broadcast_to(jnp.asarray(MEAN), x.shape), PROCESS)
-    seen = look(Tail(particles.Exceeds(lambda x: x @ W, C), least=0.3), flat)
-    std = np.sqrt(0.3 * sigma**2 / (alpha**2 + sigma**2) * W @ W)
+    seen = look(Tail(particles.Exceeds(lambda x: x @ W, C)), flat)
+    std = sigma**2 / (alpha**2 + sigma**2) * np.sqrt(W @ W)
     np.testing.assert_allclose(seen.log_h, norm.logcdf((MEAN @ W - C) / std), rtol=1e-6)
     # nor divided by where the statistic does not depend on x
     nothing = look(Tail(particles.Exceeds(lambda x: jnp.zeros(x.shape[0]), C)))
