@@ -84,9 +84,9 @@ plt.show()
 # %% [markdown]
 # ## How probable is an extreme?
 # `Exceeds` is the event that a statistic is above a threshold; the evidence is its probability. 2000 samples of the model see nothing
-# below one in 2000, 2000 particles see what comes once in ten million. The law is that of the model's own steps, which are a little
-# narrower than the model: 400 steps miss a tenth of what comes once in a hundred and two fifths of what comes once in ten million;
-# with twice the steps it is half of that.
+# below one in 2000, 2000 particles see what comes once in thirty million. The law is that of the model's own steps, which are a little
+# narrower than the model: 400 steps miss a tenth of what comes once in two hundred and two fifths of what comes once in thirty
+# million; with 200 steps they miss more, about twice as much in the logarithm.
 
 # %%
 thresholds = jnp.linspace(2.0, 4.0, 6)

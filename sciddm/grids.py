@@ -185,7 +185,12 @@ def resolve(grid, process: GaussianProcess, steps: int):
         return named(grid)(process, steps)
     if callable(grid):
         return grid(process, steps)
+    return jnp.asarray(checked_times(grid))
+
+
+def checked_times(grid) -> np.ndarray:
+    """Times given as such. Raises: ValueError unless they decrease strictly within [0, 1]."""
     times = np.asarray(grid, jnp.result_type(float))
     if times.ndim != 1 or len(times) < 2 or np.any(np.diff(times) >= 0) or times[0] > 1 or times[-1] < 0:
         raise ValueError("a grid of times decreases strictly from at most 1 to at least 0")
-    return jnp.asarray(times)
+    return times

@@ -110,7 +110,7 @@ def settle(denoiser: Denoiser, solver=None, steps=None, grid=None):
     grid = next(g for g in (grid, wish.grid, "optimised") if g is not None)
     steps = next(s for s in (steps, wish.steps, 20) if s is not None)
     if not (isinstance(grid, str) or callable(grid)):
-        grid = np.asarray(grids.resolve(grid, denoiser.process, steps))
+        grid = grids.checked_times(grid)  # of numpy, so that it stays concrete under jit
         steps = len(grid) - 1
     elif isinstance(grid, grids.LogSNR):
         steps = grid.steps

@@ -67,3 +67,12 @@ def test_sampling_is_differentiable_through_every_step(mixture):
     with jax.enable_x64(False):
         slope = jax.grad(end)(0.0)
         np.testing.assert_allclose(slope, (end(1e-2) - end(-1e-2)) / 2e-2, rtol=2e-2)
+
+
+def test_times_given_as_a_grid_work_under_jit(mixture):
+    denoiser, grid = mixture.denoiser(sd.GaussianProcess.vp()), [1.0, 0.6, 0.2, 0.0]
+
+    def draw(key):
+        return sd.sample(key, denoiser, (2, 3), grid=grid)[0]
+
+    np.testing.assert_allclose(jax.jit(draw)(jax.random.key(0)), draw(jax.random.key(0)), rtol=1e-5, atol=1e-6)

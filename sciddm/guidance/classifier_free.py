@@ -51,7 +51,7 @@ class ClassifierFree(Guide):
         extra = jnp.where((ratio > self.low) & (ratio <= self.high), self.scale - 1.0, 0.0)
         # D_c + (w - 1)(D_c - D_u): bitwise the conditional prediction at scale 1
         guided = combine(1.0, conditional, extra, combine(1.0, conditional, -1.0, unconditional))
-        ratio_std = _std(conditional) / jnp.maximum(_std(guided), 1e-12)
+        ratio_std = _std(conditional) / _std(guided)
         factor = jnp.where(extra == 0, 1.0, 1.0 + self.rescale * (ratio_std - 1.0))
         return jax.tree.map(lambda leaf: expand(factor, leaf).astype(leaf.dtype) * leaf, guided), report
 
@@ -59,4 +59,5 @@ class ClassifierFree(Guide):
 def _std(x):
     """(B,) standard deviation over all entries of each sample."""
     rows = jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x)], axis=1)
-    return jnp.std(rows, axis=1)
+    # bounded before the root, whose gradient at 0 (one entry a sample) is not finite
+    return jnp.sqrt(jnp.maximum(jnp.var(rows, axis=1), 1e-24))

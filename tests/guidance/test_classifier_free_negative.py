@@ -88,3 +88,11 @@ def test_rescale_brings_back_the_conditional_standard_deviation():
     x_t = jax.random.normal(jax.random.key(0), (4, 50))
     guided = sd.guidance.classifier_free(denoiser, 4.0, rescale=1.0)(x_t, 0.5, "c")
     np.testing.assert_allclose(jnp.std(guided, 1), jnp.std(3 * x_t, 1), rtol=1e-5)
+
+
+def test_a_gradient_through_the_guide_is_finite_where_a_sample_is_one_number():
+    denoiser = sd.FunctionDenoiser(lambda x, t, cond: 0.5 * x, sd.GaussianProcess.vp())
+    weak = sd.FunctionDenoiser(lambda x, t, cond: 0.3 * x, sd.GaussianProcess.vp())
+    guided = sd.guidance.classifier_free(denoiser, 2.0, unconditional=weak)
+    gradient = jax.grad(lambda x: guided(x, 0.5).sum())(jnp.ones((3, 1)))
+    np.testing.assert_allclose(gradient, 0.5 + 0.2, rtol=1e-5)

@@ -11,6 +11,7 @@ from chain import PROCESS, VARIANCE, gaussian
 
 import sciddm as sd
 from sciddm import particles
+from sciddm.particles.fk_steering import History
 from sciddm.particles.search_over_paths import _begins
 from sciddm.particles.svdd import One
 
@@ -251,6 +252,29 @@ def test_rounds_cover_the_grid_and_overlap():
         assert ends[-1] == steps and all(end <= steps for end in ends)
         assert all(begin == end - back for begin, end in zip(begins[:-1], ends, strict=False))
         assert 0 < begins[-1] <= ends[-2] - back
+
+
+def test_fk_steering_multiplies_its_potentials_up():
+    expected = {"difference": [0.5, 0.2, 0.9], "max": [0.5, 1.0, 1.9], "sum": [0.5, 1.2, 2.8]}
+    same = sd.FunctionDenoiser(lambda x, t, cond: x, PROCESS)
+    for kind, values in expected.items():
+        twist, found = History(first, kind), []
+        memory = twist.memory(1)
+        for value in (0.5, 0.2, 0.9):
+            seen, memory = twist.look(same, jnp.array([[value]]), jnp.asarray(0.5), None, 0, memory)
+            found.append(float(seen.log_h[0]))
+        np.testing.assert_allclose(found, values, rtol=1e-5)
+
+
+def test_each_round_goes_on_from_the_best_of_the_one_before():
+    options = {"num_particles": 2, "copies": 5, "forth": 4, "back": 1, "solver": "ddpm", "steps": 12}
+
+    def one(key):
+        return particles.search_over_paths(key, gaussian(), first, (1,), **options).info["best"]
+
+    best = np.asarray(eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=300, chunk=300))
+    gain = np.diff(best, axis=1)
+    assert best.shape == (300, 3) and np.all(gain.mean(0) > 5.0 * gain.std(0) / np.sqrt(300)), best.mean(0)
 
 
 @pytest.mark.parametrize(

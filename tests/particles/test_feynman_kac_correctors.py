@@ -291,3 +291,12 @@ def test_what_can_not_be_weighed_is_refused():
     for outer in (lambda c: anneal(c, 2.0), lambda c: product(q, c), lambda c: tilt(c, lambda x, t: x[:, 0])):
         with pytest.raises(ValueError, match="can't hold a tilt"):
             outer(rewarded)
+
+
+def test_rates_are_integrated_by_the_trapezoid_rule_up_to_the_step_onto_the_data():
+    from sciddm.particles.feynman_kac import _widths
+
+    log_snr = jnp.array([-9.0, -4.0, -3.0, 2.0, 4.5, jnp.inf])
+    rate = 3.0 * log_snr[:-1] + 1.0  # linear, for which the rule is exact
+    exact = 1.5 * (4.5**2 - 9.0**2) + 4.5 + 9.0
+    np.testing.assert_allclose(jnp.sum(_widths(log_snr, True) * rate), exact, rtol=1e-6)
