@@ -39,7 +39,6 @@ SOLVERS: dict[str, Callable[[], AbstractDenoiserSolver]] = {
     # stochastic
     "ddpm": DDPM,
     "ancestral": DDPM,  # the same method under its other name
-    "ddpm-large": lambda: DDPM(prior_variance=1.0),
     "ddim-eta": lambda: DDIM(eta=0.5),
     "sde-dpmpp2m": lambda: DPMpp2M(eta=0.5),
     "seeds2": lambda: DPMpp2S(eta=1.0),

@@ -4,7 +4,7 @@
 
 What x_0 may be besides x0_hat widens the step: v sigma_t^2 / (v alpha_t^2 + sigma_t^2) Sigma is its covariance if data are N(0, v Sigma),
 and with it the kernel is exact for them. v = 1 is the larger of the two variances of Ho et al. (section 3.2), v = 0 the smaller.
-Weak order 1; the step onto the data has no noise.
+Weak order 1; where v = 0 the step onto the data has no noise, else it draws what x_0 may be.
 """
 
 import equinox as eqx
@@ -30,4 +30,4 @@ class DDPM(AncestralSolver):
         share = -level_s.alpha * jnp.expm1(level_t.log_snr - level_s.log_snr)
         v = self.prior_variance
         unknown = v * level_t.sigma**2 / (v * level_t.alpha**2 + level_t.sigma**2)
-        return mean, jnp.where(level_s.sigma > 0, jnp.sqrt(std**2 + share**2 * unknown), 0.0)
+        return mean, jnp.sqrt(std**2 + share**2 * unknown)

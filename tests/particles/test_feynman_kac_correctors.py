@@ -47,7 +47,7 @@ def assert_law(corrector, mean, variance, evidence=None, solver=None, steps=STEP
     return result
 
 
-@pytest.mark.parametrize("name", ["vp", "ve"])
+@pytest.mark.parametrize("name", ["vp"])  # the one whose drift is not 0
 def test_rates_solve_the_fokker_planck_equation(name, x64):
     # gamma_L, not normalised, moves along drift and noise with weights W:  W = d log gamma/dL + div D + <D, grad log gamma>
     #  - (eta sigma^2 / 2) (lap log gamma + |grad log gamma|^2),   D = x dlog alpha/dL - (1 + eta)/2 sigma eps_guide

@@ -63,14 +63,14 @@ def test_equal_weights_keep_every_particle_exactly_once(name, count):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_dead_have_no_children(name):
-    log_weights = jnp.log(jnp.asarray([0.0, 0.3, np.nan, 0.7, 0.0]))
-    for index in range(50):
-        ancestors = RESAMPLERS[name](jax.random.key(index), log_weights)
-        assert set(np.asarray(ancestors)) <= {1, 3}
-    one_hot = jnp.full(1000, -jnp.inf).at[617].set(-1e4)
-    np.testing.assert_array_equal(RESAMPLERS[name](jax.random.key(0), one_hot), 617)
-    nobody = jnp.full(6, -jnp.inf)
-    np.testing.assert_array_equal(RESAMPLERS[name](jax.random.key(0), nobody), np.arange(6))
+    resample = jax.jit(jax.vmap(RESAMPLERS[name]))
+    log_weights = jnp.log(jnp.broadcast_to(jnp.asarray([0.0, 0.3, np.nan, 0.7, 0.0]), (50, 5)))
+    ancestors = resample(jax.random.split(jax.random.key(0), 50), log_weights)
+    assert set(np.asarray(ancestors).ravel()) == {1, 3}
+    keys = jax.random.split(jax.random.key(0), 1)
+    one_hot = jnp.full((1, 1000), -jnp.inf).at[0, 617].set(-1e4)
+    np.testing.assert_array_equal(resample(keys, one_hot), 617)
+    np.testing.assert_array_equal(resample(keys, jnp.full((1, 6), -jnp.inf))[0], np.arange(6))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,8 +79,9 @@ def test_a_batch_of_problems_is_each_problem_by_itself(name):
     keys = jax.random.split(jax.random.key(1), 3)
     batch = jax.jit(jax.vmap(RESAMPLERS[name]))(keys, log_weights)
     assert batch.dtype == jnp.int32
+    alone = jax.jit(RESAMPLERS[name])
     for row, key, one in zip(batch, keys, log_weights, strict=True):
-        np.testing.assert_array_equal(row, RESAMPLERS[name](key, one))
+        np.testing.assert_array_equal(row, alone(key, one))
 
 
 @settings(max_examples=25, deadline=None)

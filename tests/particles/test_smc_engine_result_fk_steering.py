@@ -25,8 +25,6 @@ def exact_evidence(steps=STEPS):
     [
         (particles.smc, {"twist": "none", "ess_threshold": 0.0}),
         (particles.smc, {"twist": "none"}),
-        (particles.smc, {"twist": "plain"}),
-        (particles.smc, {"twist": "tempered", "resample": "ssp"}),
         (particles.smc, {"twist": "pigdm", "resample": "residual"}),
         (particles.smc, {"twist": "mmps", "resample": "stratified"}),
         (particles.fk_steering, {"kind": "difference", "every": 3}),
