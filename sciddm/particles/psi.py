@@ -35,8 +35,9 @@ def psi(
     potential = scaled(potential, scale)
     guess = Plain(potential, gradient=langevin) if twist == "plain" else make_twist(twist, potential)
     once = chains * (1 + burn_in + moves) * denoiser.calls
-    count = particles_for(num_particles, budget, steps * denoiser.calls, once)
-    time = grid_times(*_grid(denoiser, solver, steps, grid))[0]
+    _, settled_steps, settled_grid = settle(denoiser, solver, steps, grid)
+    count = particles_for(num_particles, budget, settled_steps * denoiser.calls, once)
+    time = grid_times(settled_grid, denoiser.process, settled_steps)[0]
     key_chains, key_path = jax.random.split(key)
     start, acceptance = _seeds(
         key_chains, denoiser, guess, cond, population(shape, chains), time, count, burn_in, moves, jnp.asarray(step), langevin
@@ -47,11 +48,6 @@ def psi(
     )  # fmt: skip
     info = result.info | {"network_calls": once + result.info["network_calls"], "acceptance": acceptance}
     return Result(result.particles, result.log_weights, result.log_evidence, info)
-
-
-def _grid(denoiser, solver, steps, grid):
-    _, steps, grid = settle(denoiser, solver, steps, grid)
-    return grid, denoiser.process, steps
 
 
 @eqx.filter_jit

@@ -12,12 +12,14 @@ import jax
 import numpy as np
 
 from sciddm.denoiser import Denoiser
+from sciddm.lookahead.observe.measurement import Gaussian, MeasurementNoise
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import Resampling, run
 from sciddm.particles.exceeds import Exceeds, Tail
 from sciddm.particles.result import Result
 from sciddm.particles.twists import Given, MomentMatched, Plain, Tilted, Twist, Unknowing
+from sciddm.sample import settle
 
 
 def smc(
@@ -45,7 +47,7 @@ def smc(
     Raises: ValueError on an unknown name, a twist that does not fit the potential, exact observations (noise_std 0), a solver without a
         density, or guides that bring samplers or corrections of their own.
     """
-    if isinstance(potential, Observation) and any(_is_zero(std) for std in jax.tree.leaves(potential.noise)):
+    if isinstance(potential, Observation) and _is_exact(potential):
         raise ValueError(
             "noise_std is 0: an exact value has no density to weigh by; give it a small noise, or use a guide"
         )
@@ -53,7 +55,7 @@ def smc(
     own_step = proposal is denoiser
     proposal = None if own_step else proposal
     calls = denoiser.calls + (0 if proposal is None else proposal.calls)
-    count = particles_for(num_particles, budget, steps * calls)
+    count = particles_for(num_particles, budget, settle(denoiser, solver, steps, grid)[1] * calls)
     return run(
         key, denoiser, guess, potential, shape, count, cond=cond, proposal=proposal, own_step=own_step, solver=solver,
         steps=steps, grid=grid, resampling=Resampling(resample, ess_threshold), chunk=chunk, sharding=sharding,
@@ -85,8 +87,11 @@ def make_twist(twist, potential) -> Twist:
     return made
 
 
-def _is_zero(std) -> bool:
-    return not isinstance(std, jax.core.Tracer) and bool(np.all(np.asarray(std) == 0))
+def _is_exact(observation: Observation) -> bool:
+    # of Gaussian noise alone: zeros of other laws, a bound or a step, are no exactness
+    laws = jax.tree.leaves(observation.noise, is_leaf=lambda node: isinstance(node, MeasurementNoise))
+    stds = [law.std for law in laws if isinstance(law, Gaussian) and not isinstance(law.std, jax.core.Tracer)]
+    return any(bool(np.any(np.asarray(std) == 0)) for std in stds)
 
 
 def _matched(potential, prior_variance=None):

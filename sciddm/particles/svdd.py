@@ -15,6 +15,7 @@ from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import Resampling, run
 from sciddm.particles.result import Result
 from sciddm.particles.twists import Plain
+from sciddm.sample import settle
 
 
 def svdd(
@@ -26,7 +27,7 @@ def svdd(
     Args: num_particles: children, 10 as published; the first are so many draws of noise; temperature: alpha; every: steps between choices.
     A steered `denoiser` makes children that are better to choose from.
     """
-    count = particles_for(num_particles, budget, steps * denoiser.calls)
+    count = particles_for(num_particles, budget, settle(denoiser, solver, steps, grid)[1] * denoiser.calls)
     result = run(
         key, denoiser, Plain(potential, gradient=False), potential, shape, count, cond=cond, solver=solver, steps=steps, grid=grid,
         resampling=Resampling(One(temperature), jnp.inf, every), chunk=chunk,

@@ -191,6 +191,9 @@ def test_another_measurement_law_is_weighed_as_it_is_whatever_the_twist_takes_it
     prior = np.exp(log_normal(x, end_variance(STEPS)))
     exact = np.trapezoid(prior * np.exp(np.asarray(observation(jnp.asarray(x)[:, None]))), x)
     np.testing.assert_allclose(result.log_evidence, np.log(exact), atol=0.06)
+    clipped = sd.lookahead.Observation(np.array([[1.0]]), np.array([Y]), sd.lookahead.Clipped(0.4, low=0.0))
+    result = particles.smc(jax.random.key(0), gaussian(), clipped, (1,), num_particles=100, steps=STEPS)
+    assert bool(jnp.isfinite(result.log_evidence))  # a bound of 0 is no exact value
 
 
 @pytest.mark.parametrize(
@@ -313,6 +316,14 @@ def test_what_can_t_be_weighed_is_refused_with_the_way_out(options, word):
     options = {"num_particles": 4, "steps": STEPS, "potential": OBSERVATION} | options
     with pytest.raises(ValueError, match=word):
         particles.smc(jax.random.key(0), gaussian(), options.pop("potential"), (1,), **options)
+
+
+def test_a_grid_of_given_times_is_paid_for_by_its_own_number_of_steps():
+    for method in (particles.smc, particles.fk_steering, particles.svdd):
+        result = method(
+            jax.random.key(0), gaussian(), OBSERVATION, (1,), budget=20, steps=2, grid=[1.0, 0.8, 0.6, 0.3, 0.1, 0.0]
+        )
+        assert result.info["network_calls"] == 20 and result.particles.shape == (4, 1)
 
 
 def test_a_denoiser_with_moves_of_its_own_is_refused():
