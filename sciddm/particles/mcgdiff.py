@@ -17,7 +17,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from sciddm.denoiser import Denoiser
-from sciddm.grids import log_snr_bounds, resolve
+from sciddm.grids import log_snr_bounds
 from sciddm.lookahead.observe.measurement import Gaussian
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.noise import White
@@ -26,7 +26,7 @@ from sciddm.particles.engine import Resampling, population, run
 from sciddm.particles.result import Result
 from sciddm.particles.twists import Look, Twist
 from sciddm.process import combine
-from sciddm.sample import settle
+from sciddm.sample import grid_times, settle
 
 
 def mcgdiff(
@@ -78,7 +78,7 @@ class Through(eqx.Module):
     ratio: jax.Array
 
     def __call__(self, process, steps: int):
-        times = resolve(self.inner, process, steps - len(self.ratio))
+        times = grid_times(self.inner, process, steps - len(self.ratio))
         wanted = jnp.clip(-2.0 * jnp.log(self.ratio), *log_snr_bounds(process))
         log_snr = jnp.sort(jnp.concatenate([process.log_snr(times[1:-1]), wanted]))
         # no two at the same place, nor at either end: a step of no length has no density

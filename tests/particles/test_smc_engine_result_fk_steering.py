@@ -324,6 +324,9 @@ def test_a_grid_of_given_times_is_paid_for_by_its_own_number_of_steps():
             jax.random.key(0), gaussian(), OBSERVATION, (1,), budget=20, steps=2, grid=[1.0, 0.8, 0.6, 0.3, 0.1, 0.0]
         )
         assert result.info["network_calls"] == 20 and result.particles.shape == (4, 1)
+    times = [1.0, 0.8, 0.6, 0.3, 0.1, 0.0]  # and one more, where the noise is that of the value
+    result = particles.mcgdiff(jax.random.key(0), gaussian(), OBSERVATION, (1,), budget=24, steps=3, grid=times)
+    assert result.info["network_calls"] == 24 and result.info["times"].shape == (7,)
 
 
 def test_a_denoiser_with_moves_of_its_own_is_refused():
