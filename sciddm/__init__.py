@@ -10,6 +10,7 @@ from sciddm.match_snr import match_snr
 from sciddm.noise import Masked, Noise, PerLeaf, SpectralField, Spherical, White, ZeroCentreOfMass
 from sciddm.objective import Objective
 from sciddm.process import GaussianProcess
+from sciddm.rollout import rollout
 from sciddm.sample import Correction, sample
 from sciddm.time_travel import TimeTravel
 
@@ -18,7 +19,7 @@ __all__ = [
     "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "Guide", "Interpolant", "Masked", "NetworkDenoiser", "Noise",
     "Normalizer", "Objective", "PerLeaf", "Problem", "SpectralField", "Spherical", "Task", "TimeTravel", "UserError", "White",
     "ZeroCentreOfMass", "decode", "denoise_with_vjp", "encode", "get_domain", "grids", "guidance", "load", "log_prob", "match_snr",
-    "lookahead", "noise", "oracle", "particles", "sample", "solvers",
+    "lookahead", "noise", "oracle", "particles", "rollout", "sample", "solvers",
 ]  # fmt: skip
 
 

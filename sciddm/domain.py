@@ -138,7 +138,15 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def baseline(self, problem: Problem) -> Mapping[str, Any]:
-        """Answers of the classical methods a practitioner would use, each one x in physical units, by name."""
+        """Answers of the classical methods a practitioner would use, by name: one x in physical units, or an ensemble (members, ...)."""
+
+    def solve(self, model, key, problem: Problem, members: int, **options):
+        """(members, ...) answers in physical units: samples of the guided denoiser, for a task that has no way of its own.
+
+        Args: model: `sciddm.model.Model`; options: of `sd.sample`, before those of the task.
+        """
+        guided = self.guide(model.denoiser, problem)
+        return model.draw(key, members, denoiser=guided, cond=problem.cond, **dict(self.sampling) | options)
 
     @abc.abstractmethod
     def metrics(self, samples, problem: Problem) -> dict[str, float]:
@@ -167,7 +175,10 @@ class Domain(abc.ABC):
 
     @abc.abstractmethod
     def dataset(self, split: str) -> grain.MapDataset:
-        """Unshuffled elements {"x": one x in physical units, float32} and "cond" where the domain is conditional."""
+        """Unshuffled elements {"x": one x in physical units, float32} and "cond" where the domain is conditional.
+
+        "counted", like x, says how much each entry counts in the loss, such as 0 where it is missing; x is a finite number there too.
+        """
 
     @abc.abstractmethod
     def network(self, config, rngs: nnx.Rngs) -> nnx.Module:

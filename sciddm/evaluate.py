@@ -32,7 +32,7 @@ def evaluate(
             samples = _samples(model, name, problem, members, (seed, i))
             rows.setdefault("posterior", []).append(task.metrics(samples, problem))
             for method, answer in task.baseline(problem).items():
-                rows.setdefault(method, []).append(task.metrics(answer[None], problem))
+                rows.setdefault(method, []).append(task.metrics(_ensemble(answer, problem.truth), problem))
             if i < 2:
                 save_figure(task.plot(samples, problem), model.workdir / "plots" / f"{name}-{i}.png")
             bar.update()
@@ -72,6 +72,12 @@ def save_figure(figure, path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     matplotlib.pyplot.close(figure)
+
+
+def _ensemble(answer, truth):
+    # A classical method's one answer as an ensemble of one; what is an ensemble already stays.
+    alone = jax.tree.leaves(answer)[0].ndim == jax.tree.leaves(truth)[0].ndim
+    return jax.tree.map(lambda leaf: leaf[None], answer) if alone else answer
 
 
 def _samples(model: Model, task: str, problem: Problem, members: int, place):

@@ -56,9 +56,7 @@ class Model:
 
     def solve(self, key, task: str, problem: Problem, members: int = 8, **options):
         """(members, ...) posterior samples of one problem, in physical units."""
-        guided = self._task(task).guide(self.denoiser, problem)
-        options = dict(self._task(task).sampling) | options
-        return self.draw(jax.random.fold_in(_key(key), 1), members, denoiser=guided, cond=problem.cond, **options)
+        return self._task(task).solve(self, jax.random.fold_in(_key(key), 1), problem, members, **options)
 
     def draw(self, key, n: int, *, denoiser: Denoiser | None = None, cond=None, progress: bool = False, **options):
         """(n, ...) samples of `denoiser` (None: the model's own) in physical units, made in batches of config.sampling.batch_size."""

@@ -66,10 +66,12 @@ class Objective(eqx.Module):
         t = jax.vmap(lambda i: TIMES[self.times](key, i, count, process, sd))(jnp.arange(count))
         return jnp.clip(t, 1e-5, 1.0 - 1e-5)  # a network learns nothing at the two ends, where log_snr is infinite
 
-    def __call__(self, denoiser: NetworkDenoiser, key, x_0, cond=None):
+    def __call__(self, denoiser: NetworkDenoiser, key, x_0, cond=None, counted=None):
         """Weighted loss of each sample.
 
-        Args: x_0: pytree of (B, ...), normalised; key: sample i's noise is keyed by fold_in(key, i).
+        Args:
+            x_0: pytree of (B, ...), normalised; key: sample i's noise is keyed by fold_in(key, i).
+            counted: like x_0, how much each entry counts, such as 0 where it is missing or padding; None: all the same.
         Returns: (B,) losses.
         """
         count = batch_size(x_0)
@@ -77,18 +79,23 @@ class Objective(eqx.Module):
         t = self.sample_times(key_t, count, denoiser.process, denoiser.sigma_data)
         x_t, _ = denoiser.process.perturb(sample_keys(key_eps, count), x_0, t)
         weight = WEIGHTINGS[self.weighting](denoiser.process.log_snr(t), mean_sigma(denoiser.sigma_data))
-        return weight * squared_error(denoiser(x_t, t, cond), x_0)
+        return weight * squared_error(denoiser(x_t, t, cond), x_0, counted)
 
 
-def squared_error(x0_hat, x_0):
-    """(B,) mean over all entries of |x0_hat - x_0|^2."""
+def squared_error(x0_hat, x_0, counted=None):
+    """(B,) mean over all entries of |x0_hat - x_0|^2, weighed by `counted`, like x_0; 0 where nothing counts."""
+    if counted is None:
+        counted = jax.tree.map(jnp.ones_like, x_0)
 
-    def leaf(estimate, clean):
-        error = (estimate - clean).astype(jnp.float32)
-        return jnp.sum(error**2, axis=tuple(range(1, error.ndim)))
+    def total(leaf):
+        return jnp.sum(leaf.astype(jnp.float32), axis=tuple(range(1, leaf.ndim)))
 
-    total = sum(jax.tree.leaves(jax.tree.map(leaf, x0_hat, x_0)))
-    return total / sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(x_0))
+    def error(estimate, clean, count):
+        return total(count * (estimate - clean).astype(jnp.float32) ** 2)
+
+    errors = jax.tree.map(error, x0_hat, x_0, counted)
+    entries = sum(total(leaf) for leaf in jax.tree.leaves(counted))
+    return sum(jax.tree.leaves(errors)) / jnp.maximum(entries, 1e-6)
 
 
 def measure_sigma_data(x_0) -> Any:

@@ -9,10 +9,11 @@ import numpy as np
 import xarray as xr
 from flax import nnx
 
-from domains.pde import generate, plots, readers, store
+from domains.pde import generate, plots, readers
 from domains.pde.metrics import field_metrics
 from domains.pde.rewards import make_rewards
 from domains.pde.tasks import make_tasks
+from sciddm import store
 from sciddm.domain import Domain, Normalizer
 from sciddm.errors import UserError
 from sciddm.networks import UNet

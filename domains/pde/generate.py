@@ -11,8 +11,9 @@ import xarray as xr
 from tqdm import tqdm
 
 import sciddm
-from domains.pde import elliptic, store
+from domains.pde import elliptic
 from domains.pde.fields import neumann_field
+from sciddm import store
 from sciddm.errors import UserError
 
 CHUNK = 64  # samples made and stored together; fixed, so that the bits never depend on the number of workers

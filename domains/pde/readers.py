@@ -8,7 +8,7 @@ import numpy as np
 import scipy.io
 import xarray as xr
 
-from domains.pde import store
+from sciddm import store
 from sciddm.errors import UserError
 
 # What the published collections call a coefficient or start, and a solution.

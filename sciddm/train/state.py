@@ -118,13 +118,14 @@ def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
     def train_step(state: TrainState, batch, progress):
         step_key = jax.random.fold_in(key, state.step)
         x_0, cond = domain.normalizer.normalize(batch["x"]), batch.get("cond")
+        counted = batch.get("counted")
         if cond is not None and training.cond_dropout > 0:
             size = jax.tree.leaves(x_0)[0].shape[0]
             drop = jax.random.bernoulli(jax.random.fold_in(step_key, 1), training.cond_dropout, (size,))
             cond = cond | {"keep": 1.0 - drop}
 
         def loss_of(params):
-            return objective(with_params(denoiser, params), jax.random.fold_in(step_key, 0), x_0, cond).mean()
+            return objective(with_params(denoiser, params), jax.random.fold_in(step_key, 0), x_0, cond, counted).mean()
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         norm, rate = optax.global_norm(gradient), learning_rate(config, state.step, progress)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from domains.pde import generate, store
+from domains.pde import generate
+from sciddm import store
 from sciddm.errors import UserError
 
 

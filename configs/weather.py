@@ -1,0 +1,75 @@
+"""Weather nowcasting: get_config("smoke" | "base" | "tpu"). Executed as Python by --config configs/weather.py:<variant>."""
+
+from sciddm.config import base_config
+
+
+def get_config(variant: str = "smoke"):
+    """smoke: 64 x 64 pixels of 2 km, 4 -> 12 frames, 5 minutes on 2 cores; base: the same, at most 90 minutes; tpu: 128 x 128 on a pod."""
+    config = base_config()
+    config.domain = "domains.weather"
+    config.data.update(
+        {
+            "variable": "",  # of your own file, where its names don't tell
+            "units": "",  # of your own file, where it states none: "dBZ", "mm/h", ...
+            "size": 64,  # pixels a side of what the network sees
+            "past": 4,
+            "future": 12,
+            "stride": 1,  # frames between two training windows
+            "events": 1024,  # of the made rain; no say in your own data
+            "frames": 24,  # of each
+            "held_out": 64,  # events never trained on, the last in time; below 1 their share
+            "most_missing": 0.1,  # windows whose pixels lack more of their number are left out
+            "augment": True,  # turned and mirrored; False where the wind has a direction to be learned
+            "outages": 0.1,  # share of training windows with a hole in their past
+            "wide": 192,  # pixels a side of the task `wide`
+            "periodic": False,  # whether its last column touches the first, as longitudes of the globe do
+            "extreme": {"reward": "last rain", "threshold": 2.0},  # in the reward's units; domains/weather/rewards.py
+            "windows": 3,  # that the task `rollout` goes on for
+            "guidance": {
+                "method": "mmps",  # or pigdm, diffpir, daps, ddnm, dps, ...: domains/weather/tasks.py:GUIDES
+                "noise_dbz": 1.0,  # of what fill, interpolate and downscale see
+                "gauges": 0.03,  # share of the pixels with a gauge
+                "gauge_dbz": 2.0,  # their error
+                "gauge_frames": 6,  # of the forecast that they report
+                "factor": 4,  # of downscale
+                "every": 3,  # frames, the first of which interpolate sees
+                "iterations": 3,  # of conjugate gradients
+                "solver": "ddpm",  # "" leaves it to the method, as published; so do steps 0 and grid ""
+                "steps": 40,
+                "grid": "logsnr",
+            },
+        }
+    )
+    config.network.update(
+        {"kind": "nowcaster", "channels": (32, 64, 96), "blocks": 1, "patch": 2, "attention_levels": (2,), "heads": 4}
+    )
+    config.process.name = "edm"
+    config.training.cond_dropout = 0.1
+    config.evaluation.update({"tasks": ("nowcast",), "members": 20})
+    variants = {"smoke": _smoke, "base": _base, "tpu": _tpu}
+    if variant not in variants:
+        raise ValueError(f"variant {variant!r} is none of {sorted(variants)}")
+    variants[variant](config)
+    return config
+
+
+def _smoke(config):
+    config.training.update({"steps": 20000, "wall_minutes": 4.2, "batch_size": 16, "learning_rate": 1.5e-3})
+
+
+def _base(config):
+    config.data.events = 4096
+    config.training.update(
+        {"steps": 100000, "wall_minutes": 75.0, "batch_size": 16, "learning_rate": 1e-3, "ema": 0.9995}
+    )
+    config.checkpoint.every = 1000
+
+
+def _tpu(config):
+    config.data.update({"size": 128, "events": 20480, "frames": 36})
+    config.network = type(config.network)(
+        {"kind": "space-time", "dim": 512, "depth": 12, "heads": 8, "patch": 8, "mlp_ratio": 4, "features": 512}
+    )
+    config.training.update({"steps": 300000, "batch_size": 256, "learning_rate": 3e-4, "warmup": 2000, "ema": 0.9999})
+    config.checkpoint.every = 5000
+    config.sampling.steps = 20

@@ -1,0 +1,345 @@
+"""What a forecaster has without us: persistence, optical flow, STEPS, kriging, interpolation, RainFARM. dBZ, 0 is no echo.
+
+Nowcasts take `past` (4, Y, X) dBZ, the last frame last, NaN where missing, and return every pixel of the future frames.
+pysteps is an extra and loaded where it is needed.
+"""
+
+import contextlib
+import importlib
+import io
+import os
+import warnings
+
+import numpy as np
+import scipy.interpolate
+import scipy.linalg
+import scipy.ndimage
+import scipy.optimize
+from scipy.spatial.distance import cdist
+
+from domains.weather.generate import INTERVAL, SPACING
+from domains.weather.transform import rain_rate, reflectivity
+from sciddm.errors import UserError
+
+RAIN = 5.0  # dBZ, the least echo that STEPS calls rain (0.07 mm/h)
+
+
+def persistence(past, frames: int = 12):
+    """The last frame, for ever. past: (4, Y, X) dBZ. Returns: (frames, Y, X)."""
+    return np.repeat(filled(past)[-1:], frames, axis=0)
+
+
+def motion(frames):
+    """Lucas-Kanade optical flow of pysteps, its vectors pooled over all frames: (2, Y, X), x then y, pixels a frame.
+
+    Frames of which less than half is there are passed over, with what is on the other side of them. Zero where nothing can be
+    followed: dry fields, a single frame.
+    """
+    frames = np.asarray(frames, np.float64)
+    still = np.zeros((2, *frames.shape[1:]))
+    run = _longest_run(np.isfinite(frames).mean((1, 2)) >= 0.5)
+    frames = frames[run]
+    if len(frames) < 2 or not (frames >= RAIN).any():
+        return still
+    with _quiet():
+        try:
+            flow = _pysteps("motion.lucaskanade").dense_lucaskanade(np.ma.masked_invalid(frames))
+        except (ValueError, np.linalg.LinAlgError):
+            return still  # what is left after outliers are removed can be too little to interpolate
+    return np.where(np.isfinite(flow), flow, 0.0)
+
+
+def extrapolation(past, frames: int = 12, flow=None, inflow: str = "nearest"):
+    """The last frame carried along the optical flow by pysteps' semi-Lagrangian scheme. past: (4, Y, X) dBZ. Returns: (frames, Y, X).
+
+    What flows in from outside the domain is the pixel of its edge next to where it would come from, never missing.
+    """
+    flow = motion(past) if flow is None else flow
+    return _carried(filled(past)[-1], flow, list(range(1, frames + 1)), inflow)
+
+
+def steps(
+    past,
+    members: int = 20,
+    seed: int = 0,
+    frames: int = 12,
+    flow=None,
+    inflow: str = "nearest",
+    dry: float = -5.0,
+    **options,
+):
+    """pysteps' STEPS ensemble: AR(2) cascades in the moving frame with noise of the last frame's spectrum.
+
+    The transform is dBZ itself, no rain 5 dB below the threshold, as pysteps recommends for dBR.
+    Args: past: (4, Y, X) dBZ, NaN missing; options: of pysteps.nowcasts.steps.forecast, over the tuned ones.
+    Returns: (members, frames, Y, X) dBZ, the same for the same seed.
+    """
+    flow = motion(past) if flow is None else flow
+    past = filled(past)
+    settings = {
+        "n_cascade_levels": 6,
+        "precip_thr": RAIN,
+        "kmperpixel": SPACING,
+        "timestep": INTERVAL,
+        "noise_method": "nonparametric",
+        "mask_method": "incremental",
+        "probmatching_method": "cdf",
+        "vel_pert_method": "bps",
+        "extrap_kwargs": {"map_coordinates_mode": inflow},
+    } | options
+    threshold = settings["precip_thr"]
+    if not (past[-1] >= threshold).any():
+        return np.repeat(persistence(past, frames)[None], members, axis=0)
+    rain = np.where(past >= threshold, past, threshold + dry)
+    with _quiet(), _numpy_seed(seed):
+        forecast = _pysteps("nowcasts.steps").forecast
+        future = forecast(rain, flow, frames, n_ens_members=members, seed=seed, num_workers=1, **settings)
+    return np.where(np.nan_to_num(future, nan=0.0) >= threshold, np.clip(future, 0, 75), 0.0).astype(np.float32)
+
+
+def filled(frames):
+    """Missing pixels from the frame before, then from the nearest pixel of their frame; 0 where there is none. (T, Y, X) dBZ."""
+    frames = np.array(frames, np.float32)
+    for t in range(len(frames)):
+        gap = np.isnan(frames[t])
+        if not gap.any():
+            continue
+        if t:
+            frames[t][gap] = frames[t - 1][gap]
+        elif gap.all():
+            later = next((f for f in frames if np.isfinite(f).any()), np.zeros_like(frames[0]))
+            frames[0] = np.where(np.isnan(later), 0.0, later)
+        else:
+            nearest = scipy.ndimage.distance_transform_edt(gap, return_distances=False, return_indices=True)
+            frames[t] = frames[t][tuple(nearest)]
+    return frames
+
+
+def kriging(points, values, errors, shape, background=None):
+    """Ordinary kriging of gauges, or of their difference from a background (kriging with external background).
+
+    mean = b + k^T (K + diag e^2)^-1 (y - b - m),   K = s exp(-3 d / r),   m the generalised least squares mean
+    s and r are those of the greatest restricted likelihood of this sample; the errors are known, gauge by gauge, and that is the
+    nugget. Without a background b = 0; with one m = 0, as the background is taken to be unbiased far from gauges.
+
+    Args: points: (n, 2) pixels (y, x); values: (n,) dBZ; errors: (n,) standard deviations, dBZ; background: (Y, X) dBZ.
+    Returns: mean (Y, X) dBZ, not below 0, and standard deviation (Y, X), of the rain and not of a gauge there.
+    """
+    points, values, errors = _gauges(points, values, errors, shape)
+    residual = values if background is None else values - background[tuple(points.T)]
+    sill, reach = _fit(points, residual, errors, ordinary=background is None)
+    weights, variance = _solve(points, errors, shape, sill, reach, ordinary=background is None)
+    mean = (weights @ residual).reshape(shape) + (0.0 if background is None else background)
+    return np.clip(mean, 0.0, None), np.sqrt(np.clip(variance, 0.0, None)).reshape(shape)
+
+
+def kriged_members(points, values, errors, members, seed: int = 0):
+    """An ensemble drawn to the gauges: each member kriged with them and their errors drawn anew.
+
+    x_i + k^T (K + diag e^2)^-1 (y + e_i - x_i), the covariance fitted to y - mean of the members. The fair kriging for CRPS.
+    Args: as in `kriging`; members: (M, Y, X) dBZ of one frame. Returns: (M, Y, X) dBZ.
+    """
+    members = np.asarray(members, np.float64)
+    points, values, errors = _gauges(points, values, errors, members.shape[1:])
+    at = tuple(points.T)
+    sill, reach = _fit(points, values - members.mean(0)[at], errors, ordinary=False)
+    weights, _ = _solve(points, errors, members.shape[1:], sill, reach, ordinary=False)
+    drawn = values + errors * np.random.default_rng(seed).standard_normal((len(members), len(values)))
+    residual = drawn - np.stack([m[at] for m in members])
+    return np.clip(members + (residual @ weights.T).reshape(members.shape), 0.0, None).astype(np.float32)
+
+
+def interpolate_in_time(before, after, count: int):
+    """`count` frames evenly between two, linear in dBZ. (Y, X) each. Returns: (count, Y, X)."""
+    w = _between(count)[:, None, None]
+    return (1 - w) * before + w * after
+
+
+def morph(before, after, count: int, flow=None):
+    """`count` frames between two: both carried along the optical flow to the time between, then blended linearly.
+
+    flow: (2, Y, X) pixels from `before` to `after`; from the two frames if not given.
+    """
+    frames = np.stack([before, after])
+    flow = motion(frames) if flow is None else flow
+    before, after = filled(frames)
+    w = _between(count)
+    forward = _carried(before, flow, list(w), "nearest")
+    backward = _carried(after, -flow, list(1 - w[::-1]), "nearest")[::-1]
+    w = w[:, None, None]
+    return (1 - w) * forward + w * backward
+
+
+def inpaint(frames, method: str = "linear"):
+    """Missing pixels from the rest of their frame, linear on triangles or "nearest", which is also for what lies outside of all.
+
+    frames: (T, Y, X) dBZ with NaN. Frames without any pixel stay missing. Returns: (T, Y, X).
+    """
+    frames = np.array(frames, np.float32)
+    for frame in frames:
+        gap = np.isnan(frame)
+        if not gap.any() or gap.all():
+            continue
+        # Only what borders on the gap is needed, and triangulating all the rest takes seconds.
+        rim = ~gap & scipy.ndimage.binary_dilation(gap, iterations=2)
+        for kind in (method, "nearest"):
+            still = np.isnan(frame)
+            if still.any():
+                usable = rim if kind == "nearest" or rim.sum() > 3 else ~gap
+                with contextlib.suppress(scipy.spatial.QhullError):
+                    frame[still] = scipy.interpolate.griddata(
+                        np.argwhere(usable), frame[usable], np.argwhere(still), method=kind
+                    )
+    return frames
+
+
+def inpaint_advected(frames):
+    """Missing pixels from the frames before and after, carried along the optical flow; the nearer in time, the more weight.
+
+    What none of them has seen comes from `inpaint`, and is dry in a frame without any pixel. frames: (T, Y, X) dBZ with NaN.
+    """
+    frames = np.asarray(frames, np.float32)
+    flow, result = motion(frames), frames.copy()
+    for t in np.flatnonzero(np.isnan(frames).any((1, 2))):
+        total, weight = np.zeros(frames.shape[1:]), np.zeros(frames.shape[1:])
+        for direction in (1, -1):
+            missing = np.isnan(frames[t])
+            for other in range(t - direction, -1 if direction > 0 else len(frames), -direction):
+                seen = _carried(frames[other], direction * flow, [float(abs(t - other))], "constant")[0]
+                new = missing & np.isfinite(seen)
+                total[new] += seen[new] / abs(t - other)
+                weight[new] += 1.0 / abs(t - other)
+                missing &= ~new
+        fill = np.isnan(frames[t]) & (weight > 0)
+        result[t][fill] = total[fill] / weight[fill]
+    return np.nan_to_num(inpaint(result), nan=0.0)
+
+
+def bicubic(coarse, factor: int = 4):
+    """Cubic spline through the block centres, in dBZ, not below 0. coarse: (..., y, x). Returns: (..., factor y, factor x)."""
+    coarse = np.asarray(coarse, np.float64)
+    scale = (1,) * (coarse.ndim - 2) + (factor, factor)
+    return np.clip(scipy.ndimage.zoom(coarse, scale, order=3, mode="nearest", grid_mode=True), 0.0, None).astype(
+        np.float32
+    )
+
+
+def rainfarm(coarse, factor: int = 4, members: int = 20, seed: int = 0, of: str = "rate"):
+    """pysteps' RainFARM: exp of noise continuing the field's own spectrum, scaled to keep every block's mean.
+
+    coarse: (y, x) dBZ; of: "rate" keeps the block's mean of mm/h, "dBZ" that of dBZ: take what the blocks are means of.
+    Returns: (members, factor y, factor x) dBZ, the same for the same seed.
+    """
+    if of not in ("rate", "dBZ"):
+        raise UserError(f"of: expected 'rate' or 'dBZ', got {of!r}")
+    coarse = np.asarray(coarse, np.float64)
+    there = rain_rate(coarse) if of == "rate" else coarse
+    if not (there > 0).any():
+        return np.zeros((members, factor * there.shape[0], factor * there.shape[1]), np.float32)
+    with _quiet(), _numpy_seed(seed):
+        downscale = _pysteps("downscaling.rainfarm").downscale
+        fine = np.stack([downscale(there, factor) for _ in range(members)])
+    return (reflectivity(fine) if of == "rate" else fine).astype(np.float32)
+
+
+def _carried(frame, flow, times, inflow):
+    # `times` ascending, in frames; inflow is a mode of scipy's map_coordinates.
+    if not np.isfinite(frame).any():
+        return np.full((len(times), *frame.shape), np.nan, np.float32)
+    with _quiet():
+        move = _pysteps("extrapolation.semilagrangian").extrapolate
+        kwargs = {"map_coordinates_mode": inflow, "allow_nonfinite_values": True}
+        return move(np.asarray(frame, np.float64), np.asarray(flow, np.float64), times, **kwargs).astype(np.float32)
+
+
+def _between(count):
+    return np.arange(1, count + 1) / (count + 1)
+
+
+def _longest_run(usable):
+    best = start = stop = 0
+    for t, good in enumerate([*usable, False]):
+        if not good:
+            if t - start > stop - best:
+                best, stop = start, t
+            start = t + 1
+    return slice(best, stop)
+
+
+def _gauges(points, values, errors, shape):
+    points, values, errors = np.asarray(points, int), np.asarray(values, np.float64), np.asarray(errors, np.float64)
+    errors = np.broadcast_to(errors, values.shape)
+    there = np.isfinite(values)
+    points, values, errors = points[there], values[there], errors[there]
+    if len(values) < 3:
+        raise UserError(f"gauges: kriging needs 3 values at least, got {len(values)}")
+    if (points < 0).any() or (points >= np.asarray(shape)).any():
+        raise UserError(
+            f"gauges: a point lies outside of the {shape[0]} x {shape[1]} pixels; points are (y, x) indices"
+        )
+    return points, values, errors
+
+
+def _covariance(a, b, sill, reach):
+    return sill * np.exp(-3.0 * cdist(a, b) / reach)  # reach: pixels, where 5 % is left, as geostatistics has it
+
+
+def _fit(points, residual, errors, ordinary):
+    one = np.ones((len(residual), 1))
+
+    def loss(log_parameters):
+        k = _covariance(points, points, *np.exp(log_parameters)) + np.diag(errors**2 + 1e-6)
+        factor = scipy.linalg.cho_factor(k, lower=True)
+        cost = 2 * np.log(np.diag(factor[0])).sum()
+        r = residual
+        if ordinary:
+            of_one = scipy.linalg.cho_solve(factor, one)[:, 0]
+            r = residual - of_one @ residual / of_one.sum()
+            cost += np.log(of_one.sum())
+        return cost + r @ scipy.linalg.cho_solve(factor, r)
+
+    start = np.log([max(residual.var() - np.mean(errors**2), 0.1 * residual.var() + 1e-3), 15.0])
+    bounds = [(np.log(1e-3), np.log(1e4)), (np.log(1.0), np.log(500.0))]
+    return np.exp(scipy.optimize.minimize(loss, start, method="L-BFGS-B", bounds=bounds).x)
+
+
+def _solve(points, errors, shape, sill, reach, ordinary):
+    grid = np.stack(np.meshgrid(np.arange(shape[0]), np.arange(shape[1]), indexing="ij"), -1).reshape(-1, 2)
+    k = _covariance(points, points, sill, reach) + np.diag(errors**2 + 1e-6)
+    cross = _covariance(points, grid, sill, reach)
+    weights = scipy.linalg.solve(k, cross, assume_a="pos")
+    variance = sill - (cross * weights).sum(0)
+    if ordinary:
+        # The Lagrange multiplier that makes each pixel's weights sum to one.
+        of_one = scipy.linalg.solve(k, np.ones(len(k)), assume_a="pos")
+        short = 1.0 - weights.sum(0)
+        weights = weights + np.outer(of_one, short) / of_one.sum()
+        variance = variance + short**2 / of_one.sum()
+    return weights.T, variance
+
+
+@contextlib.contextmanager
+def _quiet():
+    # pysteps reports its progress by print and warns of logarithms of nothing.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _numpy_seed(seed):
+    # pysteps draws from or seeds numpy's global generator, which is put back as it was.
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+
+
+def _pysteps(module):
+    os.environ.setdefault("PYSTEPS_SILENT", "1")
+    try:
+        return importlib.import_module(f"pysteps.{module}")
+    except ImportError as error:
+        raise UserError(f"this baseline needs pysteps: pip install 'sciddm[weather]' ({error})") from None

@@ -1,0 +1,237 @@
+"""The user's own radar archive: any file of `formats`, put in canonical order, converted to dBZ by units that are stated, packed."""
+
+import numpy as np
+import xarray as xr
+
+from domains.weather import formats
+from domains.weather.archive import Archive, pack
+from domains.weather.transform import reflectivity
+from sciddm.errors import UserError
+
+# mm/h of one unit, in the spelling of `formats.plain_units`.
+RATES = {
+    "mm/h": 1, "mm h-1": 1, "kg m-2 h-1": 1, "kg/m2/h": 1, "kg m-2 s-1": 3600, "kg/m2/s": 3600, "mm/s": 3600, "mm s-1": 3600,
+    "m/s": 3.6e6, "m s-1": 3.6e6, "mm/5min": 12, "mm/5 min": 12, "mm/10min": 6, "mm/10 min": 6, "mm/15min": 4, "mm/15 min": 4,
+}  # fmt: skip
+COLUMN = 5000.0  # m; depth of the column that "vil" is spread over, by which SEVIR's largest, 79 kg m-2, is 64 dBZ
+LOWEST, HIGHEST = -60.0, 100.0  # dBZ; what lies outside is a code for missing that the file doesn't declare
+BLOCK = 256  # frames converted at a time
+KILOMETRES = {"m": 1e-3, "metre": 1e-3, "metres": 1e-3, "meter": 1e-3, "meters": 1e-3, "km": 1.0}
+DEGREE = 111.195  # km
+AXES = {
+    "time": ("T", {"time"}, {"time", "timestep", "valid_time", "step", "t"}),
+    "y": ("Y", {"projection_y_coordinate", "latitude", "grid_latitude"}, {"y", "lat", "latitude", "rlat", "northing"}),
+    "x": (
+        "X",
+        {"projection_x_coordinate", "longitude", "grid_longitude"},
+        {"x", "lon", "longitude", "rlon", "easting"},
+    ),
+}
+
+
+def read_archive(path, *, variable: str = "", units: str = "", crop=None) -> Archive:
+    """The frames at `path` as reflectivity: no echo 0 dBZ, missing (NaN, _FillValue, nodata) stays missing.
+
+    dBZ are taken as they are, those below 0 as no echo. Rain rates by Z = 200 R^1.6 (Marshall & Palmer 1948), `transform.reflectivity`.
+    Vertically integrated liquid (SEVIR) is no reflectivity. Only where `units` says "vil" is it turned into that of a uniform column:
+        Z = (VIL / (3.44e-6 h))^(7/4), h = 5000 m        (Greene & Clark 1972, VIL = 3.44e-6 int Z^(4/7) dh in kg m-2)
+    Grids: evenly spaced, square to 5 % where projected; latitudes and longitudes count by the mean pixel at their middle.
+    Args:
+        path: .zarr, .nc, .grib, .h5 (SEVIR, ODIM, netCDF), a folder of one kind, or a pattern; variable: its name where the file does
+            not tell; units: what the values are in, in place of what the file says; crop: (y0, x0, height, width) pixels to keep.
+    Raises: UserError naming the file, the variable and the index at fault.
+    """
+    parts, first = [], None
+    for file, part in formats.open_parts(path, variable):
+        array = _cropped(file, canonical(file, part), crop)
+        if array["time"].dtype.kind != "M":
+            raise UserError(
+                f"{file}: the times of {array.name!r} are no dates (such as {array['time'].values[0]}); "
+                "expected CF times, with units such as 'minutes since 2024-05-01'"
+            )
+        if first is None or file != first[0]:
+            first, done = _same_grid(file, array, first), 0
+        unit = _unit(file, array, units)
+        frames = np.empty(array.shape, np.int16)
+        for start in range(0, len(array), BLOCK):
+            frames[start : start + BLOCK] = pack(_dbz(file, array[start : start + BLOCK], unit, done + start))
+        parts.append((array["time"].values, frames))
+        done += len(frames)
+    parts.sort(key=lambda each: each[0][0])
+    joined = [each[0] if len(each) == 1 else np.concatenate(each) for each in zip(*parts, strict=True)]
+    note = "vil, as reflectivity of a uniform column of 5 km" if unit == "vil" else f"{array.name} [{unit}]"
+    return Archive(joined[1], joined[0], first[2], source=f"{path}: {note}")
+
+
+def read_sequence(path, variable: str = "") -> xr.DataArray:
+    """Any field of the files, in its own units: (time, y, x) float32, y northwards, x eastwards, NaN where missing.
+
+    Coordinates keep their units; times without units stay the numbers they are. Raises: UserError as `read_archive`.
+    """
+    parts = []
+    for file, part in formats.open_parts(path, variable):
+        array = canonical(file, part)
+        with formats.reading(file):
+            parts.append(array.astype(np.float32).load())
+        _finite(file, array.name, parts[-1].values, 0)
+        if parts[-1].shape[1:] != parts[0].shape[1:]:
+            raise UserError(
+                f"{file}: grid {array.shape[1:]}, but {parts[0].shape[1:]} in the first file; expected the same"
+            )
+    parts.sort(key=lambda each: each["time"].values[0])
+    return parts[0] if len(parts) == 1 else xr.concat(parts, "time", join="override", combine_attrs="override")
+
+
+def canonical(file, array: xr.DataArray) -> xr.DataArray:
+    """`array` as (time, y, x), both axes rising, longitudes unwrapped; nothing is read. Raises: UserError if it has no such axes."""
+    array = array.squeeze([d for d in array.dims if array.sizes[d] == 1 and not any(_is(array, d, a) for a in AXES)])
+    dims = {axis: [dim for dim in array.dims if _is(array, dim, axis)] for axis in AXES}
+    if not dims["time"] and "time" in array.coords and not array["time"].ndim:
+        array, dims["time"] = array.expand_dims("time"), ["time"]
+    if len(array.dims) != 3 or any(len(found) != 1 for found in dims.values()):
+        raise UserError(
+            f"{file}: variable {array.name!r} has dimensions {tuple(map(str, array.dims))}; expected time, y and x, "
+            "told by their names or standard_name; select one level first"
+        )
+    (t,), (y,), (x,) = dims.values()
+    dated = array[t]
+    if "valid_time" in array.coords and array["valid_time"].dims == (t,):
+        dated = array["valid_time"]
+    coords = {"time": dated.variable, "y": array[y].variable, "x": array[x].variable}
+    array = array.transpose(t, y, x).reset_coords(drop=True)
+    array = array.rename({old: new for old, new in ((t, "time"), (y, "y"), (x, "x")) if old != new})
+    array = array.assign_coords(
+        {k: ((k,), v.values, v.attrs | {"name": old}) for (k, v), old in zip(coords.items(), (t, y, x), strict=True)}
+    )
+    for dim in ("y", "x"):
+        values = array[dim].values
+        if dim == "x" and _in_degrees(array[dim]):
+            if np.sum(np.diff(values) < 0) > len(values) / 2:
+                array = array.isel(x=slice(None, None, -1))
+                values = array[dim].values
+            values = values[0] + (values - values[0]) % 360
+            array = array.assign_coords(x=("x", values, array["x"].attrs))
+        elif len(values) > 1 and values[0] > values[-1]:
+            array = array.isel({dim: slice(None, None, -1)})
+    return array
+
+
+def _is(array, dim, axis):
+    letter, standard_names, names = AXES[axis]
+    coordinate = array.coords.get(dim)
+    attrs = {} if coordinate is None else coordinate.attrs
+    told = attrs.get("standard_name") or attrs.get("axis")
+    if told in {n for _, known, _ in AXES.values() for n in known} or told in {"T", "Y", "X"}:
+        return told == letter or told in standard_names
+    return str(dim).lower() in names or (axis == "time" and coordinate is not None and coordinate.dtype.kind == "M")
+
+
+def _in_degrees(coordinate):
+    name = f"{coordinate.attrs.get('standard_name', '')} {coordinate.attrs.get('name', '')}".lower()
+    units = coordinate.attrs.get("units", "")
+    return units.startswith("degree") or (not units and any(known in name for known in ("lat", "lon")))
+
+
+def _spacing(file, array) -> float:
+    # km a pixel.
+    steps = {}
+    for dim in ("y", "x"):
+        coordinate = array[dim]
+        name, units, values = coordinate.attrs["name"], coordinate.attrs.get("units", ""), coordinate.values
+        if len(values) < 2:
+            raise UserError(f"{file}: coordinate {name!r} has {len(values)} point; expected a grid")
+        each = np.diff(values.astype(float))
+        mean, worst = each.mean(), int(np.abs(each - each.mean()).argmax())
+        rounding = 4 * np.finfo(values.dtype).eps * np.abs(values).max() if values.dtype.kind == "f" else 0
+        if not abs(each[worst] - mean) <= 1e-3 * abs(mean) + rounding:
+            raise UserError(
+                f"{file}: coordinate {name!r} is not evenly spaced at index {worst} (step {each[worst]:.6g}, mean {mean:.6g}); "
+                "interpolate to a regular grid"
+            )
+        if not _in_degrees(coordinate) and units not in KILOMETRES:
+            raise UserError(f"{file}: coordinate {name!r} has units {units!r}; expected m, km or degrees")
+        steps[dim] = mean * (DEGREE if _in_degrees(coordinate) else KILOMETRES[units])
+    if _in_degrees(array["x"]):
+        steps["x"] *= np.cos(np.radians(array["y"].values.mean()))
+    elif abs(steps["y"] / steps["x"] - 1) > 0.05:
+        raise UserError(
+            f"{file}: pixels of {steps['y']:.4g} x {steps['x']:.4g} km; expected squares, interpolate first"
+        )
+    return float(np.sqrt(steps["y"] * steps["x"]))
+
+
+def _same_grid(file, array, first):
+    # (file, shape, km a pixel), checked against the first one.
+    here = (file, array.shape[1:], _spacing(file, array))
+    if first is not None and (here[1] != first[1] or abs(here[2] / first[2] - 1) > 1e-3):
+        raise UserError(
+            f"{file}: a grid of {here[1]} pixels of {here[2]:.4g} km, but {first[1]} of {first[2]:.4g} km in {first[0].name}; "
+            "expected the same grid in all files"
+        )
+    return here
+
+
+def _cropped(file, array, crop):
+    if crop is None:
+        return array
+    y, x, height, width = crop
+    if min(y, x) < 0 or min(height, width) < 1 or y + height > array.sizes["y"] or x + width > array.sizes["x"]:
+        raise UserError(f"{file}: crop (y0, x0, height, width) = {tuple(crop)} leaves the grid {array.shape[1:]}")
+    return array.isel(y=slice(y, y + height), x=slice(x, x + width))
+
+
+def _unit(file, array, asked) -> str:
+    # The spelling that `_dbz` knows. What only looks like rain is refused: a wind is in m s-1 as well.
+    stated = asked or array.attrs.get("units", "")
+    unit = formats.plain_units(stated)
+    known = f"set config.data.units to one of dBZ, {', '.join(RATES)}, vil"
+    if unit == "dbz" or (unit == "vil" and asked):
+        return unit
+    if unit not in RATES:
+        vil = (
+            "; vertically integrated liquid is no reflectivity, see read_archive" if unit in ("kg m-2", "kg/m2") else ""
+        )
+        raise UserError(f"{file}: variable {array.name!r} has units {stated!r}{vil}; {known}")
+    names = " ".join(str(array.attrs.get(key, "")) for key in ("standard_name", "long_name")).lower()
+    if not asked and unit in ("m s-1", "m/s") and not any(word in names for word in ("precip", "rain")):
+        raise UserError(
+            f"{file}: variable {array.name!r} is in {stated!r} and doesn't say that it is rain; {known} if it is"
+        )
+    return unit
+
+
+def _dbz(file, array, unit, start) -> np.ndarray:
+    with formats.reading(file):
+        values = array.values.astype(np.float32)
+    _finite(file, array.name, values, start)
+    if unit == "vil":
+        dbz = 17.5 * np.log10(np.maximum(values, 1e-6) / (3.44e-6 * COLUMN))
+        bad = values < 0
+    elif unit in RATES:
+        rate = values * np.float32(RATES[unit])
+        dbz = reflectivity(np.maximum(rate, 0))
+        bad = rate < -1e-3  # less is what packing leaves of a zero
+    else:
+        dbz, bad = values, values < LOWEST
+    bad |= dbz > HIGHEST
+    if bad.any():
+        index = np.argwhere(bad)[0]
+        raise UserError(
+            f"{file}: variable {array.name!r} is {values[tuple(index)]:g} {unit} at index {_shown(index, start)} ({bad.sum()} such "
+            "values here), which no radar measures; a code for missing must be declared as _FillValue"
+        )
+    return np.maximum(dbz, 0)
+
+
+def _finite(file, name, values, start):
+    bad = np.isinf(values)
+    if bad.any():
+        index = np.argwhere(bad)[0]
+        raise UserError(
+            f"{file}: variable {name!r} is {values[tuple(index)]} at index {_shown(index, start)} ({bad.sum()} such values here); "
+            "expected finite numbers, NaN where missing"
+        )
+
+
+def _shown(index, start):
+    return int(index[0]) + start, *map(int, index[1:])

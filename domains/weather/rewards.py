@@ -1,0 +1,40 @@
+"""What one may wish more of in a forecast, each with another measure of the same wish beside it."""
+
+import jax.numpy as jnp
+
+from domains.weather.transform import decode, rain_rate
+from sciddm import rewards
+from sciddm.domain import Reward
+
+HEAVY = 35.0  # dBZ, about 6 mm/h
+
+
+def make_rewards(domain) -> dict[str, Reward]:
+    """Rewards of the future frames by name: `rain` (mean rate) beside `heavy share` (of pixels above 35 dBZ), `last rain` (mean rate of
+    the last frame) beside `last cells` (connected regions above 35 dBZ in it, without a gradient)."""
+    past = domain.past
+
+    def rain(x):
+        return rewards.mean(_soft_rate(x[..., past:]))
+
+    def heavy_share(x):
+        return rewards.share_above(x[..., past:], HEAVY, softness=2.0)
+
+    def last_rain(x):
+        return rewards.mean(_soft_rate(x[..., -1]))
+
+    def last_cells(x):
+        return rewards.cells_above(decode(x[..., -1]), HEAVY)
+
+    return {
+        "rain": Reward(rain, "mm/h", held_out="heavy share"),
+        "heavy share": Reward(heavy_share, "1", held_out="rain"),
+        "last rain": Reward(last_rain, "mm/h", held_out="last cells"),
+        "last cells": Reward(last_cells, "1", held_out="last rain", differentiable=False),
+    }
+
+
+def _soft_rate(x):
+    # mm/h without the jump at no echo, so that there is a gradient everywhere: 0.036 mm/h at 0 dBZ, and less below. A sample on its
+    # way may be far above the scale's end, where a power of ten would be all there is of the mean.
+    return rain_rate(jnp.minimum(jnp.where(x > 0.1, x, 0.1), 75.0)) * jnp.exp(jnp.minimum(x, 0.1) - 0.1)

@@ -1,0 +1,36 @@
+"""Longer than the model: window after window, each told the end of the one before."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from sciddm.denoiser import Denoiser
+from sciddm.noise import as_structs
+from sciddm.process import batch_size, sample_keys
+from sciddm.sample import sample
+from sciddm.solvers.base import fold
+
+
+def rollout(key, denoiser: Denoiser, shape, *, cond, advance: Callable, windows: int, **options):
+    """Autoregressive samples: x^1 ~ p(x | cond), x^{k+1} ~ p(x | advance(x^k)).
+
+    Exact for a chain whose windows depend on their past through `advance` alone. Sample i depends on (key, i) alone, and its first
+    windows don't change when more follow.
+
+    Args:
+        shape: of one window with its batch axis, or a pytree as for `sample`; cond: of the first window.
+        advance: a batch of windows (B, ...) -> cond of the next ones, with an entry a sample; windows: how many.
+        options: of `sample` (solver, steps, grid, corrections).
+    Returns: pytree of (B, windows, ...); info: `network_calls` in all.
+    Raises: ValueError on less than one window.
+    """
+    if windows < 1:
+        raise ValueError(f"windows = {windows}: expected at least 1")
+    keys, parts, calls = sample_keys(key, batch_size(as_structs(shape))), [], 0
+    for window in range(windows):
+        x, info = sample(fold(keys, window), denoiser, shape, cond=cond, **options)
+        parts.append(x)
+        calls += info["network_calls"]
+        cond = advance(x)
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves, 1), *parts), {"network_calls": calls}
