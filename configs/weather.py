@@ -41,7 +41,14 @@ def get_config(variant: str = "smoke"):
         }
     )
     config.network.update(
-        {"kind": "nowcaster", "channels": (32, 64, 96), "blocks": 1, "patch": 2, "attention_levels": (2,), "heads": 4}
+        {
+            "kind": "nowcaster",
+            "channels": (48, 96, 128),
+            "blocks": 1,
+            "patch": 2,
+            "attention_levels": (1, 2),
+            "heads": 4,
+        }
     )
     config.process.name = "edm"
     config.training.cond_dropout = 0.1
@@ -60,7 +67,7 @@ def _smoke(config):
 def _base(config):
     config.data.events = 4096
     config.training.update(
-        {"steps": 100000, "wall_minutes": 75.0, "batch_size": 16, "learning_rate": 1e-3, "ema": 0.9995}
+        {"steps": 100000, "wall_minutes": 82.0, "batch_size": 16, "learning_rate": 1e-3, "ema": 0.9995}
     )
     config.checkpoint.every = 1000
 

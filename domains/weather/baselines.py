@@ -21,7 +21,12 @@ from domains.weather.generate import INTERVAL, SPACING
 from domains.weather.transform import rain_rate, reflectivity
 from sciddm.errors import UserError
 
-RAIN = 5.0  # dBZ, the least echo that STEPS calls rain (0.07 mm/h)
+RAIN = 0.5  # dBZ, the least echo that STEPS calls rain: it has no other (0.04 mm/h)
+# km/h and minutes: what pysteps fitted to Lucas-Kanade in Finland and Switzerland together.
+VELOCITY_ERRORS = {
+    "p_par": [2.31970635, 0.33734287, -2.64972861],
+    "p_perp": [1.90769947, 0.33446594, -2.06603662],
+}
 
 
 def persistence(past, frames: int = 12):
@@ -43,7 +48,9 @@ def motion(frames):
         return still
     with _quiet():
         try:
-            flow = _pysteps("motion.lucaskanade").dense_lucaskanade(np.ma.masked_invalid(frames))
+            follow = _pysteps("motion.lucaskanade").dense_lucaskanade
+            # Smaller windows and more vectors than the defaults, which are for domains of hundreds of pixels.
+            flow = follow(np.ma.masked_invalid(frames), lk_kwargs={"winsize": (20, 20)}, decl_scale=10)
         except (ValueError, np.linalg.LinAlgError):
             return still  # what is left after outliers are removed can be too little to interpolate
     return np.where(np.isfinite(flow), flow, 0.0)
@@ -58,26 +65,21 @@ def extrapolation(past, frames: int = 12, flow=None, inflow: str = "nearest"):
     return _carried(filled(past)[-1], flow, list(range(1, frames + 1)), inflow)
 
 
-def steps(
-    past,
-    members: int = 20,
-    seed: int = 0,
-    frames: int = 12,
-    flow=None,
-    inflow: str = "nearest",
-    dry: float = -5.0,
-    **options,
-):
-    """pysteps' STEPS ensemble: AR(2) cascades in the moving frame with noise of the last frame's spectrum.
+def steps(past, members: int = 20, seed: int = 0, frames: int = 12, flow=None, margin: int = 0, **options):
+    """pysteps' STEPS ensemble: AR(1) cascades in the moving frame with noise of the last frame's spectrum.
 
-    The transform is dBZ itself, no rain 5 dB below the threshold, as pysteps recommends for dBR.
-    Args: past: (4, Y, X) dBZ, NaN missing; options: of pysteps.nowcasts.steps.forecast, over the tuned ones.
+    The transform is dBZ itself, no rain 5 dB below the threshold, as pysteps recommends for dBR. The settings are those of least CRPS
+    on twelve events of the embedded rain that nothing is tested on. What flows in is the edge; with a margin it is the domain mirrored,
+    where the noise goes on: 2 % more CRPS, spread over skill .97 instead of .90, no streaks, 2.3 times the work.
+
+    Args: past: (4, Y, X) dBZ, NaN missing; margin: pixels; options: of pysteps.nowcasts.steps.forecast, over the tuned ones.
     Returns: (members, frames, Y, X) dBZ, the same for the same seed.
     """
     flow = motion(past) if flow is None else flow
     past = filled(past)
     settings = {
         "n_cascade_levels": 6,
+        "ar_order": 1,
         "precip_thr": RAIN,
         "kmperpixel": SPACING,
         "timestep": INTERVAL,
@@ -85,16 +87,22 @@ def steps(
         "mask_method": "incremental",
         "probmatching_method": "cdf",
         "vel_pert_method": "bps",
-        "extrap_kwargs": {"map_coordinates_mode": inflow},
+        "vel_pert_kwargs": VELOCITY_ERRORS,
+        "extrap_kwargs": {"map_coordinates_mode": "nearest"},
     } | options
     threshold = settings["precip_thr"]
     if not (past[-1] >= threshold).any():
         return np.repeat(persistence(past, frames)[None], members, axis=0)
-    rain = np.where(past >= threshold, past, threshold + dry)
+    sides = ((0, 0), (margin, margin), (margin, margin))
+    rain = np.pad(np.where(past >= threshold, past, threshold - 5.0), sides, mode="symmetric")
     with _quiet(), _numpy_seed(seed):
         forecast = _pysteps("nowcasts.steps").forecast
-        future = forecast(rain, flow, frames, n_ens_members=members, seed=seed, num_workers=1, **settings)
-    return np.where(np.nan_to_num(future, nan=0.0) >= threshold, np.clip(future, 0, 75), 0.0).astype(np.float32)
+        future = forecast(
+            rain, np.pad(flow, sides, mode="edge"), frames, n_ens_members=members, seed=seed, num_workers=1, **settings
+        )
+    height, width = past.shape[1:]
+    future = np.nan_to_num(future[:, :, margin : margin + height, margin : margin + width], nan=0.0)
+    return np.where(future >= threshold, np.clip(future, 0, 75), 0.0).astype(np.float32)
 
 
 def filled(frames):

@@ -11,16 +11,15 @@ from flax import nnx
 
 from domains.weather import generate, plots, readers, verify
 from domains.weather.archive import Archive
+from domains.weather.extended import Extreme, Rollout, Wide
 from domains.weather.network import Nowcaster
 from domains.weather.rewards import make_rewards
-from domains.weather.extended import Extreme, Rollout, Wide
 from domains.weather.tasks import Assimilate, Downscale, Fill, Interpolate, Nowcast
 from domains.weather.transform import NO_ECHO, decode, encode
 from sciddm.domain import Domain, Normalizer
 from sciddm.errors import UserError
 from sciddm.networks import SpaceTime
 from sciddm.noise import White
-
 
 TASKS = {
     "nowcast": Nowcast, "assimilate": Assimilate, "downscale": Downscale, "fill": Fill, "interpolate": Interpolate, "extreme": Extreme,
@@ -99,6 +98,11 @@ class WeatherDomain(Domain):
         first, y, x = self._places[split][i]
         frames = self.archive.dBZ(slice(first, first + self.length), slice(y, y + self.size), slice(x, x + self.size))
         return np.ascontiguousarray(np.moveaxis(frames, 0, -1))
+
+    def event_of(self, split: str, i: int) -> int:
+        """Which event of the archive, counted from 0, window i of a split lies in."""
+        starts = [first for first, _ in self.archive.events()]
+        return int(np.searchsorted(starts, self._places[split][i][0], side="right")) - 1
 
     def dataset(self, split):
         """Training windows come turned and mirrored in turn where config.data.augment says so; those of the test keep their NaN."""

@@ -15,7 +15,7 @@ RATES = {
 }  # fmt: skip
 COLUMN = 5000.0  # m; depth of the column that "vil" is spread over, by which SEVIR's largest, 79 kg m-2, is 64 dBZ
 LOWEST, HIGHEST = -60.0, 100.0  # dBZ; what lies outside is a code for missing that the file doesn't declare
-BLOCK = 256  # frames converted at a time
+BLOCK = 2**19  # pixels converted at a time, as many as the processor keeps at hand
 KILOMETRES = {"m": 1e-3, "metre": 1e-3, "metres": 1e-3, "meter": 1e-3, "meters": 1e-3, "km": 1.0}
 DEGREE = 111.195  # km
 AXES = {
@@ -53,8 +53,11 @@ def read_archive(path, *, variable: str = "", units: str = "", crop=None) -> Arc
             first, done = _same_grid(file, array, first), 0
         unit = _unit(file, array, units)
         frames = np.empty(array.shape, np.int16)
-        for start in range(0, len(array), BLOCK):
-            frames[start : start + BLOCK] = pack(_dbz(file, array[start : start + BLOCK], unit, done + start))
+        # Never less than a chunk, or each would be unpacked many times.
+        chunk = (array.encoding.get("chunks") or array.encoding.get("chunksizes") or (1,))[0]
+        block = max(BLOCK // array[0].size, chunk, 1)
+        for start in range(0, len(array), block):
+            frames[start : start + block] = pack(_dbz(file, array[start : start + block], unit, done + start))
         parts.append((array["time"].values, frames))
         done += len(frames)
     parts.sort(key=lambda each: each[0][0])

@@ -68,8 +68,8 @@ def reliability(forecast, observed, threshold: float, bins: int = 10):
     forecast, observed = _masked(forecast, observed)
     p, y = exceedance_probability(forecast, threshold), exceedance_probability(observed, threshold)
     seen = observed.notnull().values
-    p, y = p.transpose(*observed.dims).values[seen], y.values[seen]
-    place = np.minimum((p * bins + 1e-9).astype(int), bins - 1)  # 6/20 belongs to [.3, .4) whatever its last bit
+    p, y = (z.transpose(*observed.dims).values[seen].astype(np.float64) for z in (p, y))
+    place = np.minimum((p * bins + 1e-5).astype(int), bins - 1)  # 14/20 belongs to [.7, .8) whatever its last bit
     count, forecasts, events = (np.bincount(place, w, minlength=bins) for w in (np.ones_like(p), p, y))
     empty = np.where(count > 0, count, np.nan)
     return xr.Dataset(

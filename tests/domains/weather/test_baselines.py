@@ -96,12 +96,18 @@ def test_steps_is_silent_complete_and_repeats_for_a_seed(event, capsys):
     past = event[:4].copy()
     past[:, 50:, :20] = np.nan
     before = global_state()
+    capsys.readouterr()  # what importing pysteps here said
     first = baselines.steps(past, members=3, seed=4, frames=4)
     assert global_state() == before
     assert capsys.readouterr() == ("", "")
     assert first.shape == (3, 4, 64, 64) and np.isfinite(first).all() and first.min() == 0 and first.max() <= 75
     np.testing.assert_array_equal(first, baselines.steps(past, members=3, seed=4, frames=4))
     assert not (first == baselines.steps(past, members=3, seed=5, frames=4)).all()
+    wider = baselines.steps(past, members=2, seed=4, frames=2, margin=8)
+    assert wider.shape == (2, 2, 64, 64) and np.isfinite(wider).all()
+    # A margin that was cut off wrongly would shift the first frame against the forecast without one.
+    agreement = np.corrcoef(wider[:, 0].mean(0).ravel(), first[:, 0].mean(0).ravel())[0, 1]
+    assert agreement > 0.8
     spread = first.std(0).mean((1, 2))
     assert spread[3] > spread[0] > 0
 

@@ -7,7 +7,6 @@ import scipy.io
 import xarray as xr
 
 from domains.weather import formats, readers
-from domains.weather.archive import Archive
 from domains.weather.readers import read_archive, read_sequence
 from domains.weather.transform import rain_rate, reflectivity
 from sciddm.errors import UserError
@@ -271,7 +270,7 @@ def test_several_or_no_variables_are_listed(tmp_path):
 
 
 def test_values_that_are_none_are_named_with_their_index(tmp_path, monkeypatch):
-    monkeypatch.setattr(readers, "BLOCK", 4)  # they are read by blocks, and the index is that of the file
+    monkeypatch.setattr(readers, "BLOCK", 4 * 80)  # they are read by blocks, and the index is that of the file
     for value, what in (
         (np.inf, r"inf at index \(5, 2, 1\) \(1 such"),
         (-999.0, r"-999 dbz at index \(5, 2, 1\).*_FillValue"),
@@ -303,8 +302,9 @@ def test_grids_and_axes_that_do_not_fit_are_named(tmp_path):
         broken(lambda d: d.assign_coords(time=np.arange(6)))
     with pytest.raises(UserError, match="time 2024-05-01T10:00:00 at index 1 is there twice"):
         broken(lambda d: d.assign_coords(time=TIMES[[0, 0, 1, 2, 3, 4]]))
-    with pytest.raises(UserError, match=r"crop .* = \(0, 0, 9, 2\) leaves the grid \(8, 10\)"):
-        read_archive(netcdf(tmp_path), crop=(0, 0, 9, 2))
+    for crop in ((0, 0, 9, 2), (-1, 0, 2, 2), (0, 0, 0, 2)):
+        with pytest.raises(UserError, match=r"crop .* = \(.*\) leaves the grid \(8, 10\)"):
+            read_archive(netcdf(tmp_path), crop=crop)
 
 
 def test_paths_and_files_at_fault_are_named(tmp_path, monkeypatch):
@@ -378,6 +378,22 @@ def test_a_field_that_is_no_radar_is_a_sequence_in_its_own_units(wrapped, tmp_pa
 def test_a_read_archive_is_written_and_read_again(tmp_path):
     archive = read_archive(netcdf(tmp_path))
     again = read_archive(archive.write(tmp_path / "a.zarr"))
-    assert isinstance(again, Archive)
     np.testing.assert_array_equal(again.frames, archive.frames)
     np.testing.assert_array_equal(again.times, archive.times)
+
+
+def test_a_fine_grid_of_degrees_in_single_precision_is_even(tmp_path):
+    degrees = {
+        "lat": (50 + 0.01 * np.arange(8)).astype(np.float32),
+        "lon": (-140 + 0.01 * np.arange(10)).astype(np.float32),
+    }
+    coords = {
+        name: (name, values, {"units": f"degrees_{way}"})
+        for (name, values), way in zip(degrees.items(), ("north", "east"), strict=True)
+    }
+    data = xr.Dataset({"dbz": (("time", "lat", "lon"), DBZ, {"units": "dBZ"})}, coords | {"time": TIMES})
+    data.isel(lon=slice(None, None, -1)).to_netcdf(tmp_path / "f.nc", engine="h5netcdf")
+    archive = read_archive(tmp_path / "f.nc")
+    # The side of a square as large as a pixel at the middle latitude.
+    assert archive.spacing_km == pytest.approx(0.01 * 111.195 * np.sqrt(np.cos(np.radians(50.035))), rel=1e-3)
+    np.testing.assert_allclose(archive.dBZ(), DBZ, atol=0.006)

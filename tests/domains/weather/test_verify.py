@@ -77,7 +77,9 @@ def test_missing_pixels_of_either_side_count_nowhere():
     assert int(verify.rank_histogram(forecast, hidden).sum()) == truth.size
     assert int(verify.reliability(holed, observed, 15.0)["count"].sum()) == truth.size
     garbage = forecast.where(~gap, 70.0)
-    np.testing.assert_allclose(verify.fss(garbage, hidden, 15.0), verify.fss(forecast, hidden, 15.0))
+    dry = verify.fss(forecast.where(~gap, 0.0).transpose(*forecast.dims), observed.where(~gap, 0.0), 15.0)
+    np.testing.assert_allclose(verify.fss(garbage, hidden, 15.0), dry)
+    np.testing.assert_allclose(verify.fss(forecast, hidden, 15.0), dry)
     np.testing.assert_allclose(
         verify.spectrum_error_dB(garbage, hidden).ratio, verify.spectrum_error_dB(forecast, hidden).ratio, atol=1e-9
     )
@@ -147,8 +149,10 @@ def test_reliability_bins_probabilities_by_their_value_and_closes_the_last():
     np.testing.assert_allclose(diagram["probability"], [0.0, 2 / 3])
     np.testing.assert_allclose(diagram["frequency"], [0.0, 2 / 3])
     assert diagram.attrs["base rate"] == 0.5
-    three_of_ten = ensemble(np.reshape([30.0] * 3 + [0.0] * 7, (10, 1, 1, 1)))
-    assert int(verify.reliability(three_of_ten, field([[[30.0]]]), 25.0)["count"].values.argmax()) == 3
+    # k of 20 members, whatever the last bit of k / 20 is.
+    member, k = np.arange(20), np.arange(20)
+    twentieths = ensemble(np.where(member[:, None] < k, 30.0, 0.0)[:, None, None, :])
+    np.testing.assert_array_equal(verify.reliability(twentieths, field(np.zeros((1, 1, 20))), 25.0)["count"], [2] * 10)
 
 
 def test_contingency_counts_and_their_scores_by_hand():

@@ -1,0 +1,235 @@
+"""The domain hands the network what it says, and each task scores what it asks for."""
+
+import importlib
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sciddm as sd
+from domains.weather.archive import Archive, pack
+from domains.weather.domain import WeatherDomain, outage
+from domains.weather.tasks import with_past
+from domains.weather.transform import NO_ECHO, decode, encode
+from sciddm import UserError
+
+
+def weather_config(tmp_path, **data):
+    config = importlib.import_module("configs.weather").get_config("smoke")
+    config.data.update(
+        {"size": 32, "events": 8, "frames": 18, "held_out": 2, "wide": 80, "windows": 3, "cache": str(tmp_path)} | data
+    )
+    config.network.update({"channels": (8, 8), "attention_levels": (), "features": 16})
+    return config
+
+
+@pytest.fixture(scope="module")
+def domain(tmp_path_factory):
+    return sd.get_domain(weather_config(tmp_path_factory.mktemp("cache")))
+
+
+def fake_model(domain, network):
+    """A model whose denoiser is a function (x_t, cond) -> x0_hat."""
+    denoiser = sd.FunctionDenoiser(lambda x_t, t, cond: network(x_t, cond), sd.GaussianProcess.edm())
+    sampling = SimpleNamespace(solver="heun", steps=2, grid="edm", batch_size=8)
+    return SimpleNamespace(denoiser=denoiser, domain=domain, config=SimpleNamespace(sampling=sampling))
+
+
+def test_condition_is_the_normalised_past_and_its_mask(domain):
+    example = domain.dataset("test")[0]["x"].copy()
+    example[3, 4, 1] = np.nan
+    concat = domain.condition(example)["concat"]
+    assert concat.shape == (32, 32, 8) and not np.isnan(concat).any()
+    assert concat[3, 4, 1] == 0 and concat[3, 4, 5] == 0 and concat[..., 4:].sum() == 4 * 32 * 32 - 1
+    past = concat[..., :4] * domain.normalizer.std + domain.normalizer.mean
+    np.testing.assert_allclose(past[5:], example[5:, :, :4], atol=1e-4)
+
+
+def test_training_windows_are_turned_with_their_past_and_stay_inside_of_events(domain):
+    data = domain.dataset("train")
+    windows = len(data) // 8
+    assert windows == 6 * 3  # 18 frames have three windows of 16
+    for way in range(8):
+        element = data[5 * 8 + way]
+        there = element["cond"]["concat"][..., 4:] > 0
+        past = domain.normalizer.denormalize(element["cond"]["concat"][..., :4])
+        np.testing.assert_allclose(past[there], element["x"][..., :4][there], atol=1e-4)
+        assert element["counted"].min() == 1
+    first, last = data[5 * 8]["x"], data[5 * 8 + 7]["x"]
+    np.testing.assert_array_equal(last, first.transpose(1, 0, 2)[::-1, ::-1])
+
+
+def test_missing_pixels_of_an_archive_count_in_no_loss_and_are_no_dry_ones(tmp_path):
+    rng = np.random.default_rng(0)
+    frames = rng.uniform(-10, 40, (60, 32, 32)).clip(0).astype(np.float32)
+    frames[:, :2] = np.nan
+    times = np.datetime64("2026-01-01", "s") + np.arange(60) * np.timedelta64(300, "s")
+    times[30:] += np.timedelta64(3600, "s")
+    Archive(pack(frames), times, 1.0, source="test").write(tmp_path / "mine.zarr")
+    config = weather_config(tmp_path, path=str(tmp_path / "mine.zarr"), held_out=1, augment=False, outages=0.0)
+    domain = sd.get_domain(config)
+    element = domain.dataset("train")[0]
+    assert element["counted"][:2].max() == 0 and element["counted"][2:].min() == 1 and np.isfinite(element["x"]).all()
+    np.testing.assert_array_equal(element["cond"]["concat"][:2], 0)
+    test = domain.dataset("test")[0]["x"]
+    assert np.isnan(test[:2]).all() and np.isfinite(test[2:]).all()
+    # and they are left out of scores: an answer that differs there alone is perfect
+    answer = np.where(np.isnan(test), 30.0, test)
+    problem = domain.tasks["nowcast"].problem(jax.random.key(0), test)
+    assert domain.tasks["nowcast"].metrics(answer[None], problem)["CRPS"] == 0
+    assert domain.interval == 5.0 and domain.spacing == 1.0
+    # nothing but missing pixels
+    config.data.most_missing = 0.01
+    with pytest.raises(UserError, match="config.data.most_missing"):
+        sd.get_domain(config)
+
+
+def test_native_and_back_is_exact_and_has_units_and_times(domain):
+    x = np.stack([domain.dataset("test")[i]["x"] for i in range(2)])
+    native = domain.to_native(x)
+    np.testing.assert_array_equal(domain.from_native(native), x)
+    assert native.reflectivity.attrs["units"] == "dBZ" and native.reflectivity.min() == 0
+    np.testing.assert_array_equal(native.time, np.arange(-15, 61, 5))
+    assert float(native.x[1] - native.x[0]) == 2.0
+
+
+def test_gauges_report_the_truth_with_their_error_and_not_where_it_is_missing(domain):
+    task, example = domain.tasks["assimilate"], domain.dataset("test")[0]["x"].copy()
+    example[:, 16:] = np.nan
+    problem = task.problem(jax.random.key(2), example)
+    places, reported = problem.extras["places"], problem.extras["reported"]
+    truth = example.reshape(-1, 16)[places][:, 4:10]
+    assert reported.shape == (31, 6) and (np.isnan(reported) == np.isnan(truth)).all()
+    error = (reported - truth)[~np.isnan(truth)]
+    assert abs(error.std() - 2.0) < 3 * 2.0 / np.sqrt(2 * len(error)) and abs(error.mean()) < 3 * 2.0 / np.sqrt(
+        len(error)
+    )
+    # the observation asks for the very same pixels: its prediction of the truth is the report without the error
+    normal = domain.normalizer.normalize(np.nan_to_num(example, nan=domain.normalizer.mean))
+    residual = np.asarray(problem.observation.residual(jnp.asarray(normal)[None]))[0] * domain.normalizer.std
+    seen = ~np.isnan(truth).ravel()
+    np.testing.assert_allclose(residual[seen], error, atol=1e-3)
+    variance = np.broadcast_to(problem.observation.variance(residual), residual.shape)
+    assert (np.sqrt(variance[~seen]) > 100).all() and np.allclose(np.sqrt(variance[seen]) * domain.normalizer.std, 2.0)
+
+
+def test_fill_scores_hidden_pixels_alone_and_never_looks_at_them(domain):
+    task, example = domain.tasks["fill"], domain.dataset("test")[0]["x"]
+    problem = task.problem(jax.random.key(1), example)
+    hidden = problem.extras["hidden"]
+    assert 0 < hidden.mean() < 0.9
+    wrong_elsewhere = np.where(hidden, example, 50.0).astype(np.float32)
+    assert task.metrics(wrong_elsewhere[None], problem)["CRPS"] == 0
+    other = np.where(hidden, 33.0, example)
+    np.testing.assert_array_equal(task.problem(jax.random.key(1), other).observation.value, problem.observation.value)
+
+
+def test_interpolate_sees_every_third_frame_and_scores_those_between(domain):
+    task, example = domain.tasks["interpolate"], domain.dataset("test")[0]["x"]
+    problem = task.problem(jax.random.key(0), example)
+    seen = np.asarray(problem.observation.value).any((0, 1))
+    np.testing.assert_array_equal(np.flatnonzero(seen), [0, 3, 6, 9, 12, 15])
+    np.testing.assert_array_equal(task.scored, [1, 2, 4, 5, 7, 8, 10, 11, 13, 14])
+    linear = task.baseline(problem)["linear"]
+    np.testing.assert_array_equal(linear[..., [0, 3, 15]], example[..., [0, 3, 15]])
+
+
+def test_each_window_of_a_rollout_is_told_the_end_of_the_one_before(domain):
+    # A network that repeats what it is told of last plus one: the frames count up window by window, for each member its own.
+    def network(x_t, cond):
+        last = cond["concat"][..., 3:4]
+        assert cond["concat"].shape[0] == x_t.shape[0]
+        return jnp.broadcast_to(last + 1.0 / domain.normalizer.std, x_t.shape)
+
+    example = np.broadcast_to(np.float32(20.0), (32, 32, 20)).copy()
+    task = domain.tasks["rollout"]
+    problem = task.problem(jax.random.key(0), example)
+    assert problem.truth.shape == (32, 32, 40) and np.isnan(problem.truth[..., 20:]).all()
+    x = task.solve(fake_model(domain, network), jax.random.key(0), problem, 2)
+    assert x.shape == (2, 32, 32, 40)
+    for i, value in enumerate((21.0, 22.0, 23.0)):
+        np.testing.assert_allclose(x[..., 4 + 12 * i : 16 + 12 * i], value, atol=0.05)
+    assert task.metrics(x, problem)["CRPS"] == pytest.approx((12 * 1 + 4 * 2) / 16, abs=0.02)
+
+
+def test_wide_windows_are_told_their_own_past(domain):
+    # A network that answers with the last frame it is told of: the whole is then the last frame of the whole.
+    def network(x_t, cond):
+        return jnp.broadcast_to(cond["concat"][..., 3:4], x_t.shape)
+
+    task = domain.tasks["wide"]
+    problem = task.problem(jax.random.key(0), domain.dataset("test")[0]["x"])
+    assert problem.truth.shape == (80, 80, 16)
+    x = task.solve(fake_model(domain, network), jax.random.key(0), problem, 2)
+    np.testing.assert_allclose(x, np.broadcast_to(problem.truth[..., 3:4], x.shape), atol=0.05)
+
+
+def test_extreme_finds_the_event_and_its_probability_under_a_gaussian_forecast(tmp_path):
+    # Independent pixels N(0, 1) in normalised units: P(x[0, 0, last] > c) = Phi(-(c - mean) / std).
+    config = weather_config(tmp_path)
+    config.data.extreme.update({"reward": "corner", "threshold": 30.0})
+    from sciddm.domain import Reward
+
+    domain = WeatherDomain.from_config(config)
+    domain.rewards = {"corner": Reward(lambda x: x[:, 0, 0, -1], "dBZ", held_out="corner")}
+    process = sd.GaussianProcess.edm()
+
+    def network(x_t, t, cond):
+        return x_t / (1 + process.sigma(t) ** 2)
+
+    model = SimpleNamespace(denoiser=sd.FunctionDenoiser(network, process), domain=domain)
+    task = domain.tasks["extreme"]
+    problem = task.problem(jax.random.key(0), domain.dataset("test")[0]["x"])
+    result = task.run(model, jax.random.key(1), problem, num_particles=256, steps=60)
+    z = (30.0 - domain.normalizer.mean) / domain.normalizer.std
+    exact = float(jax.scipy.stats.norm.sf(z))
+    assert exact < 0.08 and np.exp(float(result.log_evidence)) == pytest.approx(exact, rel=0.25)
+    drawn = task.solve(model, jax.random.key(1), problem, 4, steps=60)
+    assert task.metrics(drawn, problem)["share beyond"] == 1.0
+
+
+def test_rewards_are_those_of_the_future_frames(domain):
+    x = np.full((2, 32, 32, 16), NO_ECHO, np.float32)
+    x[1, ..., 4:] = encode(np.float32(23.0103))  # 1 mm/h
+    rain = domain.rewards["rain"].function(jnp.asarray(x))
+    assert rain[0] < 0.01 and rain[1] == pytest.approx(1.0, rel=1e-4)
+    x[1, 3:5, 3:5, -1] = x[1, 9, 9, -1] = 40.0
+    assert domain.rewards["last cells"].function(jnp.asarray(x)).tolist() == [0.0, 2.0]
+    x[..., :4] = 60.0
+    assert domain.rewards["rain"].function(jnp.asarray(x))[0] < 0.01
+
+
+def test_with_past_keeps_members_and_outages_are_of_both_kinds():
+    truth = np.arange(2 * 2 * 6, dtype=np.float32).reshape(2, 2, 6)
+    domain = SimpleNamespace(past=4)
+    future = np.full((3, 2, 2, 2), 7.0)
+    assert with_past(truth, future, domain).shape == (3, 2, 2, 6) and with_past(truth, future[0], domain).shape == (
+        2,
+        2,
+        6,
+    )
+    np.testing.assert_array_equal(decode(with_past(truth, future, domain)[1, ..., 4:]), 7.0)
+    holes = [outage(np.random.default_rng(i), (16, 16, 4)) for i in range(20)]
+    whole = [hole.any((0, 1)) == hole.all((0, 1)) for hole in holes]
+    assert any(w.all() for w in whole) and not all(w.all() for w in whole)
+
+
+def test_wrong_configs_are_one_line(tmp_path):
+    for change, message in (
+        ({"past": 0}, "config.data.past = 0"),
+        ({"held_out": 8}, "config.data.held_out"),
+        ({"windows": 0}, "config.data.windows = 0"),
+        ({"size": 31}, "size = 31"),
+    ):
+        with pytest.raises(UserError, match=message):
+            sd.get_domain(weather_config(tmp_path, **change))
+    config = weather_config(tmp_path)
+    config.network.kind = "transformer"
+    with pytest.raises(UserError, match="config.network.kind = 'transformer'"):
+        sd.get_domain(config).network(config.network, None)
+    config = weather_config(tmp_path)
+    config.data.guidance.method = "magic"
+    with pytest.raises(UserError, match="config.data.guidance.method"):
+        sd.get_domain(config)
