@@ -22,7 +22,11 @@ def base_config() -> ml_collections.ConfigDict:
                 "prediction": "edm",
                 "sigma_data": ml_collections.config_dict.placeholder(float),
             },  # None: measured
-            "objective": {"weighting": "edm", "times": "log-normal"},
+            "objective": {
+                "weighting": "edm",
+                "times": "log-normal",
+                "levels": "sample",
+            },  # levels: "frame" for one an entry of the last axis
             "network": {},
             "training": {
                 "steps": 4000,
@@ -115,8 +119,11 @@ def resolved(config) -> dict:
 
 
 def restored(stored: Mapping) -> ml_collections.ConfigDict:
-    """The config of a checkpoint's plain form."""
-    return ml_collections.ConfigDict(dict(stored))
+    """The config of a checkpoint's plain form; keys that every domain shares and that it is older than have their defaults."""
+    groups = {key: value for key, value in resolved(base_config()).items() if isinstance(value, dict)}
+    return ml_collections.ConfigDict(
+        {key: groups[key] | value if key in groups else value for key, value in dict(stored).items()}
+    )
 
 
 def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any]) -> None:

@@ -49,16 +49,20 @@ TIMES: dict[str, Callable] = {
 class Objective(eqx.Module):
     """Denoising score matching: E_t E_eps w(t) |x0_hat(x_t, t) - x_0|^2, the mean over the entries of x.
 
-    weighting: a key of `WEIGHTINGS`; times: a key of `TIMES`.
+    weighting: a key of `WEIGHTINGS`; times: a key of `TIMES`; levels: one noise level a "sample", or one a "frame", an entry of the
+    last axis of an array x_0, for networks that take them (diffusion forcing, Chen et al. 2024, arXiv:2407.01392).
     """
 
     weighting: str = eqx.field(static=True, default="edm")
     times: str = eqx.field(static=True, default="log-normal")
+    levels: str = eqx.field(static=True, default="sample")
 
     def __check_init__(self):
         for name, value, table in (("weighting", self.weighting, WEIGHTINGS), ("times", self.times, TIMES)):
             if value not in table:
                 raise ValueError(f"objective {name} {value!r} is none of {sorted(table)}")
+        if self.levels not in ("sample", "frame"):
+            raise ValueError(f"objective levels {self.levels!r} is none of ['frame', 'sample']")
 
     def sample_times(self, key, count: int, process: GaussianProcess, sigma_data=1.0):
         """(count,) training times in [0, 1]."""
@@ -76,10 +80,22 @@ class Objective(eqx.Module):
         """
         count = batch_size(x_0)
         key_t, key_eps = jax.random.split(key)
-        t = self.sample_times(key_t, count, denoiser.process, denoiser.sigma_data)
+        frames = x_0.shape[-1] if self.levels == "frame" else 1
+        t = self.sample_times(key_t, count * frames, denoiser.process, denoiser.sigma_data)
+        if self.levels == "frame":
+            t = t.reshape(count, *(1,) * (x_0.ndim - 2), frames)
         x_t, _ = denoiser.process.perturb(sample_keys(key_eps, count), x_0, t)
         weight = WEIGHTINGS[self.weighting](denoiser.process.log_snr(t), mean_sigma(denoiser.sigma_data))
-        return weight * squared_error(denoiser(x_t, t, cond), x_0, counted)
+        x0_hat = denoiser(x_t, t, cond)
+        if self.levels == "frame":
+            x0_hat, x_0, counted = jax.tree.map(_frames_apart, (x0_hat, x_0, counted))
+        errors = squared_error(x0_hat, x_0, counted)
+        return jnp.mean((weight.reshape(-1) * errors).reshape(count, -1), axis=1)
+
+
+def _frames_apart(x):
+    # (B, ..., F) -> (B F, ...)
+    return jnp.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:-1])
 
 
 def squared_error(x0_hat, x_0, counted=None):

@@ -43,6 +43,16 @@ def test_an_evaluation_is_made_once_and_read_back(tmp_path, monkeypatch):
     assert evaluate(model, problems=2, members=4, progress=False) == table
 
 
+def test_a_classical_ensemble_is_scored_as_one_and_a_single_answer_as_one_member(tmp_path, monkeypatch):
+    fit(toy_config(steps=2), tmp_path, progress=False)
+    model = sd.load(tmp_path)
+    task, shapes = type(model.domain.tasks["half"]), []
+    monkeypatch.setattr(task, "baseline", lambda self, problem: {"one": np.zeros(2), "seven": np.zeros((7, 2))})
+    monkeypatch.setattr(task, "metrics", lambda self, samples, problem: shapes.append(samples.shape) or {"error": 0.0})
+    assert set(evaluate(model, problems=1, members=4, progress=False)["half"]) == {"posterior", "one", "seven"}
+    assert shapes == [(4, 2), (1, 2), (7, 2)]
+
+
 def test_a_table_is_aligned_and_shows_a_dash_for_nothing():
     text = format_table(
         {"posterior": {"error": 0.12345, "coverage": 0.9}, "mean": {"error": 1234.5, "coverage": float("nan")}}

@@ -58,3 +58,36 @@ def test_sigma_data_is_measured_leaf_by_leaf():
 def test_unknown_names_are_refused():
     with pytest.raises(ValueError, match="weighting"):
         sd.Objective("emd")
+
+
+def test_entries_that_do_not_count_change_no_loss():
+    # the exact loss of those that do: an error of 1 in half of the entries, whatever stands in the other half
+    process = sd.GaussianProcess.edm()
+    x_0 = jax.random.normal(jax.random.key(0), (6, 8))
+    counted = jnp.zeros((6, 8)).at[:, :4].set(1.0)
+    denoiser = sd.NetworkDenoiser(lambda x, c, cond: jnp.zeros_like(x), process, "edm", 1.0)
+    objective = sd.Objective("edm", "stratified")
+    loss = objective(denoiser, jax.random.key(1), x_0, None, counted)
+    small = objective(denoiser, jax.random.key(1), x_0)
+    other = objective(denoiser, jax.random.key(1), x_0.at[:, 4:].add(9.0), None, counted)
+    np.testing.assert_allclose(loss, other, rtol=1e-5)
+    assert np.abs(loss - small).max() > 0.01
+    np.testing.assert_allclose(objective(denoiser, jax.random.key(1), x_0, None, jnp.ones_like(x_0)), small, rtol=1e-6)
+    assert not objective(denoiser, jax.random.key(1), x_0, None, jnp.zeros_like(x_0)).any()
+
+
+def test_a_level_a_frame_is_drawn_for_each_and_weighed_with_its_own_weight():
+    # With the network 0 weight * error is 1 in expectation at every level: so also for each frame at its own.
+    x_0 = jax.random.normal(jax.random.key(0), (512, 3, 4, 5))
+    process, seen = sd.GaussianProcess.edm(), []
+
+    def network(x, level, cond):
+        seen.append(level)
+        return jnp.zeros_like(x)
+
+    denoiser = sd.NetworkDenoiser(network, process, "edm", 1.0)
+    losses = sd.Objective("edm", "log-normal", "frame")(denoiser, jax.random.key(1), x_0)
+    assert seen[0].shape == (512, 1, 1, 5) and len(np.unique(seen[0])) == 512 * 5
+    assert losses.shape == (512,) and float(losses.mean()) == pytest.approx(1.0, abs=0.02)
+    with pytest.raises(ValueError, match="objective levels 'pixel'"):
+        sd.Objective("edm", "log-normal", "pixel")

@@ -22,8 +22,15 @@ def test_a_markov_chain_rolled_out_keeps_its_variance_and_correlations():
     denoiser = sd.FunctionDenoiser(conditional, PROCESS)
     start = {"last": jax.random.normal(jax.random.key(1), (COUNT, 1))}
     x, info = sd.rollout(
-        jax.random.key(0), denoiser, (COUNT, 1), cond=start, advance=lambda x: {"last": x}, windows=4, solver="unipc2", steps=30, grid="logsnr"
-    )  # fmt: skip
+        jax.random.key(0),
+        denoiser,
+        (COUNT, 1),
+        cond=start,
+        advance=lambda x: {"last": x},
+        windows=4,
+        steps=30,
+        grid="logsnr",
+    )
     assert x.shape == (COUNT, 4, 1) and info["network_calls"] == 120
     chain = np.concatenate([start["last"][:, None], x], 1)[..., 0]
     covariance = chain.T @ chain / COUNT
@@ -38,7 +45,14 @@ def test_first_windows_and_samples_do_not_depend_on_how_many_there_are():
     def run(count, windows):
         cond = {"last": jnp.arange(count, dtype=jnp.float32)[:, None]}
         return sd.rollout(
-            jax.random.key(0), denoiser, (count, 1), cond=cond, advance=lambda x: {"last": x}, windows=windows, solver="ddpm", steps=4
+            jax.random.key(0),
+            denoiser,
+            (count, 1),
+            cond=cond,
+            advance=lambda x: {"last": x},
+            windows=windows,
+            solver="ddpm",
+            steps=4,
         )[0]
 
     np.testing.assert_allclose(run(3, 3)[:2, :2], run(2, 2), rtol=1e-5)

@@ -111,7 +111,7 @@ class Wide(Longer):
         whole = jnp.repeat(jnp.asarray(problem.cond["concat"]), members, 0)
         cond = {"concat": views.project(whole)}
         guided = self.guide(model.denoiser, problem)
-        x, _ = sample(key, guided, (members, *problem.truth.shape), cond, self.options(model, options))
+        x, _ = sample(key, guided, (members, *problem.truth.shape), cond=cond, **self.options(model, options))
         return np.asarray(self.domain.normalizer.denormalize(x))
 
 

@@ -153,26 +153,22 @@ class Assimilate(Observed):
         return Problem(observation, example, cond=self.condition(example), extras=extras)
 
     def baseline(self, problem):
-        """Kriging of the gauges frame by frame, then the last one kept; with pysteps kriging of their difference from extrapolation too."""
+        """Kriging of the gauges frame by frame, the last one kept; with pysteps kriging around extrapolation, and of each STEPS member."""
         domain, extras = self.domain, problem.extras
-        points = np.stack(np.divmod(extras["places"], domain.size), -1)
-        past = past_of(problem.truth, domain)
-        backgrounds = {"kriging": None}
+        shape, points = (domain.size, domain.size), np.stack(np.divmod(extras["places"], domain.size), -1)
+        past, reports = past_of(problem.truth, domain), np.clip(extras["reported"].T, 0.0, None)
+        errors = np.full(len(points), self.guidance.gauge_dbz)
+        kriged = [baselines.kriging(points, report, errors, shape)[0] for report in reports]
+        answers = {"kriging": np.stack(kriged + [kriged[-1]] * (domain.future - len(kriged)))}
         if has_pysteps():
-            backgrounds["kriging on extrapolation"] = baselines.extrapolation(past, domain.future)
-        answers = {}
-        for name, background in backgrounds.items():
-            frames = [] if background is None else list(background)
-            for i, reported in enumerate(extras["reported"].T):
-                under = None if background is None else background[i]
-                errors = np.full(len(points), self.guidance.gauge_dbz)
-                field, _ = baselines.kriging(
-                    points, np.clip(reported, 0.0, None), errors, (domain.size, domain.size), under
-                )
-                frames[i : i + 1] = [field]
-            frames += [frames[-1]] * (domain.future - len(frames))
-            answers[name] = with_past(problem.truth, np.stack(frames), domain)
-        return answers
+            flow = baselines.motion(past)
+            carried = baselines.extrapolation(past, domain.future, flow)
+            steps = baselines.steps(past, frames=domain.future, flow=flow)
+            for i, report in enumerate(reports):
+                carried[i] = baselines.kriging(points, report, errors, shape, carried[i])[0]
+                steps[:, i] = baselines.kriged_members(points, report, errors, steps[:, i], seed=i)
+            answers |= {"kriging on extrapolation": carried, "kriged STEPS-20": steps}
+        return {name: with_past(problem.truth, answer, domain) for name, answer in answers.items()}
 
 
 class Downscale(Observed):

@@ -75,9 +75,9 @@ def make_denoiser(config, domain: Domain, sigma_data) -> NetworkDenoiser:
 
 
 def make_objective(config) -> Objective:
-    """The loss of config.objective.{weighting, times}."""
+    """The loss of config.objective.{weighting, times, levels}."""
     try:
-        return Objective(config.objective.weighting, config.objective.times)
+        return Objective(config.objective.weighting, config.objective.times, config.objective.levels)
     except ValueError as error:
         raise UserError(f"config.objective: {error}") from error
 

@@ -13,7 +13,9 @@ from domains.weather.archive import Archive, pack
 from domains.weather.domain import WeatherDomain, outage
 from domains.weather.tasks import with_past
 from domains.weather.transform import NO_ECHO, decode, encode
-from sciddm import UserError
+from sciddm import UserError, grids
+from sciddm.domain import Reward
+from sciddm.process import posterior_kernel
 
 
 def weather_config(tmp_path, **data):
@@ -167,11 +169,10 @@ def test_wide_windows_are_told_their_own_past(domain):
 
 
 def test_extreme_finds_the_event_and_its_probability_under_a_gaussian_forecast(tmp_path):
-    # Independent pixels N(0, 1) in normalised units: P(x[0, 0, last] > c) = Phi(-(c - mean) / std).
-    config = weather_config(tmp_path)
+    # Independent pixels N(0, 1) in normalised units: P(x[0, 0, last] > c) = Phi(-(c - mean) / (std v^1/2)), v the variance that a chain
+    # of 60 steps has, a little less than 1.
+    config = weather_config(tmp_path, size=16)
     config.data.extreme.update({"reward": "corner", "threshold": 30.0})
-    from sciddm.domain import Reward
-
     domain = WeatherDomain.from_config(config)
     domain.rewards = {"corner": Reward(lambda x: x[:, 0, 0, -1], "dBZ", held_out="corner")}
     process = sd.GaussianProcess.edm()
@@ -183,9 +184,16 @@ def test_extreme_finds_the_event_and_its_probability_under_a_gaussian_forecast(t
     task = domain.tasks["extreme"]
     problem = task.problem(jax.random.key(0), domain.dataset("test")[0]["x"])
     result = task.run(model, jax.random.key(1), problem, num_particles=256, steps=60)
-    z = (30.0 - domain.normalizer.mean) / domain.normalizer.std
+    times = grids.resolve("logsnr", process, 60)
+    variance = process.sigma(times[0]) ** 2
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        levels = process.level(t), process.level(s)
+        of_x_t, spread = posterior_kernel(jnp.zeros(()), jnp.ones(()), *levels)
+        of_x_0, _ = posterior_kernel(jnp.ones(()), jnp.zeros(()), *levels)
+        variance = (of_x_t + of_x_0 / (1 + process.sigma(t) ** 2)) ** 2 * variance + spread**2
+    z = (30.0 - domain.normalizer.mean) / domain.normalizer.std / np.sqrt(variance)
     exact = float(jax.scipy.stats.norm.sf(z))
-    assert exact < 0.08 and np.exp(float(result.log_evidence)) == pytest.approx(exact, rel=0.25)
+    assert 0.005 < exact < 0.08 and np.exp(float(result.log_evidence)) == pytest.approx(exact, rel=0.2)
     drawn = task.solve(model, jax.random.key(1), problem, 4, steps=60)
     assert task.metrics(drawn, problem)["share beyond"] == 1.0
 
