@@ -7,13 +7,22 @@ from sciddm.config import base_config, resolved, restored, validate
 from sciddm.errors import UserError
 
 
+@pytest.mark.parametrize("domain", ["pde", "weather"])
 @pytest.mark.parametrize("variant", ["smoke", "base", "tpu"])
-def test_every_shipped_config_is_valid_and_survives_json(variant):
-    config = importlib.import_module("configs.pde").get_config(variant)
+def test_every_shipped_config_is_valid_and_survives_json(variant, domain):
+    config = importlib.import_module(f"configs.{domain}").get_config(variant)
     validate(config)
     again = restored(json.loads(json.dumps(resolved(config))))
     validate(again)
     assert resolved(again) == resolved(config)
+
+
+def test_a_config_older_than_a_shared_key_gets_its_default():
+    stored = resolved(importlib.import_module("configs.pde").get_config("smoke"))
+    del stored["objective"]["levels"]
+    config = restored(stored)
+    validate(config)
+    assert config.objective.levels == "sample" and config.objective.weighting == "edm"
 
 
 @pytest.mark.parametrize(

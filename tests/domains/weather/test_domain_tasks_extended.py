@@ -14,8 +14,10 @@ from domains.weather.domain import WeatherDomain, outage
 from domains.weather.tasks import with_past
 from domains.weather.transform import NO_ECHO, decode, encode
 from sciddm import UserError, grids
+from sciddm.config import validate
 from sciddm.domain import Reward
 from sciddm.process import posterior_kernel
+from sciddm.train import fit
 
 
 def weather_config(tmp_path, **data):
@@ -241,3 +243,18 @@ def test_wrong_configs_are_one_line(tmp_path):
     config.data.guidance.method = "magic"
     with pytest.raises(UserError, match="config.data.guidance.method"):
         sd.get_domain(config)
+
+
+def test_the_pod_config_makes_its_network_and_trains_at_a_level_a_frame(tmp_path):
+    config = importlib.import_module("configs.weather").get_config("tpu")
+    validate(config)
+    config.data.update({"size": 16, "events": 6, "frames": 17, "held_out": 2, "cache": str(tmp_path)})
+    config.network.update({"dim": 16, "depth": 1, "heads": 2, "features": 16})
+    config.objective.levels = "frame"
+    config.training.update({"steps": 2, "batch_size": 4})
+    assert int(fit(config, tmp_path / "run", progress=False).step) == 2
+    model = sd.load(tmp_path / "run")
+    # the denoiser takes a time a frame: the past nearly known, the future not at all
+    t = jnp.linspace(0.1, 0.9, 16)[None, None, None]
+    x0_hat = model.denoiser(jnp.ones((2, 16, 16, 16)), t)
+    assert x0_hat.shape == (2, 16, 16, 16) and np.isfinite(x0_hat).all()
