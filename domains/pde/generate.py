@@ -100,10 +100,6 @@ def ensure_dataset(
         raise UserError(
             f"config.data.resolution = {resolution}: expected an even number of at least {least} for {equation}, such as 64 or 128"
         )
-
-        raise UserError(
-            f"config.data.resolution = {resolution}: expected an even number of at least 8, such as 32, 64 or 128"
-        )
     path = Path(cache).expanduser() / f"{equation}-{resolution}-n{count}-seed{seed}.zarr"
     if path.exists():
         return path
