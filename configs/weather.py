@@ -67,9 +67,9 @@ def _smoke(config):
 def _base(config):
     config.data.events = 4096
     config.training.update(
-        {"steps": 5200, "wall_minutes": 90.0, "batch_size": 16, "learning_rate": 1e-3, "ema": 0.999}
+        {"steps": 100000, "wall_minutes": 85.0, "batch_size": 16, "learning_rate": 1.5e-3, "ema": 0.999}
     )
-    config.checkpoint.every = 1000
+    config.checkpoint.every = 500
 
 
 def _tpu(config):

@@ -19,8 +19,8 @@ def estimate(frames, there):
 
     Found on a grid twice as coarse: rain below four pixels does not last from frame to frame.
     """
-    seen = _blur(_coarser(there), SMOOTHING)
-    smooth = _blur(_coarser(frames * there), SMOOTHING) / jnp.maximum(seen, 1e-3)
+    seen = blur(_coarser(there), SMOOTHING)
+    smooth = blur(_coarser(frames * there), SMOOTHING) / jnp.maximum(seen, 1e-3)
     before, after = smooth[..., :-1], smooth[..., 1:]
     weight = (seen[..., :-1] > 0.9) * (seen[..., 1:] > 0.9) * 1.0
 
@@ -35,11 +35,11 @@ def estimate(frames, there):
         change = second - first
         products = [slope_y * slope_y, slope_y * slope_x, slope_x * slope_x, -slope_y * change, -slope_x * change]
         sums = jax.lax.optimization_barrier(jnp.stack([jnp.sum(counts * product, -1) for product in products], -1))
-        sums = _blur(sums, WINDOW) + PRIOR * jnp.mean(sums, (1, 2), keepdims=True)
+        sums = blur(sums, WINDOW) + PRIOR * jnp.mean(sums, (1, 2), keepdims=True)
         determinant = sums[..., 0] * sums[..., 2] - sums[..., 1] ** 2 + 1e-6 * (1e-6 + sums[..., 0] + sums[..., 2]) ** 2
         step_y = (sums[..., 2] * sums[..., 3] - sums[..., 1] * sums[..., 4]) / determinant
         step_x = (sums[..., 0] * sums[..., 4] - sums[..., 1] * sums[..., 3]) / determinant
-        return _blur(flow + jnp.clip(jnp.stack([step_y, step_x], -1), -1.0, 1.0), 0.3 * WINDOW), None
+        return blur(flow + jnp.clip(jnp.stack([step_y, step_x], -1), -1.0, 1.0), 0.3 * WINDOW), None
 
     flow, _ = jax.lax.scan(improve, jnp.zeros((*smooth.shape[:3], 2), frames.dtype), None, length=ITERATIONS)
     return _finer(2.0 * flow)
@@ -106,7 +106,9 @@ def _sample(frames, at):
     return top * (1 - fy) + bottom * fy
 
 
-def _blur(x, sigma):
+def blur(x, sigma):
+    """Gaussian of `sigma` pixels over H and W of (B, H, W, C), its weights summing to 1 at the edges too."""
+
     # Gaussian over H and W as two small matrices, normalised at the edges: faster than a convolution of any width on every device.
     def matrix(size):
         distance = np.arange(size)[:, None] - np.arange(size)

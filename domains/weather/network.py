@@ -1,4 +1,4 @@
-"""The nowcasting network: a U-Net that is told, besides the past, where the rain would be if it were only carried along."""
+"""The nowcasting network: a U-Net that is told where the rain would be if it were only carried along, and a path for what is fine."""
 
 import jax
 import jax.numpy as jnp
@@ -6,25 +6,34 @@ from flax import nnx
 
 from domains.weather import motion
 from sciddm.networks import UNet
-from sciddm.networks.layers import Linear, NoiseEmbedding
+from sciddm.networks.layers import Conv, GroupNorm, Linear, NoiseEmbedding
+
+BLURS = (0.8, 2.0)  # pixels: the bands below them are what the fine path sees
+MOST = 100.0  # the bands are amplified no further than this
 
 
 class Nowcaster(nnx.Module):
     """network(x, noise_level, cond) -> like x: (B, H, W, frames).
 
     cond["concat"] is the past and its mask; of these the motion is estimated and the last frame extrapolated to every later one, without
-    anything learned, and the U-Net learns what grows, decays and is born. Beside it each frame of x goes straight to the output
-    with a gain that depends on the noise level: what is left of white noise has more dimensions than the U-Net has channels.
+    anything learned, and the U-Net learns what grows, decays and is born.
 
-    Args: frames: of x; past: how many of them; others: of `UNet`.
+    Its patches have fewer channels than x has entries, so that white noise does not pass through it. Beside it bands of the finest
+    scales of every frame, amplified until their noise is 1, go to the output with a gain each that depends on the noise level, which
+    is a Wiener filter, and through two convolutions at full resolution that see the U-Net's answer.
+
+    Args: frames: of x; past: how many of them; width: channels of the fine path; others: of `UNet`.
     """
 
-    def __init__(self, frames: int, *, past: int, features: int = 128, rngs: nnx.Rngs, **options):
+    def __init__(self, frames: int, *, past: int, width: int = 32, features: int = 128, rngs: nnx.Rngs, **options):
         self.past, self.future = past, frames - past
         concat = 2 * past + 2 * self.future
         self.unet = UNet(frames, concat_channels=concat, features=features, rngs=rngs, **options)
-        self.noise = NoiseEmbedding(features, rngs=rngs)
-        self.gain = Linear(features, frames, scale=0.0, rngs=rngs)
+        bands = len(BLURS) * frames
+        self.noise, self.gain = NoiseEmbedding(features, rngs=rngs), Linear(features, bands, scale=0.0, rngs=rngs)
+        self.fine_in = Conv(bands + frames, width, ndim=2, rngs=rngs)
+        self.norm, self.film = GroupNorm(width), Linear(features, 2 * width, scale=0.0, rngs=rngs)
+        self.fine_out = Conv(width, frames, ndim=2, scale=0.0, rngs=rngs)
 
     @property
     def divisor(self) -> int:
@@ -35,8 +44,21 @@ class Nowcaster(nnx.Module):
         cond = dict(cond or {})
         if "concat" in cond:
             cond["concat"] = jnp.concatenate([cond["concat"], self.carried(cond["concat"])], -1)
-        gain = self.gain(jax.nn.silu(self.noise(noise_level))).astype(x.dtype)
-        return self.unet(x, noise_level, cond) + gain[:, None, None] * x
+        answer = self.unet(x, noise_level, cond)
+
+        # noise_level is ln(sigma / alpha) / 4, and x has unit variance: with it its noise has sigma / sqrt(1 + sigma^2).
+        level = jnp.reshape(jnp.asarray(noise_level, jnp.float32), (-1, 1, 1, 1))
+        amplify = jnp.minimum(jnp.sqrt(1.0 + jnp.exp(-8.0 * level)), MOST).astype(x.dtype)
+        scales = [x, *(motion.blur(x, sigma) for sigma in BLURS)]
+        bands = amplify * jnp.concatenate(
+            [fine - coarse for fine, coarse in zip(scales[:-1], scales[1:], strict=True)], -1
+        )
+        embedding = jax.nn.silu(self.noise(noise_level)).astype(x.dtype)
+        gained = self.gain(embedding)[:, None, None] * bands
+        scale, shift = jnp.split(self.film(embedding)[:, None, None], 2, axis=-1)
+        hidden = self.norm(self.fine_in(jnp.concatenate([bands, answer], -1)))
+        fine = self.fine_out(jax.nn.silu(hidden * (1 + scale) + shift))
+        return answer + fine + sum(jnp.split(gained, len(BLURS), axis=-1))
 
     def carried(self, concat):
         """(B, H, W, 2 future): the last frame extrapolated, 0 where nothing is known of it, and the mask of that."""
