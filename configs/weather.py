@@ -11,6 +11,7 @@ def get_config(variant: str = "smoke"):
         {
             "variable": "",  # of your own file, where its names don't tell
             "units": "",  # of your own file, where it states none: "dBZ", "mm/h", ...
+            "crop": (),  # of your own file: (y0, x0, height, width) in pixels, all where empty
             "size": 64,  # pixels a side of what the network sees
             "past": 4,
             "future": 12,

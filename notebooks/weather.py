@@ -14,9 +14,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sciddm as sd
-from domains.weather import plots, verify
+from domains.weather import animate, plots, verify
 from domains.weather.archive import Archive, pack
-from domains.weather.readers import read_archive
+from domains.weather.readers import read_archive, read_sequence
 from domains.weather.transform import decode, rain_rate
 from sciddm.train import fit
 
@@ -68,6 +68,12 @@ print("CRPS by lead time, dBZ:", np.round(verify.crps(forecast, observed).values
 print("spread/skill:", float(verify.spread_skill(forecast, observed, by=())))
 print("mean rain rate at the end, mm/h, by member:", np.round(rain_rate(dbz[:, -1]).mean((1, 2)), 2))
 
+plots.rank_diagram({"this forecast": verify.rank_histogram(forecast, observed)})
+plots.reliability_diagram({"this forecast": verify.reliability(forecast, observed, 15.0)})
+plt.show()
+loops = {"observed": truth} | {f"member {i + 1}": member for i, member in enumerate(dbz[:2])}
+print("loop:", animate.gif(loops, workdir / "loop.gif"))
+
 # %% [markdown]
 # ## Gauges enter the forecast
 # 3 % of the pixels have a gauge that reports for half an hour, with an error of 2 dBZ. The same network; the path is steered.
@@ -76,6 +82,16 @@ print("mean rain rate at the end, mm/h, by member:", np.round(rain_rate(dbz[:, -
 problem = model.problem("assimilate", example, key=1)
 better = model.solve(1, "assimilate", problem, members=4)
 print({name: round(value, 2) for name, value in domain.tasks["assimilate"].metrics(better, problem).items()})
+
+# %% [markdown]
+# ## How likely is the unlikely?
+# Particles are steered into the event that the mean rain of the last frame exceeds 2 mm/h (`config.data.extreme`): their evidence is its
+# probability, and resampled they are examples of it. Take 64 and more for a figure to rely on.
+
+# %%
+problem = model.problem("extreme", example)
+result = domain.tasks["extreme"].run(model, jax.random.key(3), problem, num_particles=8, steps=8)
+print(f"P(rain of the last frame > 2 mm/h) = {np.exp(float(result.log_evidence)):.2g}")
 
 # %% [markdown]
 # ## Three hours, window after window
@@ -93,7 +109,9 @@ plt.show()
 # Here an archive is written first, half an hour missing in it, and a radar that saw nothing on its left edge.
 
 # %%
-frames = np.moveaxis(decode(np.stack([domain.dataset("test")[i]["x"] for i in range(2)])), -1, 1).reshape(-1, *example.shape[:2])
+frames = np.moveaxis(decode(np.stack([domain.dataset("test")[i]["x"] for i in range(2)])), -1, 1).reshape(
+    -1, *example.shape[:2]
+)
 frames[:, :, :4] = np.nan
 minutes = np.concatenate([5 * np.arange(16), 30 + 5 * np.arange(16, 32)])
 times = np.datetime64("2026-06-01T12:00", "s") + minutes.astype("timedelta64[m]")
@@ -101,7 +119,21 @@ path = workdir / "mine.zarr"
 if not path.exists():
     Archive(pack(frames), times, 2.0, source="a notebook").write(path)
 mine = read_archive(path)
-print(f"{len(mine)} frames of {mine.interval:g} min, events {mine.events()}, missing {np.isnan(mine.dBZ(0)).mean():.1%}")
+print(
+    f"{len(mine)} frames of {mine.interval:g} min, events {mine.events()}, missing {np.isnan(mine.dBZ(0)).mean():.1%}"
+)
+
+# %% [markdown]
+# Fields that are no radar go through the same reader: pressure of a real storm from the Debian package `libncarg-data`, where it is
+# installed.
+
+# %%
+storm = Path("/usr/share/ncarg/data/cdf/Pstorm.cdf")
+if storm.exists():
+    pressure = read_sequence(storm)
+    print(pressure.sizes, "missing:", f"{float(pressure.isnull().mean()):.1%}")
+    pressure.isel(time=[0, 20, 40]).plot(col="time")
+    plt.show()
 
 # %% [markdown]
 # ## The engine underneath

@@ -140,10 +140,14 @@ class Task(abc.ABC):
     def baseline(self, problem: Problem) -> Mapping[str, Any]:
         """Answers of the classical methods a practitioner would use, by name: one x in physical units, or an ensemble (members, ...)."""
 
+    def examples(self):
+        """Held-out elements {"x": ...} of its own, a sequence, for a task whose x is of another size; None: those of the test split."""
+        return None
+
     def solve(self, model, key, problem: Problem, members: int, **options):
         """(members, ...) answers in physical units: samples of the guided denoiser, for a task that has no way of its own.
 
-        Args: model: `sciddm.model.Model`; options: of `sd.sample`, before those of the task.
+        Args: model: `sciddm.model.Model`; options: of `sd.sample`, before those of the task, and whether to show `progress`.
         """
         guided = self.guide(model.denoiser, problem)
         return model.draw(key, members, denoiser=guided, cond=problem.cond, **dict(self.sampling) | options)

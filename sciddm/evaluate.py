@@ -22,10 +22,10 @@ def evaluate(
     Args: tasks: names, () for all of the domain's that observe something; problems: held-out examples a task; members: samples of each.
     """
     names = tuple(tasks) or tuple(name for name in model.domain.tasks if model.problem(name).observation is not None)
-    test, table = model.domain.dataset("test"), {}
+    table = {}
     bar = tqdm(total=len(names) * problems, desc="evaluate", unit="problem", disable=not progress)
     for name in names:
-        task, rows = model.domain.tasks[name], {}
+        task, test, rows = model.domain.tasks[name], model.examples(name), {}
         for i in range(problems):
             example = test[i % len(test)]["x"]
             problem = model.problem(name, example, key=jax.random.fold_in(jax.random.key(seed), i))
@@ -37,8 +37,7 @@ def evaluate(
                 save_figure(task.plot(samples, problem), model.workdir / "plots" / f"{name}-{i}.png")
             bar.update()
         table[name] = {
-            method: {key: float(np.mean([row[key] for row in found])) for key in found[0]}
-            for method, found in rows.items()
+            method: {key: _mean([row[key] for row in found]) for key in found[0]} for method, found in rows.items()
         }
     bar.close()
     return table
@@ -74,6 +73,12 @@ def save_figure(figure, path) -> None:
     matplotlib.pyplot.close(figure)
 
 
+def _mean(values) -> float:
+    # A score that says nothing of one problem, such as that of heavy rain on a dry day, still says something of the others.
+    there = [value for value in values if not np.isnan(value)]
+    return float(np.mean(there)) if there else float("nan")
+
+
 def _ensemble(answer, truth):
     # A classical method's one answer as an ensemble of one; what is an ensemble already stays.
     alone = jax.tree.leaves(answer)[0].ndim == jax.tree.leaves(truth)[0].ndim
@@ -81,12 +86,14 @@ def _ensemble(answer, truth):
 
 
 def _samples(model: Model, task: str, problem: Problem, members: int, place):
-    # Named by all they depend on; arrays only, read without pickle.
+    # Named by all they depend on, the data by the truth; arrays only, read without pickle.
+    truth = hashlib.sha256(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in jax.tree.leaves(problem.truth)))
     depends = [
         task,
         members,
         place,
         model.step,
+        truth.hexdigest(),
         dict(model.domain.tasks[task].sampling),
         json.dumps(model.config.to_dict(), sort_keys=True, default=str),
     ]

@@ -50,9 +50,14 @@ class Model:
         return self.domain.to_native(self.solve(key, task, problem, n, progress=progress, **options))
 
     def problem(self, task: str, example=None, key=0) -> Problem:
-        """A problem of `task` made from one x in physical units (None: the first of the test split)."""
-        example = self.domain.dataset("test")[0]["x"] if example is None else example
+        """A problem of `task` made from one x in physical units (None: the first held-out one)."""
+        example = self.examples(task)[0]["x"] if example is None else example
         return self._task(task).problem(jax.random.fold_in(_key(key), 0), example)
+
+    def examples(self, task: str):
+        """Held-out elements {"x": ...} that problems of `task` are made from."""
+        own = self._task(task).examples()
+        return self.domain.dataset("test") if own is None else own
 
     def solve(self, key, task: str, problem: Problem, members: int = 8, **options):
         """(members, ...) posterior samples of one problem, in physical units."""
@@ -60,6 +65,23 @@ class Model:
 
     def draw(self, key, n: int, *, denoiser: Denoiser | None = None, cond=None, progress: bool = False, **options):
         """(n, ...) samples of `denoiser` (None: the model's own) in physical units, made in batches of config.sampling.batch_size."""
+        options = self.sampling_options(denoiser or self.denoiser, **options)
+        size = min(self.config.sampling.batch_size, n)
+        # The last batch is filled up, so that one compiled program serves all; sample i keeps its own key.
+        count = -(-n // size) * size
+        keys = sample_keys(_key(key), count)
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), self.domain.example)
+        batches = []
+        for first in tqdm(range(0, count, size), desc="sample", unit="batch", disable=not progress):
+            part, _ = sample(keys[first : first + size], denoiser or self.denoiser, shapes, cond=cond, **options)
+            batches.append(jax.tree.map(np.asarray, self.normalizer.denormalize(part)))
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *batches)
+
+    def sampling_options(self, denoiser: Denoiser, **options) -> dict:
+        """Options of `sd.sample`: what the caller says, else what the config says, checked before the work begins.
+
+        Raises: UserError where solver, steps, grid and the denoiser's guides don't go together.
+        """
         settings = self.config.sampling
         options = {"solver": settings.solver, "steps": settings.steps, "grid": settings.grid} | options
         if isinstance(options["grid"], str) and options["grid"].endswith(".json"):
@@ -70,19 +92,10 @@ class Model:
                     f"use --steps {grid.steps}, or make another with scripts/optimise_grid.py"
                 )
         try:
-            settle(denoiser or self.denoiser, options["solver"], options["steps"], options["grid"])
-        except ValueError as error:  # before the work begins, and without a traceback
+            settle(denoiser, options["solver"], options["steps"], options["grid"])
+        except ValueError as error:
             raise UserError(f"config.sampling, or the guidance of the task: {error}") from error
-        size = min(settings.batch_size, n)
-        # The last batch is filled up, so that one compiled program serves all; sample i keeps its own key.
-        count = -(-n // size) * size
-        keys = sample_keys(_key(key), count)
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), self.domain.example)
-        batches = []
-        for first in tqdm(range(0, count, size), desc="sample", unit="batch", disable=not progress):
-            part, _ = sample(keys[first : first + size], denoiser or self.denoiser, shapes, cond=cond, **options)
-            batches.append(jax.tree.map(np.asarray, self.normalizer.denormalize(part)))
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *batches)
+        return options
 
     def log_prob(
         self, samples, *, key=0, denoiser: Denoiser | None = None, cond=None, progress: bool = False, **options

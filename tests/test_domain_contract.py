@@ -92,7 +92,7 @@ def test_domain_keeps_its_contract(config, tmp_path):
     # every task: a problem, two members, scores, a classical answer, a picture
     for name, task in model.domain.tasks.items():
         problem = model.problem(name)
-        members = model.solve(1, name, problem, 2, steps=3)
+        members = model.solve(1, name, problem, 2, steps=3, progress=False)
         shape = jax.tree.map(np.shape, problem.truth)  # of the example, unless the task's answers are longer or wider
         assert jax.tree.map(np.shape, members) == jax.tree.map(lambda leaf: (2, *leaf.shape), problem.truth)
         assert task.metrics(members, problem)

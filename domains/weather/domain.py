@@ -1,5 +1,6 @@
 """Weather nowcasting as a domain: (y, x, frame) arrays of radar reflectivity, the past among them and given as a condition."""
 
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -11,8 +12,10 @@ from flax import nnx
 
 from domains.weather import generate, plots, readers, verify
 from domains.weather.archive import Archive
+from domains.weather.baselines import filled
 from domains.weather.extended import Extreme, Rollout, Wide
 from domains.weather.network import Nowcaster
+from domains.weather.outage import outage
 from domains.weather.rewards import make_rewards
 from domains.weather.tasks import Assimilate, Downscale, Fill, Interpolate, Nowcast
 from domains.weather.transform import NO_ECHO, decode, encode
@@ -27,6 +30,22 @@ TASKS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class OnGrid(Normalizer):
+    """The statistics, and of what grid: interval in minutes, spacing in km. A restored run knows them without its data."""
+
+    interval: float = generate.INTERVAL
+    spacing: float = generate.SPACING
+
+    def to_json(self) -> dict:
+        return super().to_json() | {"grid": {"interval": self.interval, "spacing": self.spacing}}
+
+    @classmethod
+    def from_json(cls, stored, example) -> "OnGrid":
+        plain = Normalizer.from_json(stored, example)
+        return cls(plain.mean, plain.std, plain.units, **stored.get("grid", {}))
+
+
 class WeatherDomain(Domain):
     """Radar sequences. x: (size, size, past + future) float32, dBZ as `transform.encode` makes it, frames `interval` minutes apart.
 
@@ -35,7 +54,7 @@ class WeatherDomain(Domain):
 
     name = "weather"
 
-    def __init__(self, data, seed: int, normalizer: Normalizer | None = None):
+    def __init__(self, data, seed: int, normalizer: OnGrid | None = None):
         self.size, self.past, self.future = data.size, data.past, data.future
         self.length = self.past + self.future
         for key in ("size", "past", "future", "stride"):
@@ -43,16 +62,16 @@ class WeatherDomain(Domain):
                 raise UserError(f"config.data.{key} = {data[key]}: expected at least 1")
         self.example = jax.ShapeDtypeStruct((self.size, self.size, self.length), np.float32)
         self.cond_example = {"concat": jax.ShapeDtypeStruct((self.size, self.size, 2 * self.past), np.float32)}
-        self.noise, self._data, self._seed, self._archive = White(), data, seed, None
+        self.noise, self._data, self.seed, self._archive = White(), data, seed, None
         self.normalizer = normalizer or self._measure()
+        self.interval, self.spacing = self.normalizer.interval, self.normalizer.spacing
         self.rewards = make_rewards(self)
         self.tasks = {name: kind(self, data) for name, kind in TASKS.items()}
 
     @classmethod
     def from_config(cls, config, stored=None) -> "WeatherDomain":
         """The domain of config.data; `stored` statistics leave the data untouched."""
-        example = jax.ShapeDtypeStruct((1,), np.float32)
-        return cls(config.data, config.seed, Normalizer.from_json(stored, example) if stored else None)
+        return cls(config.data, config.seed, OnGrid.from_json(stored, np.zeros(1)) if stored else None)
 
     @property
     def archive(self) -> Archive:
@@ -60,20 +79,12 @@ class WeatherDomain(Domain):
         if self._archive is None:
             data = self._data
             if data.path:
-                self._archive = readers.read_archive(data.path, variable=data.variable, units=data.units)
+                self._archive = readers.read_archive(
+                    data.path, variable=data.variable, units=data.units, crop=tuple(data.crop) or None
+                )
             else:
-                self._archive = generate.ensure_archive(data.events, data.frames, self.size, self._seed, data.cache)
+                self._archive = generate.ensure_archive(data.events, data.frames, self.size, self.seed, data.cache)
         return self._archive
-
-    @property
-    def interval(self) -> float:
-        """Minutes between frames."""
-        return generate.INTERVAL if self._archive is None and not self._data.path else self.archive.interval
-
-    @property
-    def spacing(self) -> float:
-        """km a pixel."""
-        return generate.SPACING if self._archive is None and not self._data.path else self.archive.spacing_km
 
     @cached_property
     def _places(self) -> dict[str, np.ndarray]:
@@ -84,8 +95,9 @@ class WeatherDomain(Domain):
         places = {}
         for name, part, stride in (("train", train, data.stride), ("test", test, self.length)):
             first = archive.windows(self.length, stride, part)
-            each = np.concatenate([np.repeat(first, len(crops))[:, None], np.tile(crops, (len(first), 1))], 1)
-            places[name] = archive.usable(each, self.length, self.size, data.most_missing)
+            # crop by crop, so that neighbours in the list are other times and not the same moment next door
+            each = np.concatenate([np.tile(first, len(crops))[:, None], np.repeat(crops, len(first), 0)], 1)
+            places[name] = archive.usable(each, self.length, self.size, data.most_missing, self.past)
             if not len(places[name]):
                 raise UserError(
                     f"data: no {name} window of {self.length} frames has less than {data.most_missing:.0%} missing pixels; "
@@ -99,10 +111,15 @@ class WeatherDomain(Domain):
         frames = self.archive.dBZ(slice(first, first + self.length), slice(y, y + self.size), slice(x, x + self.size))
         return np.ascontiguousarray(np.moveaxis(frames, 0, -1))
 
-    def event_of(self, split: str, i: int) -> int:
-        """Which event of the archive, counted from 0, window i of a split lies in."""
-        starts = [first for first, _ in self.archive.events()]
-        return int(np.searchsorted(starts, self._places[split][i][0], side="right")) - 1
+    def windows(self, split: str) -> np.ndarray:
+        """(windows, 3): first frame in the archive, y and x of the crop."""
+        return self._places[split]
+
+    def event_of(self, split: str, i: int) -> tuple[int, int]:
+        """Which event of the archive, counted from 0, window i of a split lies in, and at which of its frames it begins."""
+        starts, first = [start for start, _ in self.archive.events()], self._places[split][i][0]
+        event = int(np.searchsorted(starts, first, side="right")) - 1
+        return event, int(first - starts[event])
 
     def dataset(self, split):
         """Training windows come turned and mirrored in turn where config.data.augment says so; those of the test keep their NaN."""
@@ -123,8 +140,8 @@ class WeatherDomain(Domain):
         frames = frames.transpose(1, 0, 2) if way & 4 else frames
         frames = frames[:: -1 if way & 2 else 1, :: -1 if way & 1 else 1]
         missing = np.isnan(frames)
-        x = encode(np.where(missing, np.float32(0), frames))
-        rng = np.random.default_rng([self._seed, i, way])
+        x = encode(filled(np.moveaxis(frames, -1, 0)).transpose(1, 2, 0) if missing.any() else frames)
+        rng = np.random.default_rng([self.seed, i, way])
         seen = x[..., : self.past]
         hole = missing[..., : self.past] | (outage(rng, seen.shape) if rng.random() < self._data.outages else False)
         return {"x": x, "cond": self.condition(np.where(hole, np.nan, seen)), "counted": (~missing).astype(np.float32)}
@@ -139,11 +156,12 @@ class WeatherDomain(Domain):
     def _measure(self):
         # Strided to at most 512 windows: their mean and spread are known to a per cent from far fewer.
         count = len(self._places["train"])
-        rows = encode(np.stack([self.window("train", i) for i in range(0, count, max(count // 512, 1))]))
+        rows = encode(np.stack([self.window("train", i) for i in range(0, count, -(-count // 512))]))
         mean, std = np.nanmean(rows, dtype=np.float64), np.nanstd(rows, dtype=np.float64)
         if not std > 0:
             raise UserError("data: the training windows are constant, or all missing; expected some with rain")
-        return Normalizer(np.float32(mean), np.float32(std), f"dBZ, no echo {NO_ECHO:g}")
+        units = f"dBZ, no echo {NO_ECHO:g}"
+        return OnGrid(np.float32(mean), np.float32(std), units, self.archive.interval, self.archive.spacing_km)
 
     def network(self, config, rngs: nnx.Rngs):
         options = dict(config)
@@ -200,15 +218,3 @@ def as_dataset(dbz, past: int, interval: float, spacing: float) -> xr.Dataset:
     about = {"units": "dBZ", "standard_name": "equivalent_reflectivity_factor", "long_name": "radar reflectivity"}
     data = xr.Variable(("sample", "time", "y", "x"), np.moveaxis(dbz, -1, 1).astype(np.float32), about)
     return xr.Dataset({"reflectivity": data}, coords, {"Conventions": "CF-1.11", "no_echo": 0.0})
-
-
-def outage(rng: np.random.Generator, shape) -> np.ndarray:
-    """Where a radar does not see, (y, x, frame): a sector of all frames, as behind a mountain, or all of one frame or more."""
-    height, width, frames = shape
-    if rng.random() < 0.5:
-        y, x = np.mgrid[:height, :width] - rng.uniform(0, 1, (2, 1, 1)) * np.array([height, width])[:, None, None]
-        first, wide = rng.uniform(0, 2 * np.pi), rng.uniform(0.2, 1.2)
-        sector = np.mod(np.arctan2(y, x) - first, 2 * np.pi) < wide
-        return np.broadcast_to(sector[..., None], shape)
-    silent = rng.random(frames) < 0.4
-    return np.broadcast_to(silent, shape)

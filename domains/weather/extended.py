@@ -5,36 +5,39 @@ from functools import cached_property
 import jax
 import jax.numpy as jnp
 import numpy as np
+from tqdm import tqdm
 
-from domains.weather import baselines, generate
-from domains.weather.tasks import WeatherTask, has_pysteps, past_of, with_past
+from domains.weather import generate
+from domains.weather.tasks import WeatherTask, seed_of, with_past
 from domains.weather.transform import decode, encode
 from sciddm import lookahead, particles
 from sciddm.domain import Problem, get_reward
 from sciddm.errors import UserError
+from sciddm.process import sample_keys
 from sciddm.rollout import rollout
 from sciddm.sample import sample
 
 
 class Longer(WeatherTask):
-    """Shared by the tasks whose answers are not of a window's size: they are sampled with the run's solver, steps and grid."""
+    """Shared by the tasks that are not one window of the guided denoiser, with the run's own solver, steps and grid."""
 
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        self.sampling = {}
-
-    def options(self, model, given):
-        """Those of `sd.sample`: what the caller says, else what the config says."""
-        settings = model.config.sampling
-        return {"solver": settings.solver, "steps": settings.steps, "grid": settings.grid} | given
+    sampling: dict = {}
 
     def baseline(self, problem):
-        """persistence, and with pysteps optical-flow extrapolation."""
-        past, count = past_of(problem.truth, self.domain), problem.truth.shape[-1] - self.domain.past
-        answers = {"persistence": baselines.persistence(past, count)}
-        if has_pysteps():
-            answers["extrapolation"] = baselines.extrapolation(past, count)
+        """Those of a nowcast, as far as the truth goes."""
+        count = problem.truth.shape[-1] - self.domain.past
+        answers = self.classical(problem.truth, count, problem.extras["seed"])
         return {name: with_past(problem.truth, answer, self.domain) for name, answer in answers.items()}
+
+    def in_batches(self, model, key, members: int, draw, denoiser, options, progress: bool):
+        """(members, ...) physical x of draw(keys, options of `sd.sample`), config.sampling.batch_size at a time."""
+        options = model.sampling_options(denoiser, **options)
+        size = min(model.config.sampling.batch_size, members)
+        # The last batch is filled up, so that one compiled program serves all.
+        keys = sample_keys(key, -(-members // size) * size)
+        batches = tqdm(range(0, len(keys), size), desc="sample", unit="batch", disable=not progress)
+        parts = [np.asarray(draw(keys[first : first + size], options)) for first in batches]
+        return np.concatenate([self.domain.normalizer.denormalize(part) for part in parts])[:members]
 
 
 class Rollout(Longer):
@@ -48,16 +51,33 @@ class Rollout(Longer):
         if data.windows < 1:
             raise UserError(f"config.data.windows = {data.windows}: expected at least 1")
         self.windows = data.windows
+        self.length = domain.past + self.windows * domain.future
+
+    def examples(self):
+        """Held-out windows and what came after them: the made rain goes on, an archive has what it has."""
+        domain, places = self.domain, self.domain.windows("test")
+
+        def make(i):
+            first, y, x = places[i]
+            if not self.data.path:
+                event, start = domain.event_of("test", i)
+                frames = generate.Event(self.domain.seed, event, domain.size).frames(start + self.length)[start:]
+            else:
+                last = next(stop for begin, stop in domain.archive.events() if begin <= first < stop)
+                crop = slice(y, y + domain.size), slice(x, x + domain.size)
+                frames = domain.archive.dBZ(slice(first, min(first + self.length, last)), *crop)
+            return {"x": encode(np.moveaxis(frames, 0, -1))}
+
+        return Examples(len(places), make)
 
     def problem(self, key, example):
         seen = self.condition(example[..., : self.domain.length])
-        length = self.domain.past + self.windows * self.domain.future
-        truth = np.full((*example.shape[:-1], length), np.nan, np.float32)
-        known = min(length, example.shape[-1])
+        truth = np.full((*example.shape[:-1], self.length), np.nan, np.float32)
+        known = min(self.length, example.shape[-1])
         truth[..., :known] = example[..., :known]
-        return Problem(seen["concat"][0], truth, cond=seen)
+        return Problem(seen["concat"][0], truth, cond=seen, extras={"seed": seed_of(key)})
 
-    def solve(self, model, key, problem, members, **options):
+    def solve(self, model, key, problem, members, progress=False, **options):
         domain, past = self.domain, self.domain.past
 
         def advance(z):
@@ -65,95 +85,102 @@ class Rollout(Longer):
             x = encode(decode(domain.normalizer.denormalize(z[..., -past:])))
             return {"concat": jnp.concatenate([domain.normalizer.normalize(x), jnp.ones_like(x)], -1)}
 
-        shape = (members, *domain.example.shape)
-        cond = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), members, 0), problem.cond)
-        windows, _ = rollout(
-            key, model.denoiser, shape, cond=cond, advance=advance, windows=self.windows, **self.options(model, options)
-        )
-        x = np.asarray(domain.normalizer.denormalize(windows))
-        parts = [x[:, 0, ..., :past], *(x[:, i, ..., past:] for i in range(self.windows))]
-        return np.concatenate(parts, -1)
+        def draw(keys, options):
+            shape = (len(keys), *domain.example.shape)
+            cond = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), len(keys), 0), problem.cond)
+            z, _ = rollout(keys, model.denoiser, shape, cond=cond, advance=advance, windows=self.windows, **options)
+            parts = [z[:, 0, ..., :past], *(z[:, i, ..., past:] for i in range(self.windows))]
+            return jnp.concatenate(parts, -1)
+
+        return self.in_batches(model, key, members, draw, model.denoiser, options, progress)
 
 
 class Wide(Longer):
-    """A domain many times the training crop, `data.wide` pixels a side, by windows that agree at every step of the way.
+    """A domain many times the training crop, by windows that agree at every step of the way.
 
-    The wide truth is the whole grid of an archive of one's own where it is wider, else an event of the made rain, drawn with the key.
-    `data.periodic`: the last column touches the first, as longitudes of the globe do.
+    `data.wide`: pixels a side, at most; `data.periodic`: the last column touches the first, as longitudes of the globe do.
     """
 
     def __init__(self, domain, data):
         super().__init__(domain, data)
-        self.periodic, self.stride = data.periodic, max(domain.size * 3 // 4, 1)
+        if data.wide < domain.size:
+            raise UserError(f"config.data.wide = {data.wide}: expected at least config.data.size = {domain.size}")
+        self.periodic, self.stride = bool(data.periodic), max(domain.size * 3 // 4, 1)
+
+    def examples(self):
+        """The held-out frames of an archive on its whole grid, up to `data.wide`; of made rain other events, as wide as that."""
+        domain, wide = self.domain, self.data.wide
+        if not self.data.path:
+            first = self.data.events  # none that the network has seen a part of
+
+            def make(i):
+                frames = generate.Event(self.domain.seed, first + i, wide + wide % 2).frames(domain.length)
+                return {"x": encode(np.moveaxis(frames, 0, -1))}
+
+            return Examples(64, make)
+        times = np.unique(domain.windows("test")[:, 0])
+        across = slice(None) if self.periodic else slice(0, wide)
+
+        def cut(i):
+            frames = domain.archive.dBZ(slice(times[i], times[i] + domain.length), slice(0, wide), across)
+            return {"x": encode(np.moveaxis(frames, 0, -1))}
+
+        return Examples(len(times), cut)
 
     def problem(self, key, example):
-        domain = self.domain
-        if example.shape[0] == domain.size and not self.data.path:
-            seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-            frames = generate.Event(seed, 0, max(self.data.wide, domain.size)).frames(domain.length)
-            example = encode(np.moveaxis(frames, 0, -1))
-        if min(example.shape[:2]) < domain.size:
+        if min(example.shape[:2]) < self.domain.size:
             raise UserError(
-                f"wide: the example has {example.shape[0]} x {example.shape[1]} pixels; expected at least {domain.size}"
+                f"wide: the example has shape {example.shape}; expected at least {self.domain.size} pixels a side"
             )
         seen = self.condition(example)
-        return Problem(seen["concat"][0], example, cond=seen)
+        return Problem(seen["concat"][0], example, cond=seen, extras={"seed": seed_of(key)})
 
     def guide(self, denoiser, problem):
         return lookahead.synchronize(denoiser, self.views(problem.truth.shape), chunk=4)
 
     def views(self, shape):
         """Windows of the training crop's size that cover the domain."""
-        return lookahead.patches(shape[:2], self.domain.size, self.stride, (1, 2), (False, bool(self.periodic)))
+        return lookahead.patches(shape[:2], self.domain.size, self.stride, (1, 2), (False, self.periodic))
 
-    def solve(self, model, key, problem, members, **options):
-        views = self.views(problem.truth.shape)
-        whole = jnp.repeat(jnp.asarray(problem.cond["concat"]), members, 0)
-        cond = {"concat": views.project(whole)}
-        guided = self.guide(model.denoiser, problem)
-        x, _ = sample(key, guided, (members, *problem.truth.shape), cond=cond, **self.options(model, options))
-        return np.asarray(self.domain.normalizer.denormalize(x))
+    def solve(self, model, key, problem, members, progress=False, **options):
+        views, guided = self.views(problem.truth.shape), self.guide(model.denoiser, problem)
+
+        def draw(keys, options):
+            whole = jnp.repeat(jnp.asarray(problem.cond["concat"]), len(keys), 0)
+            return sample(
+                keys, guided, (len(keys), *problem.truth.shape), cond={"concat": views.project(whole)}, **options
+            )[0]
+
+        return self.in_batches(model, key, members, draw, guided, options, progress)
 
 
 class Extreme(Longer):
     """How probable is heavy rain, and what would it look like? Particles steered into the event that a reward exceeds a threshold.
 
-    `data.extreme`: the reward, and its threshold in the reward's units.
+    `data.extreme`: the reward, and its threshold in the reward's units. Ancestral steps, 40 where nothing else is said: steps must have
+    a density.
     """
-
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        self.reward, self.threshold = data.extreme.reward, data.extreme.threshold
 
     def problem(self, key, example):
         seen = self.condition(example)
-        return Problem(self.event, example, cond=seen)
+        return Problem(self.event, example, cond=seen, extras={"seed": seed_of(key)})
 
     @cached_property
     def event(self) -> particles.Exceeds:
         """reward(x) > threshold, of normalised x_0; one object, so that problems share one compiled program."""
-        function = get_reward(self.domain, self.reward).function
-        normalizer = self.domain.normalizer
-        return particles.Exceeds(
-            lambda z: function(normalizer.denormalize(z)), jnp.asarray(self.threshold, jnp.float32)
-        )
+        function, normalizer = get_reward(self.domain, self.data.extreme.reward).function, self.domain.normalizer
+        threshold = jnp.asarray(self.data.extreme.threshold, jnp.float32)
+        return particles.Exceeds(lambda z: function(normalizer.denormalize(z)), threshold)
 
     def run(self, model, key, problem, num_particles: int = 64, steps: int = 40) -> particles.Result:
-        """`particles.smc` into the event: exp(log_evidence) is its probability, `result.draw` examples of it."""
+        """`particles.smc` into the event: exp(log_evidence) is its probability, `resampled` gives examples of it."""
         return particles.smc(
-            key,
-            model.denoiser,
-            problem.observation,
-            self.domain.example,
-            num_particles=num_particles,
-            cond=problem.cond,
-            steps=steps,
-        )
+            key, model.denoiser, problem.observation, self.domain.example, num_particles=num_particles, cond=problem.cond,
+            steps=steps, chunk=min(num_particles, 32),
+        )  # fmt: skip
 
-    def solve(self, model, key, problem, members, **options):
-        result = self.run(
-            model, key, problem, max(8 * members, 32), **{k: v for k, v in options.items() if k == "steps"}
-        )
+    def solve(self, model, key, problem, members, progress=False, steps=40, **options):
+        result = self.run(model, key, problem, 32 * max(-(-members // 4), 1), steps)
         if np.isfinite(result.log_evidence):
             drawn = result.resampled(jax.random.fold_in(key, 1), members)
         else:  # nowhere near: those that came nearest, and `share beyond` says that they did not arrive
@@ -161,8 +188,22 @@ class Extreme(Longer):
         return np.asarray(self.domain.normalizer.denormalize(drawn))
 
     def metrics(self, samples, problem):
-        value = self.domain.rewards[self.reward].function(jnp.nan_to_num(jnp.asarray(samples), nan=0.0))
-        return {
-            f"{self.reward}": float(value.mean()),
-            "share beyond": float((value > self.threshold).mean()),
-        } | super().metrics(samples, problem)
+        name, threshold = self.data.extreme.reward, self.data.extreme.threshold
+        value = np.asarray(get_reward(self.domain, name).function(jnp.asarray(samples)))
+        beyond = {name: float(value.mean()), "share beyond": float((value > threshold).mean())}
+        return beyond | super().metrics(samples, problem)
+
+
+class Examples:
+    """A sequence of {"x": ...} made when they are asked for."""
+
+    def __init__(self, count: int, make):
+        self.count, self.make = count, make
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, i):
+        if not 0 <= i < self.count:
+            raise IndexError(i)
+        return self.make(i)

@@ -83,26 +83,31 @@ def comparison(truth, samples, answers=None, scored=slice(None), columns: int = 
     return _rows({name: row[shown] for name, row in rows.items()}, minutes[shown], _spacing(field), corner)
 
 
-def forecast(past, truth, members, baselines=None, leads=(5, 15, 30, 60), notes=None, spacing: float = SPACING):
+def forecast(
+    past, truth, members, baselines=None, leads=(5, 15, 30, 60), notes=None, spacing: float = SPACING, interval=INTERVAL
+):
     """The forecast at a glance: what happened, the mean, two members and every baseline, each from 5 to 60 minutes.
 
-    past: (4, Y, X); truth: (12, Y, X); members: (M, 12, Y, X); baselines: name -> (12, Y, X), all dBZ; leads: minutes;
-    notes: row name -> a line below the name, such as its CRPS. The first column has the last but one past frame, then names.
+    past: (4, Y, X); truth: (12, Y, X); members: (M, 12, Y, X); baselines: name -> (12, Y, X), all dBZ; leads: minutes, of frames
+    `interval` apart; notes: row name -> a line below the name, such as its CRPS. The first column has the last but one past frame,
+    then names.
     """
-    shown = [round(lead / INTERVAL) - 1 for lead in leads]
+    shown = [round(lead / interval) - 1 for lead in leads]
     rows = {"observed": truth, **_of_ensemble(np.asarray(members)), **(baselines or {})}
     rows = {name: np.asarray(row)[shown] for name, row in rows.items()}
-    return _rows(rows, leads, spacing, corner=(np.asarray(past)[-2], -INTERVAL), notes=notes)
+    return _rows(rows, leads, spacing, corner=(np.asarray(past)[-2], -interval), notes=notes)
 
 
-def exceedance(members, threshold: float, truth=None, leads=(5, 15, 30, 45, 60), spacing: float = SPACING):
+def exceedance(
+    members, threshold: float, truth=None, leads=(5, 15, 30, 45, 60), spacing: float = SPACING, interval=INTERVAL
+):
     """Share of the members with dBZ >= threshold, by lead time; the line is where it was observed. members: (M, 12, Y, X) dBZ."""
     members = np.asarray(members)
     size = members.shape[2:]
     chance = np.where(np.isnan(members).any(0), np.nan, (members >= threshold).mean(0))
     fig, axes = _panels(1, len(leads), size)
     for ax, lead in zip(axes.flat, leads, strict=True):
-        frame = round(lead / INTERVAL) - 1
+        frame = round(lead / interval) - 1
         _background(ax, size, spacing)
         image = ax.imshow(
             chance[frame],

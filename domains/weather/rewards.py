@@ -1,8 +1,8 @@
-"""What one may wish more of in a forecast, each with another measure of the same wish beside it."""
+"""What one may wish more of in rain, each with another measure of the same wish beside it."""
 
 import jax.numpy as jnp
 
-from domains.weather.transform import decode, rain_rate
+from domains.weather.transform import NO_ECHO, decode, rain_rate
 from sciddm import rewards
 from sciddm.domain import Reward
 
@@ -10,21 +10,26 @@ HEAVY = 35.0  # dBZ, about 6 mm/h
 
 
 def make_rewards(domain) -> dict[str, Reward]:
-    """Rewards of the future frames by name: `rain` (mean rate) beside `heavy share` (of pixels above 35 dBZ), `last rain` (mean rate of
-    the last frame) beside `last cells` (connected regions above 35 dBZ in it, without a gradient)."""
-    past = domain.past
+    """Rewards of the future frames by name; missing pixels, which data have and samples don't, count as dry.
+
+    `rain` (mean rate) beside `heavy share` (of pixels above 35 dBZ), `last rain` (mean rate of the last frame) beside `last cells`
+    (connected regions above 35 dBZ in it, without a gradient).
+    """
+
+    def future(x):
+        return jnp.where(jnp.isnan(x), NO_ECHO, x)[..., domain.past :]
 
     def rain(x):
-        return rewards.mean(_soft_rate(x[..., past:]))
+        return rewards.mean(_soft_rate(future(x)))
 
     def heavy_share(x):
-        return rewards.share_above(x[..., past:], HEAVY, softness=2.0)
+        return rewards.share_above(future(x), HEAVY, softness=2.0)
 
     def last_rain(x):
-        return rewards.mean(_soft_rate(x[..., -1]))
+        return rewards.mean(_soft_rate(future(x)[..., -1]))
 
     def last_cells(x):
-        return rewards.cells_above(decode(x[..., -1]), HEAVY)
+        return rewards.cells_above(decode(future(x)[..., -1]), HEAVY)
 
     return {
         "rain": Reward(rain, "mm/h", held_out="heavy share"),

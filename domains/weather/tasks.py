@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 
 from domains.weather import baselines, plots, verify
+from domains.weather.outage import outage
 from domains.weather.transform import decode, encode
 from sciddm import lookahead
 from sciddm.domain import Problem, Task
@@ -52,24 +53,39 @@ class WeatherTask(Task):
 
     def plot(self, samples, problem):
         answers = {
-            name: self.domain.to_native(np.atleast_1d(x)[None] if x.ndim == 3 else x)
-            for name, x in self.baseline(problem).items()
+            name: self.domain.to_native(x[None] if x.ndim == 3 else x) for name, x in self.baseline(problem).items()
         }
-        return plots.comparison(
-            self.domain.to_native(problem.truth[None]), self.domain.to_native(samples), answers, self.scored
-        )
+        truth, members = self.domain.to_native(problem.truth[None]), self.domain.to_native(samples)
+        return plots.comparison(truth, members, answers, self.scored)
+
+    def classical(self, x, count: int, seed: int = 0) -> dict:
+        """Forecasts (frames, y, x) or (members, ...) dBZ from the past of x: persistence; with pysteps extrapolation and STEPS-20."""
+        past = past_of(x, self.domain)
+        answers = {"persistence": baselines.persistence(past, count)}
+        if has_pysteps():
+            flow = baselines.motion(past)
+            answers["extrapolation"] = baselines.extrapolation(past, count, flow)
+            answers["STEPS-20"] = self.steps(past, count, flow, seed)
+        return answers
+
+    def steps(self, past, count, flow, seed):
+        """STEPS on the domain's own grid."""
+        grid = {"kmperpixel": self.domain.spacing, "timestep": self.domain.interval}
+        return baselines.steps(past, frames=count, flow=flow, seed=seed, **grid)
 
 
 def task_scores(forecast, truth) -> dict[str, float]:
     """Scores of one problem: fair CRPS in dBZ and its values at lead times, spread over skill, CSI, FSS, error of the spectrum."""
     by_lead = verify.crps(forecast, truth)
+    side = min(truth.sizes["y"], truth.sizes["x"])  # a spectrum is of a square
+    square = {"y": slice(side), "x": slice(side)}
     scores = {"CRPS": verify.crps(forecast, truth, by=())}
-    scores |= {f"at {lead} min": by_lead.sel(time=lead) for lead in (5, 15, 30, 60) if lead in by_lead.time}
+    scores |= {f"at {lead} min": by_lead.sel(time=lead) for lead in (5, 15, 30, 60, 120, 180) if lead in by_lead.time}
     scores |= {
         "spread/skill": verify.spread_skill(forecast, truth, by=()),
         "CSI 25 dBZ": verify.categorical(forecast, truth, 25.0, by=()).CSI,
         "FSS 25 dBZ": verify.fss(forecast, truth, 25.0),
-        "spectrum dB": verify.spectrum_error_dB(forecast, truth)["mean"],
+        "spectrum dB": verify.spectrum_error_dB(forecast.isel(square), truth.isel(square))["mean"],
     }
     return {name: float(value) for name, value in scores.items()}
 
@@ -83,17 +99,11 @@ class Nowcast(WeatherTask):
 
     def problem(self, key, example):
         seen = self.condition(example)
-        return Problem(seen["concat"][0], example, cond=seen)
+        return Problem(seen["concat"][0], example, cond=seen, extras={"seed": seed_of(key)})
 
     def baseline(self, problem):
         """persistence; with pysteps optical-flow extrapolation and a STEPS ensemble of 20."""
-        past = past_of(problem.truth, self.domain)
-        count = self.domain.future
-        answers = {"persistence": baselines.persistence(past, count)}
-        if has_pysteps():
-            flow = baselines.motion(past)
-            answers["extrapolation"] = baselines.extrapolation(past, count, flow)
-            answers["STEPS-20"] = baselines.steps(past, frames=count, flow=flow)
+        answers = self.classical(problem.truth, self.domain.future, problem.extras["seed"])
         return {name: with_past(problem.truth, answer, self.domain) for name, answer in answers.items()}
 
 
@@ -131,6 +141,14 @@ class Assimilate(Observed):
     Gauges err by `guidance.gauge_dbz`; where they report is drawn with the problem's key.
     """
 
+    def __init__(self, domain, data):
+        super().__init__(domain, data)
+        for key, most in (("gauges", 1.0), ("gauge_dbz", np.inf), ("gauge_frames", np.inf)):
+            if not 0 < self.guidance[key] <= most:
+                raise UserError(
+                    f"config.data.guidance.{key} = {self.guidance[key]}: expected above 0, at most {most:g}"
+                )
+
     def problem(self, key, example):
         domain, guidance = self.domain, self.guidance
         key_place, key_error = jax.random.split(key)
@@ -149,69 +167,95 @@ class Assimilate(Observed):
         observation = lookahead.Observation(
             lookahead.operators.Points(jnp.asarray(indices)), normal, std.astype(np.float32)
         )
-        extras = {"places": places, "reported": np.where(there, reported, np.nan).reshape(count, frames)}
+        extras = {
+            "places": places,
+            "reported": np.where(there, reported, np.nan).reshape(count, frames),
+            "seed": seed_of(key),
+        }
         return Problem(observation, example, cond=self.condition(example), extras=extras)
 
     def baseline(self, problem):
-        """Kriging of the gauges frame by frame, the last one kept; with pysteps kriging around extrapolation, and of each STEPS member."""
+        """Kriging of the gauges frame by frame; with pysteps around extrapolation, and of each STEPS member.
+
+        Once the gauges are silent the last analysis goes on: kept, or carried along the flow. Frames of fewer than 3 reports have none.
+        """
         domain, extras = self.domain, problem.extras
         shape, points = (domain.size, domain.size), np.stack(np.divmod(extras["places"], domain.size), -1)
         past, reports = past_of(problem.truth, domain), np.clip(extras["reported"].T, 0.0, None)
         errors = np.full(len(points), self.guidance.gauge_dbz)
-        kriged = [baselines.kriging(points, report, errors, shape)[0] for report in reports]
-        answers = {"kriging": np.stack(kriged + [kriged[-1]] * (domain.future - len(kriged)))}
+        answers = {"kriging": baselines.persistence(past, domain.future)}
+        analysed = [i for i, report in enumerate(reports) if np.isfinite(report).sum() >= 3]
         if has_pysteps():
             flow = baselines.motion(past)
-            carried = baselines.extrapolation(past, domain.future, flow)
-            steps = baselines.steps(past, frames=domain.future, flow=flow)
-            for i, report in enumerate(reports):
-                carried[i] = baselines.kriging(points, report, errors, shape, carried[i])[0]
-                steps[:, i] = baselines.kriged_members(points, report, errors, steps[:, i], seed=i)
-            answers |= {"kriging on extrapolation": carried, "kriged STEPS-20": steps}
+            answers["kriging on extrapolation"] = baselines.extrapolation(past, domain.future, flow)
+            answers["kriged STEPS-20"] = self.steps(past, domain.future, flow, extras["seed"])
+        for i in analysed:
+            answers["kriging"][i:] = baselines.kriging(points, reports[i], errors, shape)[0]
+            if has_pysteps():
+                carried, steps = answers["kriging on extrapolation"], answers["kriged STEPS-20"]
+                carried[i] = baselines.kriging(points, reports[i], errors, shape, carried[i])[0]
+                before = steps[:, i].mean(0)
+                steps[:, i] = baselines.kriged_members(points, reports[i], errors, steps[:, i], seed=i)
+        if has_pysteps() and analysed and (left := domain.future - analysed[-1] - 1):
+            last = analysed[-1]
+            carried[last + 1 :] = baselines.extrapolation(carried[last][None], left, flow)
+            # what the gauges changed of the mean travels on, in every member
+            change = baselines.extrapolation((steps[:, last].mean(0) - before)[None], left, flow)
+            steps[:, last + 1 :] = np.clip(steps[:, last + 1 :] + change, 0.0, None)
         return {name: with_past(problem.truth, answer, domain) for name, answer in answers.items()}
 
 
 class Downscale(Observed):
-    """All frames from block means `guidance.factor` times coarser, with nothing else known."""
+    """All frames from block means `guidance.factor` times coarser, with nothing else known. Blocks with missing pixels are not seen."""
 
     told = False
 
     def __init__(self, domain, data):
         super().__init__(domain, data)
-        self.scored = slice(None)
+        self.scored, factor = slice(None), self.guidance.factor
+        if factor < 2 or domain.size % factor:
+            raise UserError(
+                f"config.data.guidance.factor = {factor}: expected 2 or more, a divisor of config.data.size = {domain.size}"
+            )
 
     def problem(self, key, example):
         operator = lookahead.operators.Downsample(self.guidance.factor)
-        whole = np.where(np.isnan(example), self.domain.normalizer.mean, example)
-        coarse = operator(jnp.asarray(self.domain.normalizer.normalize(whole))[None])[0]
-        return Problem(lookahead.Observation(operator, coarse, self.noise_std), example)
+        missing = np.isnan(example)
+        coarse = operator(jnp.asarray(self.domain.normalizer.normalize(np.where(missing, 0.0, example)))[None])[0]
+        whole = np.asarray(operator(jnp.asarray(missing, jnp.float32)[None]))[0] == 0
+        std = np.where(whole, self.noise_std, 1e4).astype(np.float32)
+        return Problem(lookahead.Observation(operator, coarse, std), example, extras={"seed": seed_of(key)})
 
     def baseline(self, problem):
-        """Cubic splines through the block means; with pysteps RainFARM, an ensemble of 8."""
-        coarse = decode(np.asarray(self.domain.normalizer.denormalize(problem.observation.value)))
-        frames, factor = np.moveaxis(coarse, -1, 0), self.guidance.factor
-        answers = {"cubic": encode(np.moveaxis(baselines.bicubic(frames, factor), 0, -1))}
+        """Cubic splines through the block means of dBZ; with pysteps RainFARM, an ensemble of 8."""
+        factor = self.guidance.factor
+        frames = baselines.filled(np.moveaxis(decode(problem.truth), -1, 0))
+        coarse = frames.reshape(len(frames), frames.shape[1] // factor, factor, -1, factor).mean((2, 4))
+        answers = {"cubic": baselines.bicubic(coarse, factor)}
         if has_pysteps():
-            drawn = [baselines.rainfarm(frame, factor, members=8, seed=i, of="dBZ") for i, frame in enumerate(frames)]
-            answers["RainFARM-8"] = encode(np.stack(drawn, -1).astype(np.float32))
-        return answers
+            seed = problem.extras["seed"]
+            drawn = [
+                baselines.rainfarm(frame, factor, members=8, seed=(seed + i) % 2**32, of="dBZ")
+                for i, frame in enumerate(coarse)
+            ]
+            answers["RainFARM-8"] = np.stack(drawn, 1)
+        return {name: encode(np.moveaxis(answer, -3, -1).astype(np.float32)) for name, answer in answers.items()}
 
 
 class Fill(Observed):
-    """What a radar did not see: a sector of every frame, or all of a few frames, from what is around it in space and time."""
+    """What a radar did not see: a sector of every frame, or all of a few frames, from what is around it in space and time.
 
-    told = False
+    The network is told of the past with its holes, and steered by the rest.
+    """
 
     def __init__(self, domain, data):
         super().__init__(domain, data)
         self.scored = slice(None)
 
     def problem(self, key, example):
-        from domains.weather.domain import outage
-
-        seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
-        hidden = outage(np.random.default_rng(seed), example.shape)
-        return Problem(self.masked(example, ~hidden), example, extras={"hidden": hidden})
+        hidden = outage(np.random.default_rng(seed_of(key)), example.shape)
+        told = self.condition(np.where(hidden, np.nan, example))
+        return Problem(self.masked(example, ~hidden), example, cond=told, extras={"hidden": hidden})
 
     def metrics(self, samples, problem):
         # Only what was hidden is scored.
@@ -219,9 +263,11 @@ class Fill(Observed):
         return super().metrics(samples, Problem(problem.observation, truth))
 
     def baseline(self, problem):
-        """Linear interpolation within each frame; with pysteps neighbours in time carried along the flow."""
+        """Linear within each frame, and in time where there is no such frame; with pysteps neighbours in time carried along the flow."""
         frames = np.moveaxis(np.where(problem.extras["hidden"], np.nan, decode(problem.truth)), -1, 0)
-        answers = {"linear": np.nan_to_num(baselines.inpaint(frames), nan=0.0)}
+        linear = xr.DataArray(baselines.inpaint(frames), dims=("time", "y", "x"))
+        linear = linear.interpolate_na("time").ffill("time").bfill("time").fillna(0.0).values
+        answers = {"linear": linear}
         if has_pysteps():
             answers["advected neighbours"] = baselines.inpaint_advected(frames)
         return {name: encode(np.moveaxis(answer, 0, -1).astype(np.float32)) for name, answer in answers.items()}
@@ -234,12 +280,13 @@ class Interpolate(Observed):
 
     def __init__(self, domain, data):
         super().__init__(domain, data)
-        self.seen = np.arange(0, domain.length, self.guidance.every)
-        self.scored = np.setdiff1d(np.arange(self.seen[-1]), self.seen)
-        if not len(self.scored):
+        every = self.guidance.every
+        if not 2 <= every < domain.length:
             raise UserError(
-                f"config.data.guidance.every = {self.guidance.every}: expected at least 2, and less than a window"
+                f"config.data.guidance.every = {every}: expected 2 or more, and less than the {domain.length} frames of a window"
             )
+        self.seen = np.arange(0, domain.length, every)
+        self.scored = np.setdiff1d(np.arange(self.seen[-1]), self.seen)
 
     def problem(self, key, example):
         seen = np.zeros(example.shape, bool)
@@ -249,7 +296,8 @@ class Interpolate(Observed):
     def baseline(self, problem):
         """Linear in dBZ; with pysteps morphing along the optical flow."""
         ways = {"linear": baselines.interpolate_in_time} | ({"morphing": baselines.morph} if has_pysteps() else {})
-        frames = np.moveaxis(decode(np.nan_to_num(problem.truth, nan=0.0)), -1, 0)
+        seen = np.where(np.isin(np.arange(self.domain.length), self.seen), decode(problem.truth), np.nan)
+        frames = baselines.filled(np.moveaxis(seen, -1, 0))
         answers = {}
         for name, between in ways.items():
             filled = frames.copy()
@@ -257,6 +305,11 @@ class Interpolate(Observed):
                 filled[a + 1 : b] = between(frames[a], frames[b], b - a - 1)
             answers[name] = encode(np.moveaxis(filled, 0, -1).astype(np.float32))
         return answers
+
+
+def seed_of(key) -> int:
+    """A seed for numpy and pysteps from a jax key."""
+    return int(jax.random.randint(key, (), 0, 2**31 - 1))
 
 
 def has_pysteps() -> bool:

@@ -15,7 +15,7 @@ from machine import describe
 from tqdm import tqdm
 
 import sciddm as sd
-from domains.weather import animate, baselines, generate, plots, verify
+from domains.weather import animate, generate, plots, verify
 from domains.weather.tasks import past_of
 from domains.weather.transform import decode
 from sciddm.evaluate import save_figure
@@ -30,23 +30,20 @@ def forecasts_of(model, i, members, **options):
     """(past, truth, {name: (members, time, y, x)}) of held-out window i, all dBZ, and seconds of ours."""
     domain = model.domain
     x = domain.dataset("test")[i]["x"]
-    past, truth = past_of(x, domain), np.moveaxis(decode(x[..., domain.past :]), -1, 0)
-    flow = baselines.motion(past)
-    answers = {
-        "persistence": baselines.persistence(past)[None],
-        "extrapolation": baselines.extrapolation(past, flow=flow)[None],
-        "STEPS-20": baselines.steps(past, seed=i, flow=flow),
-    }
+    truth = np.moveaxis(decode(x[..., domain.past :]), -1, 0)
+    answers = domain.tasks["nowcast"].classical(x, domain.future, seed=i)
+    answers = {name: answer[None] if answer.ndim == 3 else answer for name, answer in answers.items()}
     problem = model.problem("nowcast", x)
     start = time.perf_counter()
     ours = model.solve(jax.random.fold_in(jax.random.key(0), i), "nowcast", problem, members, **options)
     seconds = time.perf_counter() - start
     answers[f"ours-{members}"] = np.moveaxis(decode(ours[..., domain.past :]), -1, 1)
     if not model.config.data.path:
-        event = generate.Event(model.config.seed, domain.event_of("test", i), domain.size)
-        futures = [event.frames(domain.length, future_seed=s, known=domain.past)[domain.past :] for s in range(members)]
+        index, start = domain.event_of("test", i)
+        event, known = generate.Event(model.config.seed, index, domain.size), start + domain.past
+        futures = [event.frames(known + domain.future, future_seed=s, known=known)[known:] for s in range(members)]
         answers[f"oracle-{members}"] = np.stack(futures)
-    return past, truth, answers, seconds
+    return past_of(x, domain), truth, answers, seconds
 
 
 def main() -> None:
@@ -72,17 +69,21 @@ def main() -> None:
     rows = verify.table(forecasts, truth)
     print("| | " + " | ".join(COLUMNS) + " |\n" + "| --- " * (1 + len(COLUMNS)) + "|")
     for name, row in rows.items():
-        print(f"| {name} | " + " | ".join("-" if np.isnan(row[c]) else f"{row[c]:.3f}" for c in COLUMNS) + " |")
+        print(
+            f"| {name} | "
+            + " | ".join("-" if np.isnan(row.get(c, np.nan)) else f"{row[c]:.3f}" for c in COLUMNS)
+            + " |"
+        )
     seconds = np.median([row[3] for row in found])
     print(
         f"\n{arguments.events} held-out events, step {model.step}, {arguments.solver} of {arguments.steps} steps; {seconds:.1f} s for "
         f"{arguments.members} members. CRPS fair, dBZ; of single forecasts the absolute error. CSI of the mean. {describe()}"
     )
     if arguments.pictures:
-        pictures(arguments.pictures, found, forecasts, truth, rows)
+        pictures(arguments.pictures, found, forecasts, truth, rows, model.domain.spacing)
 
 
-def pictures(folder, found, forecasts, truth, rows) -> None:
+def pictures(folder, found, forecasts, truth, rows, spacing) -> None:
     """The figures of the README."""
     matplotlib.use("agg")
     ours = next(name for name in forecasts if name.startswith("ours"))
@@ -100,8 +101,8 @@ def pictures(folder, found, forecasts, truth, rows) -> None:
     save_figure(plots.reliability_diagram(reliability), folder / "weather_reliability.png")
     ranks = {name: verify.rank_histogram(f, truth) for name, f in ensembles.items()}
     save_figure(plots.rank_diagram(ranks), folder / "weather_ranks.png")
-    powers = {"observed": verify.spectrum(truth, generate.SPACING)}
-    powers |= {name: verify.spectrum(f, generate.SPACING) for name, f in forecasts.items() if name != "persistence"}
+    powers = {"observed": verify.spectrum(truth, spacing)}
+    powers |= {name: verify.spectrum(f, spacing) for name, f in forecasts.items() if name != "persistence"}
     save_figure(plots.spectra(powers), folder / "weather_spectra.png")
     loops = {"observed": what} | {f"member {i + 1}": answers[ours][i] for i in range(3)}
     animate.gif({name: np.concatenate([past, loop]) for name, loop in loops.items()}, folder / "weather.gif")

@@ -10,12 +10,14 @@ import pytest
 
 import sciddm as sd
 from domains.weather.archive import Archive, pack
-from domains.weather.domain import WeatherDomain, outage
+from domains.weather.domain import WeatherDomain
+from domains.weather.outage import outage
 from domains.weather.tasks import with_past
 from domains.weather.transform import NO_ECHO, decode, encode
 from sciddm import UserError, grids
 from sciddm.config import validate
 from sciddm.domain import Reward
+from sciddm.model import Model
 from sciddm.process import posterior_kernel
 from sciddm.train import fit
 
@@ -37,8 +39,9 @@ def domain(tmp_path_factory):
 def fake_model(domain, network):
     """A model whose denoiser is a function (x_t, cond) -> x0_hat."""
     denoiser = sd.FunctionDenoiser(lambda x_t, t, cond: network(x_t, cond), sd.GaussianProcess.edm())
-    sampling = SimpleNamespace(solver="heun", steps=2, grid="edm", batch_size=8)
-    return SimpleNamespace(denoiser=denoiser, domain=domain, config=SimpleNamespace(sampling=sampling))
+    config = weather_config("")
+    config.sampling.update({"solver": "heun", "steps": 2, "grid": "edm", "batch_size": 2})
+    return Model(denoiser, domain, config, 0, None)
 
 
 def test_condition_is_the_normalised_past_and_its_mask(domain):
@@ -84,6 +87,23 @@ def test_missing_pixels_of_an_archive_count_in_no_loss_and_are_no_dry_ones(tmp_p
     problem = domain.tasks["nowcast"].problem(jax.random.key(0), test)
     assert domain.tasks["nowcast"].metrics(answer[None], problem)["CRPS"] == 0
     assert domain.interval == 5.0 and domain.spacing == 1.0
+    # a restored run knows its grid and its units without the data
+    config.data.path = str(tmp_path / "gone.zarr")
+    again = sd.get_domain(config, domain.normalizer.to_json())
+    assert again.interval == 5.0 and again.spacing == 1.0 and float(again.to_native(answer[None]).x[0]) == 0.5
+    config.data.path = str(tmp_path / "mine.zarr")
+    # every task copes with missing pixels, and observes none of them
+    for name in ("assimilate", "downscale", "fill", "interpolate"):
+        task = domain.tasks[name]
+        problem = task.problem(jax.random.key(1), test)
+        one, other = (
+            problem.observation(jnp.asarray(domain.normalizer.normalize(np.where(np.isnan(test), fill, test)))[None])
+            for fill in (-2.0, 40.0)
+        )
+        np.testing.assert_allclose(one, other, rtol=1e-3)
+        for baseline in task.baseline(problem).values():
+            members = baseline[None] if baseline.ndim == 3 else baseline
+            assert np.isfinite(task.metrics(members, problem)["CRPS"])
     # nothing but missing pixels
     config.data.most_missing = 0.01
     with pytest.raises(UserError, match="config.data.most_missing"):
@@ -151,11 +171,17 @@ def test_each_window_of_a_rollout_is_told_the_end_of_the_one_before(domain):
     task = domain.tasks["rollout"]
     problem = task.problem(jax.random.key(0), example)
     assert problem.truth.shape == (32, 32, 40) and np.isnan(problem.truth[..., 20:]).all()
-    x = task.solve(fake_model(domain, network), jax.random.key(0), problem, 2)
-    assert x.shape == (2, 32, 32, 40)
+    model = fake_model(domain, network)
+    x = task.solve(model, jax.random.key(0), problem, 3)
+    assert x.shape == (3, 32, 32, 40)
     for i, value in enumerate((21.0, 22.0, 23.0)):
         np.testing.assert_allclose(x[..., 4 + 12 * i : 16 + 12 * i], value, atol=0.05)
     assert task.metrics(x, problem)["CRPS"] == pytest.approx((12 * 1 + 4 * 2) / 16, abs=0.02)
+    # its own examples go on with the very event that the window is of
+    longer = model.examples("rollout")[1]["x"]
+    assert longer.shape == (32, 32, 40) and np.isfinite(longer).all()
+    np.testing.assert_allclose(decode(longer[..., :16]), decode(domain.dataset("test")[1]["x"]), atol=0.006)
+    model.sample(0, 2, task="rollout", progress=True)
 
 
 def test_wide_windows_are_told_their_own_past(domain):
@@ -163,10 +189,11 @@ def test_wide_windows_are_told_their_own_past(domain):
     def network(x_t, cond):
         return jnp.broadcast_to(cond["concat"][..., 3:4], x_t.shape)
 
-    task = domain.tasks["wide"]
-    problem = task.problem(jax.random.key(0), domain.dataset("test")[0]["x"])
+    model = fake_model(domain, network)
+    problem = model.problem("wide")
     assert problem.truth.shape == (80, 80, 16)
-    x = task.solve(fake_model(domain, network), jax.random.key(0), problem, 2)
+    np.testing.assert_array_equal(model.problem("wide", problem.truth).truth, problem.truth)
+    x = domain.tasks["wide"].solve(model, jax.random.key(0), problem, 3)
     np.testing.assert_allclose(x, np.broadcast_to(problem.truth[..., 3:4], x.shape), atol=0.05)
 
 
@@ -231,6 +258,7 @@ def test_wrong_configs_are_one_line(tmp_path):
         ({"past": 0}, "config.data.past = 0"),
         ({"held_out": 8}, "config.data.held_out"),
         ({"windows": 0}, "config.data.windows = 0"),
+        ({"wide": 16}, "config.data.wide = 16"),
         ({"size": 31}, "size = 31"),
     ):
         with pytest.raises(UserError, match=message):
@@ -239,10 +267,19 @@ def test_wrong_configs_are_one_line(tmp_path):
     config.network.kind = "transformer"
     with pytest.raises(UserError, match="config.network.kind = 'transformer'"):
         sd.get_domain(config).network(config.network, None)
-    config = weather_config(tmp_path)
-    config.data.guidance.method = "magic"
-    with pytest.raises(UserError, match="config.data.guidance.method"):
-        sd.get_domain(config)
+    for key, value in (
+        ("method", "magic"),
+        ("every", 0),
+        ("every", 16),
+        ("factor", 5),
+        ("gauges", 2.0),
+        ("gauge_frames", 0),
+        ("noise_dbz", 0.0),
+    ):
+        config = weather_config(tmp_path)
+        config.data.guidance[key] = value
+        with pytest.raises(UserError, match=f"config.data.guidance.{key} = "):
+            sd.get_domain(config)
 
 
 def test_the_pod_config_makes_its_network_and_trains_at_a_level_a_frame(tmp_path):

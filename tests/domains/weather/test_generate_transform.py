@@ -29,7 +29,9 @@ def test_modes_forget_at_the_rate_of_their_scale():
     pairs = [unclipped(event, 2) for event in events]
     n = 64
     k = np.hypot(np.fft.fftfreq(n, generate.SPACING)[:, None], np.fft.fftfreq(n, generate.SPACING)[None])
-    window = np.outer(np.hanning(n), np.hanning(n))  # the square is cut out of a wider one: without it, edges leak into all scales
+    window = np.outer(
+        np.hanning(n), np.hanning(n)
+    )  # the square is cut out of a wider one: without it, edges leak into all scales
     for low, high in ((1 / 40, 1 / 25), (1 / 20, 1 / 14), (1 / 12, 1 / 9)):
         ring = (k > low) & (k <= high)
         f = [np.fft.fft2(pair * window) for pair in pairs]

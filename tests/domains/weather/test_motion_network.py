@@ -48,7 +48,11 @@ def test_extrapolation_follows_the_motion_and_leaves_out_what_comes_from_outside
     carried = np.asarray(motion.extrapolate(fields, flow, 6))
     np.testing.assert_allclose(carried[0, 8:, :48, :, 0], np.asarray(frames)[0, 8:, :48, 4:], atol=1e-3)
     # after six frames what is above row 6 or right of column 51 is unknown
-    assert carried[0, 7:, :51, 5, 1].min() > 0.99 and np.abs(carried[0, :5, :, 5]).max() == 0 and np.abs(carried[0, :, 53:, 5]).max() == 0
+    assert (
+        carried[0, 7:, :51, 5, 1].min() > 0.99
+        and np.abs(carried[0, :5, :, 5]).max() == 0
+        and np.abs(carried[0, :, 53:, 5]).max() == 0
+    )
 
 
 def test_a_rotation_is_followed_along_its_circles():
