@@ -157,9 +157,14 @@ class Wide(Longer):
 class Extreme(Longer):
     """How probable is heavy rain, and what would it look like? Particles steered into the event that a reward exceeds a threshold.
 
-    `data.extreme`: the reward, and its threshold in the reward's units. Ancestral steps, 40 where nothing else is said: steps must have
-    a density.
+    `data.extreme`: the reward, and its threshold in the reward's units, above 0. Ancestral steps, 40 where nothing else is said: steps
+    must have a density.
     """
+
+    def __init__(self, domain, data):
+        super().__init__(domain, data)
+        if not data.extreme.threshold > 0:
+            raise UserError(f"config.data.extreme.threshold = {data.extreme.threshold}: expected a number above 0")
 
     def problem(self, key, example):
         seen = self.condition(example)
@@ -167,10 +172,14 @@ class Extreme(Longer):
 
     @cached_property
     def event(self) -> particles.Exceeds:
-        """reward(x) > threshold, of normalised x_0; one object, so that problems share one compiled program."""
+        """log reward(x) > log threshold, of normalised x_0; one object, so that problems share one compiled program.
+
+        The same event as of the reward itself. But rain is more like the exponential of a Gaussian than like one, and the twist that
+        steers towards the event takes its statistic for Gaussian.
+        """
         function, normalizer = get_reward(self.domain, self.data.extreme.reward).function, self.domain.normalizer
-        threshold = jnp.asarray(self.data.extreme.threshold, jnp.float32)
-        return particles.Exceeds(lambda z: function(normalizer.denormalize(z)), threshold)
+        threshold = jnp.log(jnp.asarray(self.data.extreme.threshold, jnp.float32))
+        return particles.Exceeds(lambda z: jnp.log(jnp.maximum(function(normalizer.denormalize(z)), 1e-6)), threshold)
 
     def run(self, model, key, problem, num_particles: int = 64, steps: int = 40) -> particles.Result:
         """`particles.smc` into the event: exp(log_evidence) is its probability, `resampled` gives examples of it."""

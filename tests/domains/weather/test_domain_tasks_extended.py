@@ -259,6 +259,7 @@ def test_wrong_configs_are_one_line(tmp_path):
         ({"held_out": 8}, "config.data.held_out"),
         ({"windows": 0}, "config.data.windows = 0"),
         ({"wide": 16}, "config.data.wide = 16"),
+        ({"extreme": {"reward": "rain", "threshold": 0.0}}, "config.data.extreme.threshold = 0"),
         ({"size": 31}, "size = 31"),
     ):
         with pytest.raises(UserError, match=message):
