@@ -181,7 +181,7 @@ class Extreme(Longer):
         threshold = jnp.log(jnp.asarray(self.data.extreme.threshold, jnp.float32))
         return particles.Exceeds(lambda z: jnp.log(jnp.maximum(function(normalizer.denormalize(z)), 1e-6)), threshold)
 
-    def run(self, model, key, problem, num_particles: int = 64, steps: int = 40) -> particles.Result:
+    def run(self, model, key, problem, num_particles: int = 128, steps: int = 40) -> particles.Result:
         """`particles.smc` into the event: exp(log_evidence) is its probability, `resampled` gives examples of it."""
         return particles.smc(
             key, model.denoiser, problem.observation, self.domain.example, num_particles=num_particles, cond=problem.cond,
