@@ -7,7 +7,7 @@ from sciddm.errors import UserError
 from sciddm.interpolant import Interpolant
 from sciddm.likelihood import decode, encode, log_prob
 from sciddm.match_snr import match_snr
-from sciddm.noise import Masked, Noise, PerLeaf, SpectralField, Spherical, White, ZeroCentreOfMass
+from sciddm.noise import Masked, Noise, PerLeaf, SpectralField, Spherical, Symmetric, White, ZeroCentreOfMass
 from sciddm.objective import Objective
 from sciddm.process import GaussianProcess
 from sciddm.rollout import rollout
@@ -17,7 +17,7 @@ from sciddm.time_travel import TimeTravel
 __version__ = "0.1.0"
 __all__ = [
     "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "Guide", "Interpolant", "Masked", "NetworkDenoiser", "Noise",
-    "Normalizer", "Objective", "PerLeaf", "Problem", "SpectralField", "Spherical", "Task", "TimeTravel", "UserError", "White",
+    "Normalizer", "Objective", "PerLeaf", "Problem", "SpectralField", "Spherical", "Symmetric", "Task", "TimeTravel", "UserError", "White",
     "ZeroCentreOfMass", "decode", "denoise_with_vjp", "encode", "get_domain", "grids", "guidance", "load", "log_prob", "match_snr",
     "lookahead", "noise", "oracle", "particles", "rollout", "sample", "solvers",
 ]  # fmt: skip

@@ -6,9 +6,10 @@ from sciddm.noise.masked import Masked
 from sciddm.noise.per_leaf import PerLeaf
 from sciddm.noise.spectral import SpectralField
 from sciddm.noise.spherical import Spherical
+from sciddm.noise.symmetric import Symmetric
 from sciddm.noise.white import White
 from sciddm.noise.zero_centre_of_mass import ZeroCentreOfMass
 
 __all__ = [
-    "Coloured", "Masked", "Noise", "PerLeaf", "SpectralField", "Spherical", "White", "ZeroCentreOfMass", "as_structs",
+    "Coloured", "Masked", "Noise", "PerLeaf", "SpectralField", "Spherical", "Symmetric", "White", "ZeroCentreOfMass", "as_structs",
 ]  # fmt: skip

@@ -11,11 +11,14 @@ import sciddm as sd
 FIELD = sd.SpectralField.power_law((2, 2), 3.0, 1.0, nugget=0.05)
 COSINE = sd.SpectralField.power_law((2, 2), 3.0, 1.0, nugget=0.05, periodic=False)
 DRIFTLESS = np.kron(np.eye(2) - 0.5, np.eye(2))  # the projector of two points in the plane
+PAIR = np.zeros((4, 4))
+PAIR[1:3, 1:3] = 0.5  # the projector of symmetric 2 x 2 matrices with a diagonal of zeros
 LAWS = {  # law, shape of one x, projector onto its support
     "spectral": (FIELD, (2, 2, 1), np.eye(4)),
     "cosine": (COSINE, (2, 2, 1), np.eye(4)),
     "masked": (sd.Masked(jnp.array([1, 0, 1, 1])), (4,), np.diag([1, 0, 1, 1])),
     "zero centre of mass": (sd.ZeroCentreOfMass(), (2, 2), DRIFTLESS),
+    "symmetric": (sd.Symmetric(), (2, 2, 1), PAIR),
 }
 
 
