@@ -23,6 +23,7 @@ from sciddm.lookahead.pigdm import pigdm
 from sciddm.lookahead.reddiff import reddiff
 from sciddm.lookahead.renoise import Renoise
 from sciddm.lookahead.repaint import Replace, repaint
+from sciddm.lookahead.rigid import Rigid, superpose
 from sciddm.lookahead.sitcom import sitcom
 from sciddm.lookahead.steer import steer
 from sciddm.lookahead.synchronize import synchronize
@@ -32,7 +33,7 @@ from sciddm.lookahead.views import Views, mesh, patches, sphere, windows
 
 __all__ = [
     "Clipped", "Gaussian", "Langevin", "Laplace", "MeasurementNoise", "Observation", "Poisson", "Project", "Quantised", "Renoise",
-    "Replace", "Views", "constrain", "constraints", "daps", "ddnm", "ddrm", "dflow", "diffpir", "dps", "flowchef", "flowdps",
+    "Replace", "Rigid", "Views", "constrain", "constraints", "daps", "ddnm", "ddrm", "dflow", "diffpir", "dps", "flowchef", "flowdps",
     "freedom", "lgd", "mesh", "mixture", "mmps", "mpgd", "operators", "patches", "pigdm", "product", "reddiff", "repaint",
-    "sitcom", "sphere", "statistics", "steer", "synchronize", "tfg", "universal", "windows",
+    "sitcom", "sphere", "statistics", "steer", "superpose", "synchronize", "tfg", "universal", "windows",
 ]  # fmt: skip
