@@ -8,10 +8,11 @@ from flax import nnx
 from sciddm.networks.conv import conv
 from sciddm.networks.dit import DiT
 from sciddm.networks.egnn import EGNN
+from sciddm.networks.pair_transformer import PairTransformer
 from sciddm.networks.space_time import SpaceTime
 from sciddm.networks.unet import UNet
 
-__all__ = ["EGNN", "DiT", "Network", "SpaceTime", "UNet", "conv", "split"]
+__all__ = ["EGNN", "DiT", "Network", "PairTransformer", "SpaceTime", "UNet", "conv", "split"]
 
 
 class Network(eqx.Module):

@@ -109,6 +109,53 @@ def test_conditions_count_and_keep_zero_is_unconditional(kind):
     assert_close(row(mixed, 0), row(given, 0), 1e-5)
 
 
+def with_pairs(points=POINTS):
+    """A cloud with symmetric features of its pairs, and such that are given."""
+    pairs = jax.random.normal(jax.random.key(7), (3, points, points, 5))
+    pairs = (pairs + pairs.swapaxes(1, 2)) * (1 - jnp.eye(points))[None, :, :, None]
+    return cloud(points) | {"pairs": pairs[..., :2]}, {"pairs": pairs[..., 2:]}
+
+
+PAIRS = {"pair_features": 2, "pair_concat_channels": 3, "radial": 4}
+
+
+@pytest.mark.parametrize("determinant", [1.0, -1.0], ids=["rotation", "reflection"])
+def test_pairs_are_answered_symmetric_whatever_way_x_is_turned(determinant):
+    network, (x, cond), q = make(**PAIRS), with_pairs(), orthogonal(determinant)
+    out = run(network, x, 0.3, cond)
+    turned = run(network, with_positions(x, lambda r: r @ q + 1.0), 0.3, cond)
+    assert_close(turned, with_positions(out, lambda r: r @ q))
+    np.testing.assert_allclose(out["pairs"], out["pairs"].swapaxes(1, 2), atol=1e-6)
+    np.testing.assert_array_equal(np.asarray(out["pairs"])[:, range(POINTS), range(POINTS)], 0.0)
+    assert float(jnp.abs(out["pairs"]).max()) > 1e-2
+
+
+def test_the_answer_with_pairs_follows_a_permutation_and_sees_both_kinds_of_pair():
+    network, (x, cond), order = make(**PAIRS), with_pairs(), jnp.array([3, 0, 4, 2, 1])
+
+    def shuffle(tree):
+        return {k: v[:, order][:, :, order] if k == "pairs" else v[:, order] for k, v in tree.items()}
+
+    out = run(network, x, 0.3, cond)
+    assert_close(run(network, shuffle(x), 0.3, shuffle(cond)), shuffle(out))
+    for other in ((x | {"pairs": x["pairs"] * 0.5}, cond), (x, {"pairs": cond["pairs"] * 0.5})):
+        assert float(jnp.abs(run(network, other[0], 0.3, other[1])["features"] - out["features"]).max()) > 1e-4
+    kept = run(network, x, 0.3, cond | {"keep": jnp.zeros(3)})
+    assert_close(kept, run(network, x, 0.3), 1e-5)
+    assert_close(run(network, x, 0.3, {"pairs": cond["pairs"][:1]})["features"][:1], out["features"][:1], 1e-5)
+
+
+def test_padding_of_pairs_changes_nothing_and_a_mask_is_shared():
+    network, (x, cond) = make(**PAIRS), with_pairs()
+    wide = lambda leaf, axes: jnp.pad(leaf, [(0, 2 * (a in axes)) for a in range(leaf.ndim)], constant_values=7.0)  # noqa: E731
+    padded = {name: wide(leaf, (1, 2) if name == "pairs" else (1,)) for name, leaf in x.items()}
+    told = {"pairs": wide(cond["pairs"], (1, 2)), "mask": jnp.pad(jnp.ones((1, POINTS)), ((0, 0), (0, 2)))}
+    out, alone = run(network, padded, 0.3, told), run(network, x, 0.3, cond)
+    np.testing.assert_allclose(out["pairs"][:, :POINTS, :POINTS], alone["pairs"], atol=1e-5)
+    np.testing.assert_allclose(out["positions"][:, :POINTS], alone["positions"], atol=1e-5)
+    assert not np.any(out["pairs"][:, POINTS:]) and not np.any(out["pairs"][:, :, POINTS:])
+
+
 def test_conditions_that_the_network_does_not_have_are_refused():
     with pytest.raises(ValueError, match=r"cond has \['masks'\]: this network takes \['keep', 'mask'\]"):
         run(make(), cloud(), 0.1, {"masks": jnp.ones((3, POINTS))})
