@@ -147,7 +147,10 @@ def run_sample(arguments, rest) -> None:
     options = {name: value for name in ("solver", "steps") if (value := getattr(arguments, name))}
     samples = model.sample(arguments.seed, arguments.count, task=arguments.task, progress=True, **options)
     kind = arguments.task or "generate"
-    out = arguments.out or arguments.workdir / "samples" / f"{kind}-step{model.step}-seed{arguments.seed}.nc"
+    out = (
+        arguments.out
+        or arguments.workdir / "samples" / f"{kind}-step{model.step}-seed{arguments.seed}{model.domain.suffix}"
+    )
     if out.exists():
         raise UserError(f"{out}: is there already; give another --out or --seed")
     out.parent.mkdir(parents=True, exist_ok=True)

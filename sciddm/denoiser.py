@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.noise import Noise
 from sciddm.process import GaussianProcess, Level, combine, expand, root_mean_square, sample_keys
 
 
@@ -98,6 +99,15 @@ class Guide(Denoiser):
     def asks(self) -> Sampling:
         """What this guide asks of the sampler."""
         return Sampling()
+
+
+class Told(Guide):
+    """`denoiser` that is told `cond` whatever its caller says: for methods that don't hand conditions on."""
+
+    told: Any
+
+    def evaluate(self, x_t, t, cond=None):
+        return self.denoiser.evaluate(x_t, t, self.told)
 
 
 class Draws(eqx.Module):
@@ -262,6 +272,18 @@ class FunctionDenoiser(Denoiser):
 
     def evaluate(self, x_t, t, cond=None):
         return self.function(x_t, t, cond), {}
+
+
+def with_noise(denoiser: Denoiser, noise: Noise) -> Denoiser:
+    """`denoiser`, and all it is made of, under another noise law: that of samples with a mask of their own."""
+
+    def is_process(node):
+        return isinstance(node, GaussianProcess)
+
+    def put(node):
+        return GaussianProcess(node.schedule, noise) if is_process(node) else node
+
+    return jax.tree.map(put, denoiser, is_leaf=is_process)
 
 
 def denoise_with_vjp(denoiser: Denoiser, x_t, t, cond=None):

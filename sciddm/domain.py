@@ -152,6 +152,10 @@ class Task(abc.ABC):
         guided = self.guide(model.denoiser, problem)
         return model.draw(key, members, denoiser=guided, cond=problem.cond, **dict(self.sampling) | options)
 
+    def controls(self, model, key, problem: Problem, members: int) -> Mapping[str, Any]:
+        """Answers (members, ...) of the same model without what this task adds, by name: what that is worth. Args as of `solve`."""
+        return {}
+
     @abc.abstractmethod
     def metrics(self, samples, problem: Problem) -> dict[str, float]:
         """Scores of samples (members, ...) in physical units against the truth."""
@@ -166,10 +170,11 @@ class Domain(abc.ABC):
 
     name: str; example: pytree of jax.ShapeDtypeStruct, one x without its batch axis; cond_example: the same for cond, or
     None; normalizer: Normalizer; noise: the noise law; tasks: name -> Task; rewards: name -> Reward, by what `sciddm evaluate --steer`
-    may steer.
+    may steer; suffix: of the files that `save` writes where the caller names none.
     """
 
     name: str
+    suffix: str = ".nc"
     example: Any
     cond_example: Any = None
     normalizer: Normalizer
@@ -183,6 +188,22 @@ class Domain(abc.ABC):
 
         "counted", like x, says how much each entry counts in the loss, such as 0 where it is missing; x is a finite number there too.
         """
+
+    def buckets(self):
+        """(N,) which bucket each training element is in, where elements of different buckets differ in shape; None: all are alike."""
+        return None
+
+    def told(self, keys):
+        """What samples are told where the caller says nothing, (B, ...) with an entry a key, such as how many atoms each has; or None."""
+        return None
+
+    def told_of(self, x):
+        """What the denoiser must be told of a batch x in physical units to know its density, as `told` of samples; or None."""
+        return None
+
+    def noise_for(self, cond) -> Noise:
+        """The noise law of samples that are told `cond`, with one entry a sample or one for all: where each has a mask of its own."""
+        return self.noise
 
     @abc.abstractmethod
     def network(self, config, rngs: nnx.Rngs) -> nnx.Module:

@@ -31,7 +31,8 @@ def evaluate(
             problem = model.problem(name, example, key=jax.random.fold_in(jax.random.key(seed), i))
             samples = _samples(model, name, problem, members, (seed, i))
             rows.setdefault("posterior", []).append(task.metrics(samples, problem))
-            for method, answer in task.baseline(problem).items():
+            others = task.controls(model, jax.random.fold_in(jax.random.key(seed), i), problem, members)
+            for method, answer in {**others, **task.baseline(problem)}.items():
                 rows.setdefault(method, []).append(task.metrics(_ensemble(answer, problem.truth), problem))
             if i < 2:
                 save_figure(task.plot(samples, problem), model.workdir / "plots" / f"{name}-{i}.png")

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from sciddm import grids
 from sciddm.config import change, near, restored, validate
-from sciddm.denoiser import Denoiser
+from sciddm.denoiser import Denoiser, Told, with_noise
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import UserError
 from sciddm.likelihood import log_prob
@@ -64,8 +64,12 @@ class Model:
         return self._task(task).solve(self, jax.random.fold_in(_key(key), 1), problem, members, **options)
 
     def draw(self, key, n: int, *, denoiser: Denoiser | None = None, cond=None, progress: bool = False, **options):
-        """(n, ...) samples of `denoiser` (None: the model's own) in physical units, made in batches of config.sampling.batch_size."""
-        options = self.sampling_options(denoiser or self.denoiser, **options)
+        """(n, ...) samples of `denoiser` (None: the model's own) in physical units, made in batches of config.sampling.batch_size.
+
+        cond: one for all, its leaves (1, ...), or None: what the domain tells each sample (`Domain.told`).
+        """
+        denoiser = denoiser or self.denoiser
+        options = self.sampling_options(denoiser, **options)
         size = min(self.config.sampling.batch_size, n)
         # The last batch is filled up, so that one compiled program serves all; sample i keeps its own key.
         count = -(-n // size) * size
@@ -73,9 +77,16 @@ class Model:
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), self.domain.example)
         batches = []
         for first in tqdm(range(0, count, size), desc="sample", unit="batch", disable=not progress):
-            part, _ = sample(keys[first : first + size], denoiser or self.denoiser, shapes, cond=cond, **options)
+            some = keys[first : first + size]
+            told = self.domain.told(some) if cond is None else cond
+            part, _ = sample(some, with_noise(denoiser, self.domain.noise_for(told)), shapes, cond=told, **options)
             batches.append(jax.tree.map(np.asarray, self.normalizer.denormalize(part)))
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *batches)
+
+    def denoiser_for(self, cond, denoiser: Denoiser | None = None) -> Denoiser:
+        """`denoiser` (None: the model's own) that is always told `cond`, under its noise law; cond: one for all samples, or None."""
+        denoiser = with_noise(denoiser or self.denoiser, self.domain.noise_for(cond))
+        return denoiser if cond is None else Told(denoiser, cond)
 
     def sampling_options(self, denoiser: Denoiser, **options) -> dict:
         """Options of `sd.sample`: what the caller says, else what the config says, checked before the work begins.
@@ -109,7 +120,7 @@ class Model:
             key: for estimated traces; options: of `sd.log_prob` (trace, probes, rtol, atol).
         """
         x = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self._physical(samples))
-        denoiser = denoiser or self.denoiser
+        denoiser, cond = denoiser or self.denoiser, self.domain.told_of(x) if cond is None else cond
         n = batch_size(x)
         size = min(self.config.sampling.batch_size, n)
         keys, batches = sample_keys(_key(key), n), []
@@ -118,8 +129,9 @@ class Model:
                 np.arange(first, first + size), n - 1
             )  # the last batch is filled up: one program serves all
             part, given = jax.tree.map(lambda leaf, rows=rows: jnp.asarray(leaf)[rows], (x, cond))
-            log_p = log_prob(keys[rows], denoiser, self.normalizer.normalize(part), cond=given, **options)
-            batches.append(np.asarray(log_p - self.normalizer.log_abs_det(part, denoiser.process.noise)))
+            noised = with_noise(denoiser, self.domain.noise_for(given))
+            log_p = log_prob(keys[rows], noised, self.normalizer.normalize(part), cond=given, **options)
+            batches.append(np.asarray(log_p - self.normalizer.log_abs_det(part, noised.process.noise)))
         return np.concatenate(batches)[:n]
 
     def _physical(self, samples):

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from sciddm import grids, particles
 from sciddm.config import near
+from sciddm.denoiser import Denoiser
 from sciddm.domain import get_reward, reward_of_data, reward_potential
 from sciddm.errors import UserError
 from sciddm.model import Model
@@ -49,13 +50,15 @@ def steer(
     wish, named = get_reward(domain, reward), _known(methods)
     held_out = get_reward(domain, wish.held_out)
     potential, budget = reward_potential(domain, reward, strength), 16 * steps if budget is None else budget
-    programs = {"none": _traced(_plain(model), model, potential, "config.sampling: {}")}
+    # One size for all: particles of a population must be able to take each other's place.
+    denoiser = model.denoiser_for(domain.told(jax.random.split(jax.random.key(seed), 1)))
+    programs = {"none": _traced(_plain(model), denoiser, potential, "config.sampling: {}")}
     refused = []
     for name in particles.METHODS if "all" in methods else named:
         method = _particle_method(particles.METHODS[name], domain.example, budget, steps)
         refusal = f"--steer {name} --budget {budget}: {{}} (steps are --config.sampling.steps)"
         try:
-            programs[name] = _traced(method, model, potential, refusal)
+            programs[name] = _traced(method, denoiser, potential, refusal)
         except UserError as error:
             if name in named:
                 raise
@@ -74,7 +77,7 @@ def steer(
     bar, unit = tqdm(total=len(programs) * members, desc="steer", unit="answer", disable=not progress), None
     for name, traced in programs.items():
         bar.set_postfix_str(name)
-        z, calls, seconds = _answers(traced.compile(), keys, model.denoiser, potential, bar)
+        z, calls, seconds = _answers(traced.compile(), keys, denoiser, potential, bar)
         flat = np.concatenate([np.asarray(leaf).reshape(members, -1) for leaf in jax.tree.leaves(z)], axis=1)
         x, finite = domain.normalizer.denormalize(z), np.isfinite(flat).all(axis=1)
         spread = _spread(flat[finite])
@@ -213,14 +216,14 @@ def _particle_method(method: Callable, example, budget: int, steps: int) -> Call
     return answer
 
 
-def _traced(answer: Callable, model: Model, potential, refusal: str):
+def _traced(answer: Callable, denoiser: Denoiser, potential, refusal: str):
     # Traced before anything runs: what a method refuses is said at once, and one program serves all members.
     def program(key, denoiser, potential):
         x, calls = answer(key, denoiser, potential)
         return x, jnp.asarray(calls)
 
     try:
-        return eqx.filter_jit(program).lower(jax.random.key(0), model.denoiser, potential)
+        return eqx.filter_jit(program).lower(jax.random.key(0), denoiser, potential)
     except ValueError as error:
         raise UserError(refusal.format(error)) from error
 

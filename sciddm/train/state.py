@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from sciddm.denoiser import NetworkDenoiser
+from sciddm.denoiser import NetworkDenoiser, with_noise
 from sciddm.domain import Domain
 from sciddm.errors import UserError
 from sciddm.networks import split
@@ -47,8 +47,11 @@ def measure_sigma(config, domain: Domain):
         return float(config.denoiser.sigma_data)
     dataset = domain.dataset("train")
     rows = [dataset[i]["x"] for i in range(0, len(dataset), max(len(dataset) // 1024, 1))]
-    x = jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
-    sigma = jax.tree.map(float, measure_sigma_data(domain.normalizer.normalize(x)))
+    # side by side, whatever their shapes
+    x = jax.tree.map(
+        lambda *leaves: np.concatenate([np.ravel(leaf) for leaf in leaves]), *map(domain.normalizer.normalize, rows)
+    )
+    sigma = jax.tree.map(float, measure_sigma_data(x))
     if not all(math.isfinite(value) and value > 0 for value in jax.tree.leaves(sigma)):
         bad = [
             i
@@ -125,7 +128,8 @@ def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
             cond = cond | {"keep": 1.0 - drop}
 
         def loss_of(params):
-            return objective(with_params(denoiser, params), jax.random.fold_in(step_key, 0), x_0, cond, counted).mean()
+            noised = with_noise(with_params(denoiser, params), domain.noise_for(cond))
+            return objective(noised, jax.random.fold_in(step_key, 0), x_0, cond, counted).mean()
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         norm, rate = optax.global_norm(gradient), learning_rate(config, state.step, progress)
