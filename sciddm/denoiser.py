@@ -274,8 +274,10 @@ class FunctionDenoiser(Denoiser):
         return self.function(x_t, t, cond), {}
 
 
-def with_noise(denoiser: Denoiser, noise: Noise) -> Denoiser:
-    """`denoiser`, and all it is made of, under another noise law: that of samples with a mask of their own."""
+def with_noise(denoiser: Denoiser, noise: Noise | None) -> Denoiser:
+    """`denoiser`, and all it is made of, under another noise law, that of samples with a mask of their own; None: as it is."""
+    if noise is None:
+        return denoiser
 
     def is_process(node):
         return isinstance(node, GaussianProcess)

@@ -136,6 +136,10 @@ class Task(abc.ABC):
     def guide(self, denoiser: Denoiser, problem: Problem) -> Denoiser:
         """The denoiser steered towards the problem's observation."""
 
+    def depends(self, model) -> str:
+        """What its samples depend on besides config and checkpoint, such as the digest of a file; when it changes they are made anew."""
+        return ""
+
     @abc.abstractmethod
     def baseline(self, problem: Problem) -> Mapping[str, Any]:
         """Answers of the classical methods a practitioner would use, by name: one x in physical units, or an ensemble (members, ...)."""
@@ -190,8 +194,12 @@ class Domain(abc.ABC):
         """
 
     def buckets(self):
-        """(N,) which bucket each training element is in, where elements of different buckets differ in shape; None: all are alike."""
+        """(N,) what each training element may be cut to, such as a number of atoms, the same for all of a batch; None: nothing is cut."""
         return None
+
+    def cut(self, element, width):
+        """A training element without the padding beyond `width`, a value of `buckets`."""
+        return element
 
     def told(self, keys):
         """What samples are told where the caller says nothing, (B, ...) with an entry a key, such as how many atoms each has; or None."""
@@ -201,9 +209,9 @@ class Domain(abc.ABC):
         """What the denoiser must be told of a batch x in physical units to know its density, as `told` of samples; or None."""
         return None
 
-    def noise_for(self, cond) -> Noise:
-        """The noise law of samples that are told `cond`, with one entry a sample or one for all: where each has a mask of its own."""
-        return self.noise
+    def noise_for(self, cond) -> Noise | None:
+        """The noise law of samples that are told `cond`, an entry a sample or one for all, where they have masks; None: the process's."""
+        return None
 
     @abc.abstractmethod
     def network(self, config, rngs: nnx.Rngs) -> nnx.Module:

@@ -96,6 +96,7 @@ def _samples(model: Model, task: str, problem: Problem, members: int, place):
         model.step,
         truth.hexdigest(),
         dict(model.domain.tasks[task].sampling),
+        model.domain.tasks[task].depends(model),
         json.dumps(model.config.to_dict(), sort_keys=True, default=str),
     ]
     name = hashlib.sha256(json.dumps(depends, default=str).encode()).hexdigest()[:16]

@@ -7,7 +7,7 @@ from sciddm.config import base_config, resolved, restored, validate
 from sciddm.errors import UserError
 
 
-@pytest.mark.parametrize("domain", ["pde", "weather"])
+@pytest.mark.parametrize("domain", ["molecules", "pde", "weather"])
 @pytest.mark.parametrize("variant", ["smoke", "base", "tpu"])
 def test_every_shipped_config_is_valid_and_survives_json(variant, domain):
     config = importlib.import_module(f"configs.{domain}").get_config(variant)

@@ -30,7 +30,16 @@ def weather_config():
     return config
 
 
-DOMAINS = {"toy": toy_config, "pde": pde_config, "weather": weather_config}
+def molecules_config():
+    config = importlib.import_module("configs.molecules").get_config("smoke")
+    config.data.update({"source": "qm9", "count": 60})
+    config.network.update({"hidden": 16, "layers": 1})
+    config.data.tasks.update({"steps": 3, "conformers": 2})
+    config.data.tasks.count.update({"number": 1, "particles": 4})
+    return config
+
+
+DOMAINS = {"toy": toy_config, "pde": pde_config, "weather": weather_config, "molecules": molecules_config}
 
 
 @pytest.fixture(params=DOMAINS)
@@ -85,7 +94,7 @@ def test_domain_keeps_its_contract(config, tmp_path):
     native = model.sample(0, 5)
     x = model.domain.from_native(native)
     assert jax.tree.map(np.shape, x) == jax.tree.map(lambda leaf: (5, *leaf.shape), domain.example)
-    model.domain.save(native, tmp_path / "samples.nc")
+    model.domain.save(native, tmp_path / f"samples{model.domain.suffix}")
     assert isinstance(model.domain.plot(native), plt.Figure)
     assert all(np.isfinite(value) for value in model.domain.metrics(x, x).values())
 
@@ -96,7 +105,8 @@ def test_domain_keeps_its_contract(config, tmp_path):
         shape = jax.tree.map(np.shape, problem.truth)  # of the example, unless the task's answers are longer or wider
         assert jax.tree.map(np.shape, members) == jax.tree.map(lambda leaf: (2, *leaf.shape), problem.truth)
         assert task.metrics(members, problem)
-        for answer in task.baseline(problem).values():  # one x, or an ensemble
+        controls = task.controls(model, jax.random.key(1), problem, 2)
+        for answer in [*controls.values(), *task.baseline(problem).values()]:  # one x, or an ensemble
             assert jax.tree.map(np.shape, answer) == shape or jax.tree.map(lambda leaf: leaf.shape[1:], answer) == shape
         assert isinstance(task.plot(members, problem), plt.Figure)
     plt.close("all")

@@ -84,3 +84,45 @@ def test_log_prob_is_the_density_in_physical_units(tmp_path):
 class Native(Toy):
     def from_native(self, native):
         return native["points"]
+
+
+def test_what_a_task_adds_is_scored_beside_the_same_model_without_it(tmp_path, monkeypatch):
+    fit(toy_config(steps=2), tmp_path, progress=False)
+    model = sd.load(tmp_path)
+    task = type(model.domain.tasks["half"])
+    plain = lambda self, model, key, problem, members: {"unguided": model.draw(key, members)}  # noqa: E731
+    monkeypatch.setattr(task, "controls", plain)
+    table = evaluate(model, problems=1, members=4, progress=False)["half"]
+    assert list(table) == ["posterior", "unguided", "mean"]
+    assert table["unguided"]["error of the seen"] != table["posterior"]["error of the seen"]
+
+
+def test_kept_samples_are_made_anew_when_what_they_depend_on_changes(tmp_path, monkeypatch):
+    fit(toy_config(steps=2), tmp_path, progress=False)
+    model = sd.load(tmp_path)
+    evaluate(model, problems=1, members=2, progress=False)
+    monkeypatch.setattr(type(model.domain.tasks["half"]), "depends", lambda self, model: "another file")
+    evaluate(model, problems=1, members=2, progress=False)
+    assert len(list((tmp_path / "samples").glob("half-*.npz"))) == 2
+
+
+def test_samples_are_told_by_the_domain_and_noised_by_the_law_of_what_they_are_told(tmp_path, monkeypatch):
+    fit(toy_config(steps=2), tmp_path, progress=False)
+    model = sd.load(tmp_path)
+    seen = []
+
+    def told(self, keys):
+        return {"mask": np.array([[1.0, 0.0]] * len(keys), np.float32)}
+
+    def evaluate_net(self, x_t, t, cond=None):
+        seen.append(cond)
+        return jax.tree.map(lambda leaf: self.process.noise.each("project", leaf), x_t), {}
+
+    monkeypatch.setattr(type(model.domain), "told", told)
+    monkeypatch.setattr(type(model.domain), "noise_for", lambda self, cond: sd.Masked(jax.numpy.asarray(cond["mask"])))
+    monkeypatch.setattr(type(model.denoiser), "evaluate", evaluate_net)
+    samples = model.normalizer.normalize(model.draw(0, 3, steps=2))
+    assert seen[0] is not None and not np.any(samples[:, 1]) and np.all(samples[:, 0] != 0)
+    always = model.denoiser_for(told(None, [0]))
+    always(np.ones((2, 2), np.float32), 0.5)
+    assert seen[-1]["mask"].shape == (1, 2)

@@ -13,11 +13,11 @@ from sciddm.train.sharding import place
 class Batches:
     """Shuffled epochs of a dataset, batch k being elements [k B, (k + 1) B) of the order. Random access, deterministic by seed.
 
-    buckets: (N,) which bucket each element is in, None for one: elements of a batch are of one bucket, so that they may differ in
-    shape from those of others; see `Bucketed`.
+    buckets: (N,), None for one: elements of a batch are of one bucket, and `cut(element, bucket)`, so that batches of different buckets
+    may differ in shape; see `Bucketed`.
     """
 
-    def __init__(self, dataset: grain.MapDataset, batch_size: int, seed: int, sharding, buckets=None):
+    def __init__(self, dataset: grain.MapDataset, batch_size: int, seed: int, sharding, buckets=None, cut=None):
         self.batch_size, self.sharding, self.length = batch_size, sharding, len(dataset)
         if buckets is None:
             self._batches = self._ordered(dataset, seed).batch(batch_size)
@@ -25,7 +25,9 @@ class Batches:
         else:
             self._indices = Bucketed(buckets, batch_size, seed)
             self._batches = grain.MapDataset.source(self._indices).map(
-                lambda rows: jax.tree.map(lambda *leaves: np.stack(leaves), *(dataset[int(i)] for i in rows))
+                lambda rows: jax.tree.map(
+                    lambda *leaves: np.stack(leaves), *(cut(dataset[int(i)], buckets[i]) for i in rows)
+                )
             )
 
     @staticmethod

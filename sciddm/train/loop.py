@@ -59,7 +59,9 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     }  # fmt: skip
     replace_text(workdir / "config.json", json.dumps(meta["config"], indent=2) + "\n")
     train_step = jax.jit(make_train_step(config, domain, denoiser), donate_argnums=0, out_shardings=(shardings, None))
-    batches = Batches(dataset, config.training.batch_size, config.seed, batch_sharding(mesh), domain.buckets())
+    batches = Batches(
+        dataset, config.training.batch_size, config.seed, batch_sharding(mesh), domain.buckets(), domain.cut
+    )
     budget = Budget(config, elapsed)
     log, stop = Log(workdir, step), StopSignal()
     waiting, recent, saved = None, restored[1]["recent"] if restored else [], step if restored else None

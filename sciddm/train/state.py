@@ -46,12 +46,13 @@ def measure_sigma(config, domain: Domain):
     if config.denoiser.sigma_data is not None:
         return float(config.denoiser.sigma_data)
     dataset = domain.dataset("train")
-    rows = [dataset[i]["x"] for i in range(0, len(dataset), max(len(dataset) // 1024, 1))]
-    # side by side, whatever their shapes
-    x = jax.tree.map(
-        lambda *leaves: np.concatenate([np.ravel(leaf) for leaf in leaves]), *map(domain.normalizer.normalize, rows)
-    )
-    sigma = jax.tree.map(float, measure_sigma_data(x))
+    rows = [dataset[i] for i in range(0, len(dataset), max(len(dataset) // 1024, 1))]
+    stack = lambda *leaves: np.stack(leaves)  # noqa: E731
+    z = domain.normalizer.normalize(jax.tree.map(stack, *(row["x"] for row in rows)))
+    if "counted" in rows[0]:  # what is missing or padding says nothing of the data
+        counted = jax.tree.map(stack, *(row["counted"] for row in rows))
+        z = jax.tree.map(lambda leaf, count: leaf[np.broadcast_to(count > 0, leaf.shape)], z, counted)
+    sigma = jax.tree.map(float, measure_sigma_data(z))
     if not all(math.isfinite(value) and value > 0 for value in jax.tree.leaves(sigma)):
         bad = [
             i

@@ -9,9 +9,9 @@ BUCKETS = np.array([0] * 7 + [1] * 4 + [2] * 2)
 
 @pytest.fixture
 def batches():
-    # elements as long as their bucket says
-    data = grain.MapDataset.source(np.arange(13)).map(lambda i: {"x": np.full(3 + BUCKETS[int(i)], i)})
-    return lambda seed=0: Batches(data, 3, seed, None, BUCKETS)
+    # elements of five that are cut to what their bucket says
+    data = grain.MapDataset.source(np.arange(13)).map(lambda i: {"x": np.full(5, i)})
+    return lambda seed=0: Batches(data, 3, seed, None, BUCKETS, lambda one, bucket: {"x": one["x"][: 3 + bucket]})
 
 
 def test_an_epoch_holds_every_element_and_each_batch_one_bucket():

@@ -1,0 +1,364 @@
+"""Molecules as a domain: positions without a centre of mass, kinds and charges of atoms, and orders of bonds, padded and masked."""
+
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+
+import grain
+import jax
+import jax.numpy as jnp
+import joblib
+import numpy as np
+from flax import nnx
+from rdkit import Chem
+from scipy.spatial.transform import Rotation
+
+from domains.molecules import bonds, fragments, metrics, plots, qm9, readers, smiles
+from domains.molecules.collection import Collection
+from domains.molecules.descriptors import DESCRIPTORS, descriptor
+from domains.molecules.layout import ORDERS, Layout, Packed
+from domains.molecules.rewards import make_rewards
+from domains.molecules.tasks import TASKS
+from sciddm.domain import Domain, Normalizer
+from sciddm.errors import UserError
+from sciddm.networks import EGNN, PairTransformer
+from sciddm.noise import Masked, PerLeaf, Symmetric, ZeroCentreOfMass
+
+WAYS = ("", "property", "graph", "part")  # what a training sample may be told of itself
+DISTANCES = np.linspace(
+    0.8, 7.0, 12, dtype=np.float32
+)  # angstrom, centres of the Gaussians that spread out a distance that is told
+# How much a leaf counts in the loss; within it all entries that are there count the same.
+WEIGHTS = {"positions": 2.0, "features": 1.0, "pairs": 1.0}
+
+
+@dataclass(frozen=True)
+class OfAtoms(Normalizer):
+    """The statistics, and of what molecules: a restored run knows them without its data.
+
+    layout: what x is; sizes: (n + 1,) how many of the training molecules have 0, 1, ... n atoms; size: n, of the padded arrays;
+    scalar: mean and standard deviation of the property that samples may be told.
+    """
+
+    layout: Layout
+    sizes: np.ndarray
+    scalar: tuple[float, float]
+
+    @property
+    def size(self) -> int:
+        return len(self.sizes) - 1
+
+    def to_json(self) -> dict:
+        atoms = {"kinds": list(self.layout.kinds), "heavy": self.layout.heavy, "pairs": self.layout.pairs}
+        return super().to_json() | {"atoms": atoms | {"sizes": self.sizes.tolist(), "scalar": list(self.scalar)}}
+
+    @classmethod
+    def from_json(cls, stored, example=None) -> "OfAtoms":
+        atoms = stored.get("atoms")
+        if atoms is None:
+            raise UserError("normalizer: has no kinds of atom; is this checkpoint of another domain?")
+        layout = Layout(tuple(atoms["kinds"]), atoms["heavy"], atoms["pairs"])
+        plain = Normalizer.from_json(stored, layout.example(1))
+        return cls(plain.mean, plain.std, plain.units, layout, np.asarray(atoms["sizes"]), tuple(atoms["scalar"]))
+
+
+class MoleculesDomain(Domain):
+    """x: {"positions": (n, 3) angstrom, "features": (n, f), "pairs": (n, n, 4)} float32 as `Layout` says, 0 at padding.
+
+    cond has a mask (n,) always; "concat" and "pairs" tell of atoms, bonds and distances that are given, of all or of a part, and which they
+    are; "embedding" is a given property, normalised, and whether there is one.
+    """
+
+    name, suffix = "molecules", ".sdf"
+
+    def __init__(self, data, seed: int, normalizer: OfAtoms | None = None):
+        self.data, self.seed, self._packed = data, seed, {}
+        if unknown := set(data.told) - set(WAYS):
+            raise UserError(f"config.data.told = {tuple(data.told)}: {sorted(unknown)[0]!r} is none of {WAYS}")
+        if not data.told:
+            raise UserError(f"config.data.told is empty: expected one of {WAYS} at least, '' for nothing")
+        if "property" in data.told and not data.property:
+            raise UserError("config.data.property is empty: expected a name, or config.data.told without 'property'")
+        if data.heavy and not data.pairs:
+            raise UserError(
+                "config.data.pairs = False: hydrogens can't be placed without bonds; set config.data.heavy=False too"
+            )
+        if data.count < 0 or data.most_atoms < 0:
+            raise UserError(
+                f"config.data.count = {data.count}, most_atoms = {data.most_atoms}: expected 0 for all, or more"
+            )
+        self.normalizer = normalizer
+        self.normalizer = normalizer or self._measure()
+        self.layout, self.size = self.normalizer.layout, self.normalizer.size
+        self.example = self.layout.example(self.size)
+        self.cond_example = jax.eval_shape(self.condition, np.zeros(self.size, np.float32))
+        self.noise = self._law(None)
+        self.rewards = make_rewards(self)
+        self.tasks = {name: kind(self) for name, kind in TASKS.items() if kind.fits(self)}
+
+    @classmethod
+    def from_config(cls, config, stored=None) -> "MoleculesDomain":
+        """The domain of config.data; `stored` statistics leave the data untouched."""
+        return cls(config.data, config.seed, OfAtoms.from_json(stored) if stored else None)
+
+    @cached_property
+    def collection(self) -> Collection:
+        """All molecules: the user's own from config.data.path, else QM9, or molecules made from SMILES."""
+        data = self.data
+        if data.path:
+            collection, _ = readers.read_molecules(data.path, progress=True)
+        elif data.source == "qm9" or (data.source == "" and qm9.available(data.cache, data.count or None)):
+            collection = qm9.ensure_qm9(data.cache, count=data.count or None)
+        elif data.source in ("", "smiles"):
+            collection = smiles.ensure_smiles_set(data.count or None, self.seed, data.cache)
+        else:
+            raise UserError(f"config.data.source = {data.source!r}: expected 'qm9', 'smiles', or '' for what is there")
+        fits = collection.sizes(data.heavy) > 0
+        if not fits.all():
+            such = collection.names[np.argmin(fits)]
+            print(f"molecules: {np.sum(~fits)} without heavy atoms left out, such as {such!r}", file=sys.stderr)
+        if data.most_atoms:
+            fits &= collection.sizes() <= data.most_atoms
+        if fits.sum() < 8:
+            raise UserError(
+                f"data: {fits.sum()} of {len(collection)} molecules are left; expected 8 or more, to train on and to test on"
+            )
+        return collection if fits.all() else collection.select(np.flatnonzero(fits))
+
+    def molecules(self, split: str) -> Collection:
+        """Those of "train", "valid" or "test"."""
+        return self.collection.select(self._places(split))
+
+    def _places(self, split):
+        count = len(self.collection)
+        train = qm9.split(count, "train", self.data.split_seed)
+        if self.normalizer is not None and len(train) != self.normalizer.sizes.sum():
+            raise UserError(
+                f"data: {len(train)} molecules to train on, and the run had {self.normalizer.sizes.sum()}; "
+                "give it the data it was trained on (config.data.path, source, count)"
+            )
+        return train if split == "train" else qm9.split(count, split, self.data.split_seed)
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """Canonical SMILES of the training molecules, for what is novel."""
+        train = self.molecules("train")
+        parts = np.array_split(np.arange(len(train)), max(len(train) // 2000, 1))
+        with joblib.parallel_config("loky"), joblib.Parallel(n_jobs=-1 if len(parts) > 1 else 1) as run:
+            return frozenset().union(*run(joblib.delayed(_canonical)(train.select(part)) for part in parts))
+
+    def packed(self, split: str) -> tuple[Packed, np.ndarray]:
+        """The molecules of a split as padded arrays, and their normalised property, (M,)."""
+        if split not in self._packed:
+            part, (mean, std) = self.molecules(split), self.normalizer.scalar
+            scalar = ((self.scalar_of(part) - mean) / std).astype(np.float32)
+            self._packed[split] = self.layout.pack(part, self.size), scalar
+        return self._packed[split]
+
+    def scalar_of(self, collection: Collection) -> np.ndarray:
+        """(M,) the property of config.data.property: of the data, else RDKit's where it computes one of this name.
+
+        Raises: UserError if there is none of this name, or it is not known of every molecule.
+        """
+        name, known = self.data.property, collection.properties
+        if not name:
+            return np.zeros(len(collection), np.float32)
+        if name not in known and name not in DESCRIPTORS:
+            raise UserError(
+                f"config.data.property = {name!r}: expected one of {sorted({*known, *DESCRIPTORS})}, or '' for none"
+            )
+        computed = (descriptor(name, collection.molecule(i)) for i in range(len(collection)))
+        values = known[name] if name in known else np.fromiter(computed, np.float32, len(collection))
+        unknown = np.flatnonzero(~np.isfinite(values))
+        if len(unknown):
+            raise UserError(
+                f"config.data.property = {name!r}: is not known of {len(unknown)} molecules, such as {collection.names[unknown[0]]!r}; "
+                "'' for none, with config.data.told without 'property'"
+            )
+        return np.asarray(values, np.float32)
+
+    def dataset(self, split):
+        """Each training molecule comes once for every entry of config.data.told, told that much of itself, another part in every epoch;
+        config.data.rotate turns it at random."""
+        count, ways = len(self._places(split)), len(self.data.told)
+        if split != "train":
+            return grain.MapDataset.source(np.arange(count)).map(lambda i: self._element(split, int(i)))
+        return (
+            grain.MapDataset.source(np.arange(count * ways))
+            .seed(self.seed % 2**32)
+            .random_map(lambda i, rng: self._train_element(*divmod(int(i), ways), rng))
+        )
+
+    def buckets(self):
+        if not self.data.buckets:
+            return None
+        widths = np.unique([*self.data.buckets, self.size])
+        if widths[0] < 1 or widths[-1] > self.size:
+            raise UserError(
+                f"config.data.buckets = {tuple(self.data.buckets)}: expected sizes from 1 to {self.size}, the largest molecule's"
+            )
+        sizes = (self.packed("train")[0].kinds >= 0).sum(1)
+        return np.repeat(widths[np.searchsorted(widths, sizes)], len(self.data.told))
+
+    def cut(self, element, width):
+        def leaf(path, value):
+            # "embedding" has no atoms, arrays of pairs have them twice
+            name = path[-1].key
+            return value if name == "embedding" else value[:width, :width] if name == "pairs" else value[:width]
+
+        return jax.tree_util.tree_map_with_path(leaf, element)
+
+    def _element(self, split: str, i: int):
+        x = self.layout.expand(Packed(*(column[i] for column in self.packed(split)[0])))
+        return {"x": x, "cond": self.condition(self.layout.mask_of(x))}
+
+    def _train_element(self, i: int, way: int, rng: np.random.Generator):
+        packed, scalar = self.packed("train")
+        packed = Packed(*(column[i] for column in packed))
+        x, told = self.layout.expand(packed), self.data.told[way]
+        mask = self.layout.mask_of(x)
+        if self.data.rotate:
+            x = x | {"positions": x["positions"] @ Rotation.random(rng=rng).as_matrix().astype(np.float32)}
+        if told in ("graph", "part"):
+            atoms = mask if told == "graph" else fragments.some(rng, mask, packed.orders)
+            cond = self.condition(mask, x, atoms, distances=told == "part")
+        else:
+            cond = self.condition(mask, scalar=scalar[i] if told == "property" else None)
+        return {"x": x, "cond": cond, "counted": self._counted(x, mask)}
+
+    def _counted(self, x, mask):
+        there = {"positions": mask[:, None], "features": mask[:, None]}
+        there["pairs"] = (mask[:, None] * mask * (1 - np.eye(len(mask), dtype=np.float32)))[..., None]
+        full = {name: np.broadcast_to(there[name], leaf.shape) for name, leaf in x.items()}
+        return {name: (WEIGHTS[name] / max(leaf.sum(), 1.0) * leaf).astype(np.float32) for name, leaf in full.items()}
+
+    def condition(self, mask, x=None, atoms=None, distances=False, scalar=None):
+        """cond of one sample, or of one batch with an axis in front.
+
+        Args: mask: (..., n); x: in physical units, of which the kinds of those `atoms`, (..., n) of 0 and 1, and the orders among them are
+        told, and where `distances` how far they are apart; scalar: the property, normalised, that is told. None: nothing of the kind.
+        """
+        xp = np if isinstance(mask, np.ndarray) else jnp  # numpy for the threads that read data, where jax is slow
+        cond, lead = {"mask": mask}, mask.shape[:-1]
+        if self._tells_atoms:
+            atoms = xp.zeros_like(mask) if atoms is None else atoms
+            z = (
+                xp.zeros((*mask.shape, self.layout.features), np.float32)
+                if x is None
+                else self.normalizer.normalize(x)["features"]
+            )
+            cond["concat"] = xp.concatenate([z * atoms[..., None], atoms[..., None]], -1)
+            cond["pairs"] = self._pairs(xp, x, atoms, distances)
+        if "property" in self.data.told:
+            value = xp.broadcast_to(xp.asarray(0.0 if scalar is None else scalar, np.float32), lead)
+            cond["embedding"] = xp.stack([value, xp.full(lead, float(scalar is not None), np.float32)], -1)
+        return cond
+
+    @property
+    def _tells_atoms(self) -> bool:
+        return "graph" in self.data.told or "part" in self.data.told
+
+    def _pairs(self, xp, x, atoms, distances):
+        # (..., n, n, channels): orders of the bonds and whether they are told, and the distance, spread out
+        n = atoms.shape[-1]
+        both = (atoms[..., :, None] * atoms[..., None, :] * (1 - np.eye(n, dtype=np.float32)))[..., None]
+        if x is None:
+            return xp.zeros((*both.shape[:-1], ORDERS * self.layout.pairs + 1 + len(DISTANCES)), np.float32)
+        orders = [self.normalizer.normalize(x)["pairs"]] if self.layout.pairs else []
+        apart = x["positions"][..., :, None, :] - x["positions"][..., None, :, :]
+        apart = xp.sqrt(xp.sum(xp.square(apart), -1, keepdims=True))
+        spread = xp.exp(-0.5 * xp.square((apart - DISTANCES) / (DISTANCES[1] - DISTANCES[0]))) * float(distances)
+        return xp.concatenate([*orders, xp.ones_like(both), spread], -1) * both
+
+    def told(self, keys):
+        """Sizes as often as the training molecules have them."""
+        until = np.cumsum(self.normalizer.sizes / self.normalizer.sizes.sum())
+        drawn = np.searchsorted(until, np.asarray(_uniform(keys)), side="right").clip(max=self.size)
+        return self.condition((np.arange(self.size) < drawn[:, None]).astype(np.float32))
+
+    def told_of(self, x):
+        return self.condition(np.asarray(self.layout.mask_of(x)))
+
+    def noise_for(self, cond):
+        mask = cond["mask"]
+        return self._law(mask[0] if mask.shape[0] == 1 else mask)
+
+    def _law(self, mask):
+        mask = None if mask is None else jnp.asarray(mask)
+        column = jnp.ones((self.size, 1)) if mask is None else mask[..., None]
+        laws = {"positions": ZeroCentreOfMass(mask), "features": Masked(column)}
+        return PerLeaf(laws | ({"pairs": Symmetric(mask)} if self.layout.pairs else {}))
+
+    def _measure(self):
+        # All that a run must know of its molecules. Kinds, sizes and properties of those held out must fit, too: said before it starts.
+        part = self.molecules("train")
+        layout = Layout.measured(self.collection, self.data.heavy, self.data.pairs)
+        sizes = part.sizes(self.data.heavy)
+        whole = self.collection.sizes(self.data.heavy).max()  # those of the test must fit too
+        x = layout.expand(layout.pack(part.select(np.arange(0, len(part), -(-len(part) // 4096)))))
+        there = layout.mask_of(x) > 0
+        positions = float(np.sqrt(np.mean(np.square(x["positions"][there]))))
+        if not positions > 0:
+            raise UserError("data: all molecules are single atoms; expected some with two or more")
+        # Kinds and orders are 0 or 1: one scale for all channels, so that rare ones are not blown up, and a half for counts.
+        features = np.full(layout.features, self.data.scales.features, np.float32)
+        features[len(layout.kinds) + 1 :] *= 2.0
+        std = {"positions": np.float32(positions), "features": features}
+        units = {"positions": "angstrom", "features": "kinds 1, charge e, hydrogens 1"}
+        if layout.pairs:
+            std["pairs"], units["pairs"] = np.float32(self.data.scales.pairs), "1"
+        mean = jax.tree.map(lambda s: np.zeros_like(s), std)
+        scalar = self.scalar_of(self.collection)[self._places("train")]
+        spread = float(scalar.std()) or 1.0
+        counts = np.bincount(sizes, minlength=int(whole) + 1)
+        return OfAtoms(mean, std, units, layout, counts, (float(scalar.mean()), spread))
+
+    def network(self, config, rngs: nnx.Rngs):
+        options = dict(config)
+        kind = options.pop("kind", "egnn")
+        kinds = {"egnn": EGNN, "transformer": PairTransformer}
+        if kind not in kinds:
+            raise UserError(f"config.network.kind = {kind!r}: expected one of {sorted(kinds)}")
+        atoms, f, orders = self._tells_atoms, self.layout.features, ORDERS * self.layout.pairs
+        told = {
+            "pair_features": orders, "concat_channels": (f + 1) * atoms, "pair_concat_channels": (orders + 1 + len(DISTANCES)) * atoms,
+            "embedding_features": 2 * ("property" in self.data.told),
+        }  # fmt: skip
+        try:
+            return kinds[kind](f, **told, rngs=rngs, **options)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"config.network: {error}; see sciddm/networks for its arguments") from error
+
+    def to_native(self, x, cond=None) -> list[Chem.Mol | None]:
+        """RDKit molecules with all their atoms and a conformer in angstrom, not sanitised; without modelled pairs, bonds by EDM's table."""
+        molecules = self.layout.molecules(x)
+        return molecules if self.layout.pairs else [m and bonds.perceive_table(m) for m in molecules]
+
+    def from_native(self, native):
+        for i, molecule in enumerate(native):
+            if molecule is None:
+                raise UserError(f"molecules: {i} is None, of which nothing could be made; leave such out")
+        return self.layout.expand(self.layout.pack(Collection.from_molecules(native), self.size))
+
+    def save(self, samples, path) -> None:
+        """SDF or XYZ by the path's suffix."""
+        readers.write_molecules(samples, path)
+
+    def plot(self, samples):
+        return plots.gallery(samples)
+
+    def metrics(self, samples, reference):
+        molecules = self.to_native(samples)
+        scores = metrics.scores(molecules, known=self.known, heavy=self.layout.heavy)
+        scores |= metrics.distributions(molecules, self.to_native(reference))
+        return {name: value for name, value in scores.items() if np.isfinite(value)}
+
+
+@jax.jit
+def _uniform(keys):
+    # one number a key, apart from those that the sampler draws with them
+    return jax.vmap(lambda key: jax.random.uniform(jax.random.fold_in(key, 2**31 - 1)))(keys)
+
+
+def _canonical(collection: Collection) -> set[str]:
+    return {metrics.canonical(collection.molecule(i)) for i in range(len(collection))}

@@ -1,0 +1,58 @@
+"""What one may wish more of in a molecule, each with another measure of the same wish beside it."""
+
+import jax.numpy as jnp
+import numpy as np
+from rdkit import Chem
+
+from sciddm import rewards
+from sciddm.domain import Reward
+
+STRETCH = 1.25  # times the sum of covalent radii: no bond is longer, and hardly two atoms without one as near
+
+
+def make_rewards(domain) -> dict[str, Reward]:
+    """Rewards by name: `radius of gyration` beside `span` (the largest distance), `hetero atoms` (no carbon or hydrogen, from the soft
+    kinds) beside `named hetero atoms` (the nearest kinds, without a gradient), `rings` beside `short distances`."""
+    layout = domain.layout
+    hetero = np.asarray([kind not in (1, 6) for kind in layout.kinds], np.float32)
+    radii = np.asarray([Chem.GetPeriodicTable().GetRcovalent(kind) for kind in layout.kinds], np.float32)
+
+    def there(x):
+        return layout.mask_of(x)
+
+    def gyration(x):
+        return rewards.radius_of_gyration(x["positions"], there(x))
+
+    def span(x):
+        delta = x["positions"][:, :, None] - x["positions"][:, None]
+        pairs = there(x)[:, :, None] * there(x)[:, None]
+        return jnp.sqrt(jnp.max(pairs * jnp.sum(jnp.square(delta), -1), (1, 2)) + 1e-6)
+
+    def hetero_atoms(x):
+        return jnp.sum(x["features"][..., : len(hetero)] @ hetero * there(x), 1)
+
+    def named_hetero_atoms(x):
+        return jnp.sum(jnp.asarray(hetero)[jnp.argmax(x["features"][..., : len(hetero)], -1)] * there(x), 1)
+
+    def reach(x):
+        # (B, n, n) angstrom; two hydrogens are never bonded
+        kinds = jnp.argmax(x["features"][..., : len(hetero)], -1)
+        sums = jnp.asarray(radii)[kinds][:, :, None] + jnp.asarray(radii)[kinds][:, None]
+        hydrogen = jnp.asarray(layout.kinds)[kinds] == 1
+        return jnp.where(hydrogen[:, :, None] & hydrogen[:, None], 0.0, STRETCH * sums)
+
+    def rings(x):
+        near = rewards.neighbours(x["positions"], reach(x), there(x))
+        return rewards.rings(jnp.argmax(x["pairs"], -1) > 0 if layout.pairs else near, there(x))
+
+    def short_distances(x):
+        return rewards.contacts(x["positions"], reach(x), there(x))
+
+    return {
+        "radius of gyration": Reward(gyration, "angstrom", held_out="span"),
+        "span": Reward(span, "angstrom", held_out="radius of gyration"),
+        "hetero atoms": Reward(hetero_atoms, "1", held_out="named hetero atoms"),
+        "named hetero atoms": Reward(named_hetero_atoms, "1", held_out="hetero atoms", differentiable=False),
+        "rings": Reward(rings, "1", held_out="short distances", differentiable=False),
+        "short distances": Reward(short_distances, "1", held_out="rings", differentiable=False),
+    }

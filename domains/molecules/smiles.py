@@ -1,0 +1,158 @@
+"""Molecules that are known by their graph alone: conformers by ETKDGv3 and MMFF, and a small set of them that needs no download."""
+
+import csv
+import importlib.util
+import re
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import rdkit
+from rdkit import Chem, RDConfig, rdBase
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+import sciddm
+from domains.molecules.collection import Collection
+from domains.molecules.formats import Record, Skipped, fail, gather, number_of, read_text, reason_of
+from sciddm import store
+from sciddm.errors import UserError
+
+SEED = 42
+ROWS = 2**16  # atoms in a chunk of the cache
+SMALL = re.compile(
+    r"[CNOFHcno0-9()\[\]=#+\-@/\\]{1,60}"
+)  # of H, C, N, O and F, or cobalt and such: most are told by it at once
+HEAVY = 9
+
+
+def conformer(smiles: str, seed: int = SEED) -> Chem.Mol:
+    """A molecule with hydrogens and one conformer, angstrom: ETKDGv3, then MMFF94 to convergence.
+
+    (Wang et al. 2020, doi:10.1021/acs.jcim.0c00025; Halgren 1996, doi:10.1002/(SICI)1096-987X(199604)17:5/6<490::AID-JCC1>3.0.CO;2-P)
+    Raises: UserError with the reason: SMILES that is none, no conformer found, no parameters, not converged.
+    """
+    with rdBase.CaptureErrorLog() as log:
+        molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None:
+        raise UserError(f"SMILES {smiles!r}: {reason_of(log.messages) or 'not parsed'}")
+    if not molecule.GetNumAtoms():
+        raise UserError(f"SMILES {smiles!r}: no atoms")
+    if any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms()):
+        raise UserError(f"SMILES {smiles!r}: has a place-holder atom; expected elements")
+    molecule = Chem.AddHs(molecule)
+    options = rdDistGeom.ETKDGv3()
+    options.randomSeed = seed
+    if rdDistGeom.EmbedMolecule(molecule, options) < 0:
+        options.useRandomCoords = True  # which cages and long chains need
+        if rdDistGeom.EmbedMolecule(molecule, options) < 0:
+            raise UserError(f"SMILES {smiles!r}: ETKDG finds no conformer")
+    if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
+        raise UserError(f"SMILES {smiles!r}: MMFF has no parameters for its atoms; give coordinates as .sdf or .xyz")
+    if rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=5000):
+        raise UserError(f"SMILES {smiles!r}: MMFF does not converge in 5000 steps")
+    molecule.SetProp("_Name", smiles)
+    return molecule
+
+
+def make_collection(
+    smiles: Iterable[str], *, seed: int = SEED, jobs=None, progress=False, what="SMILES"
+) -> tuple[Collection, list[Skipped]]:
+    """Conformers of all `smiles`, each by the same seed whatever the number of processes; those without one are listed.
+
+    Args: jobs: processes, None for one a core where there are many; what: named in messages.
+    Raises: UserError if none has a conformer.
+    """
+    records = (Record(what, i, each, partial(conformer, each, seed)) for i, each in enumerate(smiles, 1))
+    return gather(records, what, jobs=jobs, progress=progress)
+
+
+def smiles_records(file: Path) -> Iterator[Record]:
+    """.smi, .smiles: a SMILES a line and, behind a blank, its name; '#' begins a comment, "smiles" a header."""
+    lines = [line.split(maxsplit=1) for line in read_text(file).splitlines() if line.strip() and line[0] != "#"]
+    if lines and lines[0][0].lower() == "smiles":
+        lines = lines[1:]
+    for number, (smiles, *name) in enumerate(lines, 1):
+        yield Record(str(file), number, name[0].strip() if name else smiles, partial(conformer, smiles))
+
+
+def csv_records(file: Path) -> Iterator[Record]:
+    """.csv with a column "smiles" (any case); "name" names molecules, other columns of numbers are properties."""
+    rows = csv.reader(read_text(file).splitlines())
+    columns = [column.strip() for column in next(rows, [])]
+    lower = [column.lower() for column in columns]
+    if "smiles" not in lower:
+        raise UserError(f"{file}: has columns {columns}; expected one named 'smiles'")
+    at, names = lower.index("smiles"), lower.index("name") if "name" in lower else lower.index("smiles")
+    for number, row in enumerate((row for row in rows if row), 1):
+        if len(row) != len(columns):
+            reason = f"{len(row)} cells, expected {len(columns)} as in the first line"
+            yield Record(str(file), number, "", partial(fail, reason))
+            continue
+        cells = {column: number_of(cell) for i, (column, cell) in enumerate(zip(columns, row, strict=True)) if i != at}
+        properties = {column: value for column, value in cells.items() if value is not None}
+        yield Record(str(file), number, row[names].strip(), partial(conformer, row[at].strip()), properties)
+
+
+def default_smiles(count: int | None = None) -> list[str]:
+    """The first `count`, None for all, of the small organic molecules that come with RDKit (421) and chemicals 1.5 (6,454 in all).
+
+    H, C, N, O and F only, 1 to 9 heavy atoms, neutral, in one piece, no radicals or isotopes; canonical and each of them once.
+    Raises: UserError if there are fewer.
+    """
+    found: dict[str, None] = {}
+    with rdBase.BlockLogs():
+        for smiles in _embedded():
+            canonical = _small(smiles)
+            if canonical:
+                found[canonical] = None
+            if len(found) == count:
+                return list(found)
+    if count is None:
+        return list(found)
+    raise UserError(
+        f"{count} molecules: {len(found)} small ones come with the installed packages; "
+        "pip install 'sciddm[molecules]' for more, or set config.data.path to your own"
+    )
+
+
+def _embedded():
+    for line in (Path(RDConfig.RDDataDir) / "NCI" / "first_5K.smi").read_text().splitlines():
+        yield line.split()[0]
+    package = importlib.util.find_spec("chemicals")
+    # Its import takes seconds, and only its tables are needed: columns id, CAS, formula, weight, SMILES, ...
+    for size in ("small", "large") if package else ():
+        table = Path(package.origin).parent / "Identifiers" / f"chemical identifiers pubchem {size}.tsv"
+        for line in table.read_text(encoding="utf-8").splitlines():
+            yield line.split("\t", 5)[4]
+
+
+def _small(smiles):
+    # Canonical SMILES of a molecule as `default_smiles` describes, else None.
+    if not SMALL.fullmatch(smiles) or sum(letter in "CNOFcno" for letter in smiles) > HEAVY:
+        return None
+    molecule = Chem.MolFromSmiles(smiles)
+    if molecule is None or Chem.GetFormalCharge(molecule) or len(Chem.GetMolFrags(molecule)) != 1:
+        return None
+    atoms = list(molecule.GetAtoms())
+    odd = any(atom.GetIsotope() or atom.GetNumRadicalElectrons() or atom.GetSymbol() not in "HCNOF" for atom in atoms)
+    return None if odd or all(atom.GetAtomicNum() == 1 for atom in atoms) else Chem.MolToSmiles(molecule)
+
+
+def ensure_smiles_set(count: int | None, seed: int, cache, *, jobs=None, progress=True) -> Collection:
+    """Conformers of `default_smiles(count)`, made on the first call and read again after it; a few of them may have none.
+
+    Args: cache: folder; jobs: processes, None for one a core.
+    Raises: UserError on a count that is impossible, or if the cache can't be written or is damaged.
+    """
+    if (count is not None and count < 1) or seed < 0:
+        raise UserError(f"config.data.count = {count}, config.seed = {seed}: expected 1 or more, and 0 or more")
+    chosen = default_smiles(count)
+    path = Path(cache).expanduser() / f"molecules-smiles-{len(chosen)}-seed{seed}.zarr"
+    if not path.exists():
+        molecules, skipped = make_collection(chosen, seed=seed, jobs=jobs, progress=progress)
+        attrs = {
+            "source": f"sciddm {sciddm.__version__} domains.molecules, SMILES of RDKit's NCI set and of chemicals",
+            "method": "ETKDGv3, then MMFF94", "rdkit": rdkit.__version__, "seed": seed, "skipped": len(skipped),
+        }  # fmt: skip
+        store.write(molecules.to_dataset().assign_attrs(attrs), path, chunk=ROWS)
+    return Collection.from_dataset(store.open_store(path))

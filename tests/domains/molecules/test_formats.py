@@ -1,0 +1,240 @@
+import re
+
+import numpy as np
+import pytest
+from rdkit import Chem
+
+from domains.molecules import formats
+from domains.molecules.formats import check, from_block, from_positions, gather, npz_records, sdf_records, xyz_records
+from domains.molecules.smiles import conformer
+from sciddm.errors import UserError
+
+ETHANOL, NITRO = conformer("CCO"), conformer("C[N+](=O)[O-]")
+BLOCK = Chem.MolToMolBlock(ETHANOL)
+FIRST = BLOCK.split("\n")[4]  # the line of the first atom
+
+
+def numbers_of(molecule):
+    return np.array([atom.GetAtomicNum() for atom in molecule.GetAtoms()])
+
+
+def positions_of(molecule):
+    return molecule.GetConformer().GetPositions()
+
+
+def frame(molecule, comment=""):
+    rows = zip(molecule.GetAtoms(), positions_of(molecule), strict=True)
+    return f"{molecule.GetNumAtoms()}\n{comment}\n" + "".join(f"{a.GetSymbol()} {x} {y} {z}\n" for a, (x, y, z) in rows)
+
+
+def smiles_of(molecule):
+    return Chem.MolToSmiles(Chem.RemoveHs(molecule))
+
+
+def reasons(records):
+    """record number -> reason, None for a good one."""
+    found = {}
+    for record in records:
+        _, _, reason = formats._made(record.make)
+        found[record.number] = reason or None
+    return found
+
+
+def test_a_block_keeps_graph_charges_and_coordinates():
+    molecule = from_block(Chem.MolToMolBlock(NITRO))
+    assert smiles_of(molecule) == "C[N+](=O)[O-]"
+    np.testing.assert_allclose(positions_of(molecule), positions_of(NITRO), atol=5e-5)
+    assert [a.GetFormalCharge() for a in molecule.GetAtoms()] == [a.GetFormalCharge() for a in NITRO.GetAtoms()]
+
+
+EXTENDED = 'Properties=species:S:1:pos:R:3 energy=-1.5 pbc="F F F"'
+FLAT = Chem.MolToMolBlock(Chem.AddHs(Chem.MolFromSmiles("CCO")))
+DAMAGED = {
+    "truncated": ("\n".join(BLOCK.split("\n")[:7]), "EOF hit while reading atoms"),
+    "nan": (BLOCK.replace(FIRST[:10], "       nan", 1), "Cannot process coordinates on line 5"),
+    "flat": (FLAT, "no three-dimensional coordinates: z is 0 everywhere"),
+    "valence": (BLOCK.replace("  1  2  1  0", "  1  2  3  0"), "Explicit valence for atom # . C, ., is greater than permitted"),
+    "too many atoms stated": (BLOCK.replace("  9  8", " 10  8", 1), "on line 14"),
+    "too few atoms stated": (BLOCK.replace("  9  8", "  8  8", 1), "line 13"),
+    "no element": (BLOCK.replace(" C  ", " Qq ", 1), "Element 'Qq' not found"),
+    "place-holder": (BLOCK.replace(" O  ", " *  ", 1), "atom 3 is of no element"),
+    "one place": (BLOCK.replace(BLOCK.split("\n")[5][:30], FIRST[:30]), "atoms 1 and 2 are 0.00 angstrom apart"),
+    "dative": (BLOCK.replace("  2  3  1  0", "  2  3  9  0"), "a bond of type DATIVE"),
+    "no block": ("hello\n", "."),
+    "empty": (BLOCK.split("\n")[0] + "\n\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n", "no atoms"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_a_damaged_block_is_refused_with_the_reason(kind):
+    block, reason = DAMAGED[kind]
+    assert kind == "no block" or block != BLOCK
+    with pytest.raises(ValueError, match=reason):
+        molecule = from_block(block)
+        check(molecule)
+
+
+def test_a_damaged_block_does_not_take_its_neighbours_with_it(tmp_path):
+    blocks = [BLOCK, *(block for block, _ in DAMAGED.values()), Chem.MolToMolBlock(NITRO)]
+    (tmp_path / "a.sdf").write_text("$$$$\n".join(block.rstrip("\n") + "\n" for block in blocks))
+    found = reasons(sdf_records(tmp_path / "a.sdf"))
+    assert len(found) == len(blocks) and [number for number, why in found.items() if why is None] == [1, len(blocks)]
+
+
+def test_data_fields_that_are_numbers_in_every_record_are_properties(tmp_path):
+    fields = "> <gap>\n{}\n\n>  25  <note>\n{}\n\n> <two lines>\n1\nx\n\n"
+    text = "".join(f"{BLOCK}{fields.format(gap, note)}$$$$\n" for gap, note in ((1.5, 2), ("-3e-1", "none")))
+    (tmp_path / "a.sdf").write_text(text.replace("\n", "\r\n"))
+    molecules, _ = gather(sdf_records(tmp_path / "a.sdf"), "a.sdf")
+    assert set(molecules.properties) == {"gap", "two lines"}
+    np.testing.assert_allclose(molecules.properties["gap"], [1.5, -0.3])
+
+
+def test_missing_hydrogens_are_added_with_coordinates_and_said(tmp_path, capsys):
+    (tmp_path / "a.sdf").write_text(f"{Chem.MolToMolBlock(Chem.RemoveHs(ETHANOL))}$$$$\n{BLOCK}$$$$\n")
+    molecules, _ = gather(sdf_records(tmp_path / "a.sdf"), "a.sdf")
+    assert molecules.sizes().tolist() == [9, 9]
+    numbers, positions, _ = molecules.atoms(0)
+    nearest = np.linalg.norm(positions[numbers == 1][:, None] - positions[numbers > 1], axis=-1).min(1)
+    assert (np.abs(nearest - 1.05) < 0.1).all()
+    assert capsys.readouterr().err == "1 of 2 molecules of a.sdf had no explicit hydrogens, which were added\n"
+
+
+def test_bonds_are_found_from_coordinates_with_the_charge_that_is_stated():
+    acetate = conformer("CC(=O)[O-]")
+    for molecule, charge in ((ETHANOL, 0), (NITRO, 0), (acetate, -1), (conformer("C[NH3+]"), 1), (conformer("C.O"), 0)):
+        found = from_positions(numbers_of(molecule), positions_of(molecule), charge)
+        assert smiles_of(found) == smiles_of(molecule)
+    with pytest.raises(ValueError, match="no bonds of a molecule of charge 3 are found"):
+        from_positions(numbers_of(ETHANOL), positions_of(ETHANOL), 3)
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda r: r / 0.529177, r"hydrogens are 2\.\d+ angstrom from the nearest atom.*are these bohr"),
+        (lambda r: r / 10, r"are 0\.10 angstrom apart; are these nm"),
+        (lambda r: np.where(np.arange(9)[:, None] == 4, np.inf, r), r"atom 5 has coordinates \[inf, inf, inf\]"),
+    ],
+    ids=["bohr", "nanometres", "infinite"],
+)
+def test_coordinates_that_are_not_in_angstrom_are_refused(change, reason):
+    with pytest.raises(ValueError, match=reason):
+        from_positions(numbers_of(ETHANOL), change(positions_of(ETHANOL)))
+
+
+def test_frames_of_xyz_have_names_and_charges(tmp_path):
+    text = (
+        frame(ETHANOL, "ethanol")
+        + "\n"
+        + frame(conformer("CC(=O)[O-]"), "charge=-1 acetate")
+        + frame(ETHANOL, EXTENDED)
+    )
+    (tmp_path / "a.xyz").write_text(text.replace("C ", "6 ", 1).replace("\n", "\r\n"))
+    molecules, skipped = gather(xyz_records(tmp_path / "a.xyz"), "a.xyz")
+    assert not skipped and molecules.names == ("ethanol", "acetate", "a 3")  # the last is extended XYZ
+    assert [smiles_of(molecules.molecule(i)) for i in range(3)] == ["CCO", "CC(=O)[O-]", "CCO"]
+    np.testing.assert_allclose(molecules.atoms(0)[1], positions_of(ETHANOL), atol=1e-6)
+
+
+def test_a_damaged_frame_is_named_and_the_next_is_found(tmp_path):
+    good, lines = frame(ETHANOL), frame(ETHANOL).splitlines(keepends=True)
+    frames = [
+        ("", good),
+        ("line 14 is '9'; expected atom 1", "".join(lines[:2])),  # no atoms at all: the next count stands there
+        ("", good),
+        (r"line \d+ is '7'; expected atom 6 of 9", "".join(lines[:7])),
+        (r"line \d+ goes on behind the 7 atoms", good.replace("9", "7", 1)),
+        (r"expected atom 10 of 11", good.replace("9", "11", 1)),
+        (r"expected atom 1 of 9: an element and three coordinates", good.replace("C ", "Qq ", 1)),
+        ("has coordinates .*nan", re.sub(r"(?m)^O \S+", "O nan", good)),
+        ("'nine'; expected the number of atoms", good.replace("9", "nine", 1)),
+        ("no bonds of a molecule of charge 1 are found", good.replace("\n\n", "\ncharge=1\n")),
+        ("", good),
+        ("'the end of the file'; expected atom 9 of 9", "".join(lines[:-1])),
+    ]
+    (tmp_path / "a.xyz").write_text("".join(text for _, text in frames))
+    found = reasons(xyz_records(tmp_path / "a.xyz"))
+    assert list(found) == list(range(1, len(frames) + 1))
+    for number, (expected, _) in enumerate(frames, 1):
+        assert re.search(expected, found[number]) if expected else found[number] is None, (number, found[number])
+
+
+def arrays(layout):
+    parts = [(numbers_of(each), positions_of(each)) for each in (ETHANOL, NITRO, conformer("C[NH3+]"))]
+    extra = {"charge": np.array([0, 0, 1]), "gap": np.array([1.0, 2.0, 3.0]), "name": np.array(["a", "b", "c"])}
+    if layout == "ragged":
+        numbers, positions = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return extra | {
+            "atomic_numbers": numbers,
+            "positions": positions,
+            "n_atoms": np.array([len(z) for z, _ in parts]),
+        }
+    R, Z = np.full((3, 12, 3), np.nan), np.zeros((3, 12), np.uint8)
+    for i, (z, r) in enumerate(parts):
+        Z[i, : len(z)], R[i, : len(z)] = z, r
+    return extra | {"R": R, "Z": Z}
+
+
+@pytest.mark.parametrize("layout", ["ragged", "padded"])
+def test_both_layouts_of_npz_are_read_with_their_properties(layout, tmp_path):
+    np.savez(tmp_path / "a.npz", **arrays(layout))
+    molecules, skipped = gather(npz_records(tmp_path / "a.npz"), "a.npz")
+    assert not skipped and [smiles_of(molecules.molecule(i)) for i in range(3)] == ["CCO", "C[N+](=O)[O-]", "C[NH3+]"]
+    assert set(molecules.properties) == {"charge", "gap"} and molecules.properties["gap"].tolist() == [1, 2, 3]
+    np.testing.assert_allclose(molecules.atoms(1)[1], positions_of(NITRO), atol=1e-6)
+
+
+def test_damaged_records_of_npz_are_named(tmp_path):
+    data = arrays("padded")
+    data["R"][0, 2], data["Z"][1, 0], data["Z"][2] = np.nan, 200, 0
+    np.savez(tmp_path / "a.npz", **data)
+    found = reasons(npz_records(tmp_path / "a.npz"))
+    assert [found[i].split(" ")[0:3] for i in (1, 2)] == [["atom", "3", "has"], ["atom", "1", "is"]]
+    assert found[3] == "no atoms"
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda d: d | {"n_atoms": d["n_atoms"] + 1}, r".*n_atoms summing to 27; expected \(A,\), \(A, 3\) and a sum of A"),
+        (lambda d: {"R": np.zeros((3, 4, 2)), "Z": np.zeros((3, 4), int)}, r"R \(3, 4, 2\) and Z \(3, 4\); expected"),
+        (lambda d: {"positions": d["positions"]}, r"has arrays \['positions'\]; expected R and Z"),
+        (lambda d: d | {"gap": np.array([{}], object)}, "not a readable npz file .*allow_pickle"),
+    ],
+    ids=["counts", "shapes", "names", "pickle"],
+)  # fmt: skip
+def test_npz_files_of_another_layout_are_refused_and_pickle_is_never_read(change, message, tmp_path):
+    np.savez(tmp_path / "a.npz", **change(arrays("ragged")))
+    with pytest.raises(UserError, match=f"a.npz: {message}"):
+        list(npz_records(tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize("suffix", ["db", "json"])
+def test_rows_of_an_ase_database_are_read_with_their_numbers(suffix, tmp_path):
+    ase, db = pytest.importorskip("ase"), pytest.importorskip("ase.db")
+    file = tmp_path / f"a.{suffix}"
+    atoms = lambda each, **more: ase.Atoms(numbers_of(each), positions_of(each), **more)  # noqa: E731
+    with db.connect(file) as rows:
+        rows.write(atoms(ETHANOL), gap=1.5, kind="alcohol", name="ethanol")
+        rows.write(atoms(conformer("C[NH3+]"), charges=[1, *[0] * 7]), gap=2)
+        rows.write(atoms(ETHANOL, cell=[9, 9, 9], pbc=True), gap=3)
+        rows.write(atoms(NITRO), gap=4)
+    before = sorted(tmp_path.iterdir())
+    molecules, skipped = gather(formats.ase_records(file), file.name)
+    assert sorted(tmp_path.iterdir()) == before
+    assert molecules.names == ("ethanol", "a 2", "a 4") and molecules.properties["gap"].tolist() == [1.5, 2, 4]
+    assert [smiles_of(molecules.molecule(i)) for i in range(3)] == ["CCO", "C[NH3+]", "C[N+](=O)[O-]"]
+    assert [each.record for each in skipped] == [3] and "periodic (pbc = [True, True, True])" in skipped[0].reason
+    file.write_bytes(b"no such thing")
+    with pytest.raises(UserError, match=f"a.{suffix}: not a readable ASE database"):
+        list(formats.ase_records(file))
+
+
+def test_a_property_is_missing_where_a_file_has_none(tmp_path):
+    for name, data in (("a", "> <gap>\n1\n\n"), ("b", ""), ("c", "> <gap>\nnone\n\n> <mu>\n2\n\n")):
+        (tmp_path / f"{name}.sdf").write_text(f"{BLOCK}{data}$$$$\n")
+    records = [record for name in "abc" for record in sdf_records(tmp_path / f"{name}.sdf")]
+    molecules, _ = gather(records, "abc")
+    np.testing.assert_array_equal(molecules.properties["gap"], [1, np.nan, np.nan])
+    np.testing.assert_array_equal(molecules.properties["mu"], [np.nan, np.nan, 2])

@@ -1,0 +1,119 @@
+import matplotlib
+import numpy as np
+import pytest
+from rdkit import Chem
+from rdkit.Chem import rdDistGeom
+
+from domains.molecules import bonds, plots
+from domains.molecules.collection import make_molecule
+from sciddm.errors import UserError
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def embedded(smiles, seed=1):
+    molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    assert rdDistGeom.EmbedMolecule(molecule, randomSeed=seed) == 0
+    return molecule
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """Sound, charged, impossible, in pieces, none."""
+    bad = Chem.RWMol(embedded("CCO"))
+    bad.GetBondBetweenAtoms(0, 1).SetBondType(Chem.BondType.TRIPLE)
+    apart = Chem.CombineMols(embedded("O"), embedded("C"))
+    return [embedded("c1ccccc1C#N"), embedded("C[NH3+]"), bad.GetMol(), apart, None]
+
+
+def titles(fig):
+    return [ax.get_title() for ax in fig.axes if ax.get_title()]
+
+
+@pytest.mark.parametrize("draw", [plots.gallery, plots.grid])
+def test_every_molecule_has_a_picture_and_a_title_that_names_its_fault(draw, samples):
+    fig = draw(samples)
+    shown = titles(fig)
+    assert shown[0] == "C$_{7}$H$_{5}$N"
+    assert shown[2:] == ["impossible valence", "in pieces", "no molecule"]
+    assert [bool(ax.images) for ax in fig.axes[:5]] == [True] * 4 + [False]
+    assert titles(draw(samples, [f"t{i}" for i in range(5)]))[1:3] == ["t1", "t2, impossible valence"]
+    fig.canvas.draw()
+
+
+def test_formula_keeps_numbers_of_two_digits_together():
+    assert plots._formula(embedded("CCCCCCCCCC")) == "C$_{10}$H$_{22}$"
+
+
+def test_gallery_shows_eight_at_most_and_signs_charges(samples):
+    fig = plots.gallery([samples[1]] * 9)
+    assert len([ax for ax in fig.axes if ax.images]) == 8
+    assert [text.get_text() for text in fig.axes[1].texts] == ["+"]
+
+
+def test_nearer_spheres_hide_farther_ones_and_lie_where_their_centre_is():
+    half = np.array([3.0, 2.0])
+    near, far = np.array([1.0, 0.5, 1.0]), np.array([1.0, 0.5, -1.0])
+    for scene in (
+        [(near, None, 0.5, "#ff0000"), (far, None, 0.5, "#0000ff")],
+        [(far, None, 0.5, "#0000ff"), (near, None, 0.5, "#ff0000")],
+    ):
+        image = plots._render(scene, half)
+        rows, columns = np.nonzero(image[..., 3] > 0.5)
+        height, width = image.shape[:2]
+        # Row 0 is on top.
+        assert (columns.mean() + 0.5) / width * 6 - 3 == pytest.approx(1.0, abs=0.02)
+        assert 2 - (rows.mean() + 0.5) / height * 4 == pytest.approx(0.5, abs=0.02)
+        centre = image[int(rows.mean()), int(columns.mean())]
+        assert centre[0] > 2 * centre[2]
+
+
+def test_a_stick_covers_its_length_times_its_thickness():
+    half = np.array([3.0, 3.0])
+    image = plots._render([(np.array([-1.0, 0, 0.3]), np.array([1.0, 0, -0.2]), 0.2, "#00ff00")], half)
+    area = image[..., 3].mean() * 36
+    outline = 2 * (2 + 0.4) * 2 * 6 / plots.PIXELS  # two pixels all around
+    assert 0.8 <= area <= 0.8 + outline + 0.05
+
+
+def test_views_turn_molecules_and_never_mirror_them():
+    molecule = embedded("C[C@H](N)C(=O)O")
+    view = plots._view(molecule)
+    x = bonds.atoms(molecule)[1]
+    volume = [np.linalg.det(y[1:4] - y[0]) for y in (x, view)]
+    assert volume[1] == pytest.approx(volume[0])
+
+
+def test_overlay_of_a_turned_copy_says_zero_angstrom_and_of_another_graph_is_an_error():
+    reference = embedded("CCCO")
+    turned = Chem.Mol(reference)
+    turned.GetConformer().SetPositions(bonds.atoms(reference)[1] @ np.array([[0, 1.0, 0], [-1, 0, 0], [0, 0, 1]]) + 4.0)
+    fig = plots.overlay(reference, [turned, None], ["copy", "failed"])
+    assert titles(fig) == ["copy, 0.00 Å", "failed, no molecule"]
+    with pytest.raises(UserError, match="conformer"):
+        plots.overlay(reference, [embedded("CCCN")])
+
+
+def test_distributions_say_the_distance_of_what_they_show():
+    def water(length):
+        return make_molecule([8, 1, 1], [[0, 0, 0], [length, 0, 0], [0, length, 0]], [0] * 3, [(0, 1, 1), (0, 2, 1)])
+
+    fig = plots.distributions([water(1.02), water(1.12), None], [water(0.9), water(1.0)])
+    found = {ax.get_title("left"): ax.get_title("right") for ax in fig.axes if ax.get_title("left")}
+    assert found == {"O–H": "W₁ = 0.12 Å", "angles": "W₁ = 0°", "sizes": "W₁ = 0 atoms"}
+    fig = plots.distributions([None], [water(0.9)])
+    assert fig.axes[0].get_title("right") == "no samples"
+    with pytest.raises(UserError, match="reference"):
+        plots.distributions([water(1.0)], [None])
+
+
+def test_pictures_of_nothing_are_an_error_of_the_user():
+    with pytest.raises(UserError, match="samples"):
+        plots.gallery([])

@@ -1,0 +1,73 @@
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import sciddm as sd
+from domains.molecules import regressor
+from sciddm.train import fit
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    place = tmp_path_factory.mktemp("run")
+    config = importlib.import_module("configs.molecules").get_config("smoke")
+    config.data.update({"source": "qm9", "count": 100, "cache": str(place / "cache"), "property": "logP"})
+    config.network.update({"hidden": 8, "layers": 1})
+    config.training.update({"steps": 1, "wall_minutes": None, "batch_size": 4})
+    fit(config, place / "run", progress=False)
+    return sd.load(place / "run")
+
+
+def test_it_learns_at_low_noise_knows_its_spread_and_comes_back_from_the_disk(model):
+    trained = regressor.fit(model, steps=100, batch_size=32, progress=False)
+    domain = model.domain
+    packed, values = domain.packed("train")
+    x = jax.tree.map(jnp.asarray, domain.normalizer.normalize(domain.layout.expand(packed)))
+    mask = jnp.asarray(domain.layout.mask_of(x))
+    low, high = (trained.process.time(level) for level in (8.0, -8.0))
+    mean, std = trained.both(x, low, mask)
+    error = float(np.sqrt(np.mean((mean - values) ** 2)))
+    assert error < 0.6 * values.std() and 0.4 < float(std[0]) / error < 2.5
+    noise = jax.tree.map(lambda leaf: leaf + trained.process.sigma(high) * leaf.std(), x)
+    assert float(trained.both(noise, high, mask)[1][0]) > 1.3 * float(std[0])
+    again = regressor.load(model)
+    np.testing.assert_array_equal(again.both(x, low, mask)[0], mean)
+    one = jax.tree.map(lambda leaf: leaf[:1], x)
+    np.testing.assert_allclose(regressor.Spread(again, mask[:1], one)(low), std, rtol=1e-6)
+    np.testing.assert_allclose(regressor.Mean(again, mask[:1])(one, low), mean[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_the_task_steers_by_it(model):
+    if not (model.workdir / regressor.FILE).exists():
+        regressor.fit(model, steps=2, batch_size=4, progress=False)
+    changed = sd.load(model.workdir, changes={"data.tasks.method": "regressor", "data.tasks.guidance": 50.0})
+    task, problem = changed.domain.tasks["property"], changed.problem("property")
+    ours = task.solve(changed, jax.random.key(0), problem, 4, steps=4)
+    plain = task.controls(changed, jax.random.key(0), problem, 4, steps=4)["unguided"]
+    assert float(np.abs(ours["positions"] - plain["positions"]).max()) > 1e-3
+    digest = task.depends(changed)
+    (model.workdir / regressor.FILE).write_bytes((model.workdir / regressor.FILE).read_bytes() + b"x")
+    assert digest and task.depends(changed) != digest and not changed.domain.tasks["generate"].depends(changed)
+
+
+def test_a_missing_or_damaged_one_is_told_with_the_way_out(model, tmp_path):
+    elsewhere = type(model)(model.denoiser, model.domain, model.config, model.step, tmp_path)
+    with pytest.raises(sd.UserError, match="python -m domains.molecules.regressor --workdir"):
+        regressor.load(elsewhere)
+    (tmp_path / regressor.FILE).write_bytes(b"no arrays")
+    with pytest.raises(sd.UserError, match="can't be read .*delete it"):
+        regressor.load(elsewhere)
+
+
+def test_padding_changes_no_prediction(model):
+    blank = regressor.fresh(model)
+    domain = model.domain
+    few = domain.molecules("train").select(np.arange(4))
+    values = []
+    for size in (domain.size, domain.size + 3):
+        x = jax.tree.map(jnp.asarray, domain.normalizer.normalize(domain.layout.expand(domain.layout.pack(few, size))))
+        values.append(blank.both(x, 0.3, jnp.asarray(domain.layout.mask_of(x)))[0])
+    np.testing.assert_allclose(values[1], values[0], atol=1e-5)
