@@ -28,7 +28,7 @@ def get_config(variant: str = "smoke"):
                 "conformers": 8,  # that ETKDG makes beside as many members
                 "target": 1.5,  # of the property, standard deviations from the mean
                 "method": "classifier-free",  # how it is wished for, or "regressor", trained on noisy molecules
-                "guidance": 2.0,  # how strongly, 1 is plain conditional
+                "guidance": 1.0,  # how strongly, 1 is plain conditional
                 "repair": {"valence": 1.0, "clash": 0.2},  # weights of the potentials
                 "count": {"what": "rings", "number": 3, "particles": 32},  # rings, or a symbol
                 "solver": "ddpm",

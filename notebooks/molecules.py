@@ -14,7 +14,7 @@ import numpy as np
 from rdkit import Chem
 
 import sciddm as sd
-from domains.molecules import bonds, metrics, plots, potentials, readers
+from domains.molecules import metrics, plots, readers
 from sciddm.train import fit
 
 ROOT = Path.cwd() if Path("configs/molecules.py").exists() else Path.cwd().parent
@@ -88,21 +88,22 @@ print(domain.tasks["scaffold"].metrics(grown, problem))
 
 # %% [markdown]
 # ## A wish of your own
-# Any function of positions, kinds and orders steers. Here the valences of the expected molecule are to add up, as the task `repair`
-# does, and atoms are to keep apart.
+# Any function of positions, kinds and orders steers. Here molecules are to be long: one nat for every angstrom of the radius of gyration
+# that the expected molecule has, and the less the more is still noise. The task `repair` does the same with valences and clashes.
 
 
 # %%
-def chemistry(z, t):
-    x = domain.normalizer.denormalize(z)
-    return potentials.valence(domain.layout, x) + 0.2 * potentials.clash(domain.layout, x)
+def long(z, t):
+    known = 1.0 / (1.0 + 10.0 * model.denoiser.process.sigma(t) ** 2)
+    return 30.0 * known * domain.rewards["radius of gyration"].function(domain.normalizer.denormalize(z))
 
 
-guided = sd.lookahead.steer(model.denoiser, chemistry)
-plain, mended = (domain.to_native(model.draw(3, 16, denoiser=d)) for d in (model.denoiser, guided))
-for name, some in (("plain", plain), ("steered", mended)):
-    stable = [bonds.predicted_stable(molecule) for molecule in some if molecule is not None]
-    print(f"{name}: {np.concatenate(stable).mean():.3f} of the atoms are stable")
+guided = sd.lookahead.steer(model.denoiser, long)
+plain, steered = (model.draw(3, 16, denoiser=denoiser) for denoiser in (model.denoiser, guided))
+for name, some in (("plain", plain), ("steered", steered)):
+    scores = metrics.scores(domain.to_native(some), heavy=domain.layout.heavy)
+    size = np.mean(domain.rewards["radius of gyration"].function(some))
+    print(f"{name}: radius of gyration {size:.2f} A, valid and connected {scores['valid and connected']:.2f}")
 
 # %% [markdown]
 # ## How probable is a molecule?

@@ -11,6 +11,11 @@ from domains.molecules.collection import Collection, make_molecule
 from sciddm.errors import UserError
 
 ORDERS = 4  # none, single, double, triple
+HYBRIDISATION = (
+    Chem.SanitizeFlags.SANITIZE_SYMMRINGS
+    | Chem.SanitizeFlags.SANITIZE_SETCONJUGATION
+    | Chem.SanitizeFlags.SANITIZE_SETHYBRIDIZATION
+)
 
 
 class Packed(NamedTuple):
@@ -153,7 +158,9 @@ class Layout:
             return molecule
         for atom, count in zip(molecule.GetAtoms(), row.hydrogens[there], strict=True):
             atom.SetNumExplicitHs(int(count))
+        # Where hydrogens stand follows from hybridisation, which RDKit finds without judging the valences.
         molecule.UpdatePropertyCache(strict=False)
+        Chem.SanitizeMol(molecule, HYBRIDISATION, catchErrors=True)
         molecule = Chem.AddHs(molecule, addCoords=True)
         for atom in molecule.GetAtoms():
             atom.SetNoImplicit(True)

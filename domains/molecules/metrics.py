@@ -116,19 +116,18 @@ def geometry(molecules) -> dict[str, np.ndarray]:
 
 
 def strain(molecules) -> np.ndarray:
-    """(n,) MMFF94 energy as it is minus after relaxing to the nearest minimum, kcal/mol; NaN where MMFF has no parameters."""
+    """(n,) MMFF94 energy as it is minus after relaxing to the nearest minimum, kcal/mol; NaN where MMFF has no parameters or fails."""
     return np.array([_strain(molecule) for molecule in molecules], np.float64)
 
 
 def relaxed(molecule: Chem.Mol) -> Chem.Mol:
-    """A copy at the nearest minimum of MMFF94, of UFF where that has no parameters, unmoved where neither has: the post-hoc fix."""
+    """A copy at the nearest minimum of MMFF94, of UFF where that has no parameters, unmoved where neither helps: the post-hoc fix."""
     result, clean = Chem.Mol(molecule), sanitised(molecule)
     if clean is not None:
         with rdBase.BlockLogs():
             field = _mmff(clean) or _uff(clean)
-            if field is not None:
-                _minimise(field)
-        result.GetConformer().SetPositions(clean.GetConformer().GetPositions())
+            if field is not None and _minimise(field):
+                result.GetConformer().SetPositions(clean.GetConformer().GetPositions())
     return result
 
 
@@ -238,9 +237,13 @@ def _uff(clean):
 def _minimise(field):
     # Minimize says 1 while it has not converged; a generated molecule may take several thousands of steps.
     field.Initialize()
-    for _ in range(10):
-        if not field.Minimize(maxIts=500):
-            return
+    try:
+        for _ in range(10):
+            if not field.Minimize(maxIts=500):
+                return True
+    except RuntimeError:  # RDKit's line search has lost its way: two atoms in the same place
+        return False
+    return True
 
 
 def _strain(molecule):
@@ -253,5 +256,4 @@ def _strain(molecule):
             return np.nan
         field.Initialize()
         before = field.CalcEnergy()
-        _minimise(field)
-        return before - field.CalcEnergy()
+        return before - field.CalcEnergy() if _minimise(field) else np.nan

@@ -285,24 +285,16 @@ class Repair(MoleculeTask):
     Beside it the same network without them, at equal calls, and relaxed by MMFF at the end.
     """
 
-    def __init__(self, domain):
-        super().__init__(domain)
-        layout, normalizer, weights = domain.layout, domain.normalizer, self.options.repair
-
-        def potential(z, t):
-            x = normalizer.denormalize(z)
-            total = weights.clash * potentials.clash(layout, x)
-            if layout.pairs:
-                total = total + weights.valence * potentials.valence(layout, x)
-            return total
-
-        self.potential = potential
-
     def problem(self, key, example):
-        return Problem(self.potential, example, cond=self.condition(example))
+        return Problem({}, example, cond=self.condition(example))
 
     def guide(self, denoiser, problem):
-        return lookahead.steer(denoiser, problem.observation)
+        weights = {name: jnp.asarray(value, jnp.float32) for name, value in self.options.repair.items()}
+        std = jax.tree.map(jnp.asarray, self.domain.normalizer.std)
+        layout = self.domain.layout
+        potential = potentials.Chemistry(layout=layout, std=std, process=denoiser.process, **weights)
+        steered = lookahead.steer(denoiser, potential, through="x0")
+        return lookahead.constrain(steered, potentials.Hydrogens(layout, std)) if layout.heavy else steered
 
     def controls(self, model, key, problem, members, **options):
         plain = self.plain(model, key, problem, members, **options)
