@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import sciddm as sd
 from domains.molecules import potentials
 from domains.molecules.layout import Layout
 from domains.molecules.rewards import make_rewards
@@ -84,3 +85,48 @@ def test_span_is_the_largest_distance_and_gyration_is_below_it(layout, x):
     span, gyration = (np.asarray(rewards[name].function(x)) for name in ("span", "radius of gyration"))
     assert span[0] == pytest.approx(largest, abs=1e-3) and (gyration < span).all()
     assert gyration[0] == pytest.approx(np.sqrt((first**2).sum(1).mean()), rel=1e-4)
+
+
+def scale(x):
+    """What normalised x is multiplied by; here no leaf is of unit scale."""
+    return {
+        "positions": jnp.float32(1.3),
+        "features": jnp.linspace(0.5, 1.5, x["features"].shape[-1]),
+        "pairs": jnp.float32(0.8),
+    }
+
+
+def test_hydrogens_that_valences_leave_are_those_of_real_molecules_and_never_below_zero(layout, x):
+    std = scale(x)
+    project = potentials.Hydrogens(layout, std)
+    z = jax.tree.map(jnp.divide, x, std)
+    for name, leaf in project(z).items():
+        np.testing.assert_allclose(leaf, z[name], atol=1e-5)
+    wrong = z | {"features": z["features"].at[..., -1].add(0.7 * layout.mask_of(x))}
+    mended = jax.tree.map(jnp.multiply, project(wrong), std)
+    np.testing.assert_allclose(mended["features"], x["features"], atol=1e-4)
+    np.testing.assert_allclose(potentials.valence(layout, mended), 0.0, atol=1e-6)
+    tripled = z["pairs"].at[1, :6, :6].set(z["pairs"][1, :6, :6, ::-1])  # benzene with three bonds in place of none
+    assert np.asarray(project(z | {"pairs": tripled})["features"][1, :, -1]).min() == 0.0
+
+
+def test_chemistry_weighs_potentials_by_how_much_is_known(layout, x):
+    std = scale(x)
+    process, z = sd.GaussianProcess.vp(), jax.tree.map(jnp.divide, x, std)
+    close = z | {"positions": 0.3 * z["positions"]}
+    chemistry = potentials.Chemistry(layout, std, jnp.float32(1.0), jnp.float32(0.2), process)
+    plain = 0.2 * potentials.clash(layout, jax.tree.map(jnp.multiply, close, std))
+    for t in (0.02, 0.5):
+        share = process.sigma(t) ** 2  # of a process that keeps the variance
+        np.testing.assert_allclose(chemistry(close, t), plain / (1 + 300 * share), rtol=1e-4)
+
+
+def test_all_atom_chemistry_judges_valences_too(collection):
+    layout = Layout.measured(collection, False, True)
+    x = jax.tree.map(jnp.asarray, layout.expand(layout.pack(collection)))
+    chemistry = potentials.Chemistry(
+        layout, jax.tree.map(jnp.ones_like, x), jnp.float32(1.0), jnp.float32(0.0), sd.GaussianProcess.vp()
+    )
+    np.testing.assert_allclose(chemistry(x, 0.0), 0.0, atol=1e-6)
+    cut = x | {"pairs": x["pairs"].at[0, 0, 1].set(0.0).at[0, 1, 0].set(0.0)}  # two carbons with a bond too few
+    np.testing.assert_allclose(chemistry(cut, 0.0)[0], -1.0, rtol=1e-5)
