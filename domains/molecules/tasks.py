@@ -53,10 +53,6 @@ class MoleculeTask(Task):
         mask = np.asarray(self.domain.layout.mask_of(example))[None]
         return self.domain.condition(mask, **told)
 
-    def as_x(self, molecules):
-        """A batch of x of RDKit molecules."""
-        return self.domain.from_native(molecules)
-
 
 class Generate(MoleculeTask):
     """Molecules out of nothing, of sizes as in the data; beside them as many of the held-out ones, which is the ceiling."""
@@ -106,7 +102,7 @@ class Conformers(MoleculeTask):
                 reference, self.options.conformers, seed=problem.extras["seed"] % 2**31, relax=relax
             )
             if found:
-                answers[name] = self.as_x(found)
+                answers[name] = self.domain.from_native(found)
         return answers
 
     def reference(self, problem) -> Chem.Mol:
@@ -175,7 +171,7 @@ class Scaffold(MoleculeTask):
     def baseline(self, problem):
         """Training molecules that hold the part, by substructure search, laid upon it; none where there is none."""
         found = fragments.search(self.domain, problem.truth, problem.extras["kept"], self.orders(problem.truth))
-        return {"database search": self.as_x(found)} if found else {}
+        return {"database search": self.domain.from_native(found)} if found else {}
 
     def controls(self, model, key, problem, members, **options):
         """The network told of the part, where it was trained on that, and not held to it."""

@@ -97,9 +97,9 @@ def test_the_set_is_made_once_and_read_again(tmp_path, monkeypatch):
     assert len(again) == 4 and again.names == made.names == tuple(default_smiles(4))
     np.testing.assert_array_equal(again.positions, made.positions)
     np.testing.assert_array_equal(again.positions, make_collection(default_smiles(4), seed=1)[0].positions)
-    attrs = smiles.store.open_store(tmp_path / "cache" / "smiles-n4-seed1.zarr").attrs
+    attrs = smiles.store.open_store(tmp_path / "cache" / "molecules-smiles-4-seed1.zarr").attrs
     assert attrs["rdkit"] and attrs["seed"] == 1 and attrs["method"] == "ETKDGv3, then MMFF94" and attrs["skipped"] == 0
-    with pytest.raises(UserError, match="config.data.molecules = 0, config.seed = 1: expected 1 or more"):
+    with pytest.raises(UserError, match="config.data.count = 0, config.seed = 1: expected 1 or more"):
         ensure_smiles_set(0, 1, tmp_path)
 
 
