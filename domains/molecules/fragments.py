@@ -38,7 +38,7 @@ def ends(rng: np.random.Generator, orders: np.ndarray, most: int = 3) -> np.ndar
         fits = []
         for taken in itertools.combinations(range(count), size):
             left = np.setdiff1d(np.arange(count), taken)
-            if parts(adjacent[np.ix_(taken, taken)])[0] == 1 and len(left) >= 4:
+            if parts(adjacent[np.ix_(taken, taken)])[0] == 1:
                 pieces, label = parts(adjacent[np.ix_(left, left)])
                 if pieces == 2 and np.bincount(label).min() >= 2:
                     fits.append(left)

@@ -161,7 +161,4 @@ class Layout:
         # Where hydrogens stand follows from hybridisation, which RDKit finds without judging the valences.
         molecule.UpdatePropertyCache(strict=False)
         Chem.SanitizeMol(molecule, HYBRIDISATION, catchErrors=True)
-        molecule = Chem.AddHs(molecule, addCoords=True)
-        for atom in molecule.GetAtoms():
-            atom.SetNoImplicit(True)
-        return molecule
+        return Chem.AddHs(molecule, addCoords=True)

@@ -35,11 +35,9 @@ def make_rewards(domain) -> dict[str, Reward]:
         return jnp.sum(jnp.asarray(hetero)[jnp.argmax(x["features"][..., : len(hetero)], -1)] * there(x), 1)
 
     def reach(x):
-        # (B, n, n) angstrom; two hydrogens are never bonded
-        kinds = jnp.argmax(x["features"][..., : len(hetero)], -1)
-        sums = jnp.asarray(radii)[kinds][:, :, None] + jnp.asarray(radii)[kinds][:, None]
-        hydrogen = jnp.asarray(layout.kinds)[kinds] == 1
-        return jnp.where(hydrogen[:, :, None] & hydrogen[:, None], 0.0, STRETCH * sums)
+        # (B, n, n) angstrom
+        radius = jnp.asarray(radii)[jnp.argmax(x["features"][..., : len(hetero)], -1)]
+        return STRETCH * (radius[:, :, None] + radius[:, None])
 
     def rings(x):
         near = rewards.neighbours(x["positions"], reach(x), there(x))

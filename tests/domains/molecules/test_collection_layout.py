@@ -103,3 +103,10 @@ def test_what_does_not_fit_is_named(collection):
     hydrogen = Collection.from_molecules([make_molecule([1, 1], [[0, 0, 0], [0, 0, 0.74]], [0, 0], [(0, 1, 1)])])
     with pytest.raises(sd.UserError, match="has no atom that is modelled"):
         layout.pack(hydrogen)
+
+
+def test_hydrogens_that_are_missing_stay_missing(collection):
+    layout = Layout.measured(collection, True, True)
+    x = layout.expand(layout.pack(collection))
+    x["features"][0, 0, 5] = 1.0  # the methyl group of ethanol
+    assert smiles(layout.molecules(x)[0]) == "[CH]CO"

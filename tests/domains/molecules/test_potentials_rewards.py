@@ -36,6 +36,16 @@ def test_a_missed_valence_costs_half_its_square(layout, x):
     np.testing.assert_allclose(potentials.valence(layout, x | {"pairs": tripled})[0], -0.5 * (4 + 4), rtol=1e-6)
 
 
+def test_a_charge_of_either_sign_takes_carbon_one_bond_and_gives_nitrogen_one_or_takes_it(layout, x):
+    for atom, charge, hydrogens in ((0, 1.0, 2.0), (0, -1.0, 2.0)):  # the methyl group of ethanol, with a hydrogen less
+        features = x["features"].at[0, atom, 4].set(charge).at[0, atom, 5].set(hydrogens)
+        np.testing.assert_allclose(potentials.valence(layout, x | {"features": features})[0], 0.0, atol=1e-6)
+    amide = x["features"].at[4, 5, 4].set(1.0).at[4, 5, 5].set(3.0)  # -NH2 and -NH3+, and -NH-
+    np.testing.assert_allclose(potentials.valence(layout, x | {"features": amide})[4], 0.0, atol=1e-6)
+    anion = x["features"].at[4, 5, 4].set(-1.0).at[4, 5, 5].set(1.0)
+    np.testing.assert_allclose(potentials.valence(layout, x | {"features": anion})[4], 0.0, atol=1e-6)
+
+
 def test_real_molecules_hardly_clash_and_atoms_on_top_of_each_other_do(layout, x):
     fine = np.delete(
         np.asarray(potentials.clash(layout, x)), 2
