@@ -87,8 +87,9 @@ class MoleculesDomain(Domain):
             raise UserError(
                 f"config.data.count = {data.count}, most_atoms = {data.most_atoms}: expected 0 for all, or more"
             )
-        self.normalizer = normalizer
-        self.normalizer = normalizer or self._measure()
+        self.normalizer = normalizer  # None while it is measured
+        if normalizer is None:
+            self.normalizer = self._measure()
         self.layout, self.size = self.normalizer.layout, self.normalizer.size
         self.example = self.layout.example(self.size)
         self.cond_example = jax.eval_shape(self.condition, np.zeros(self.size, np.float32))

@@ -18,7 +18,9 @@ from sciddm.errors import UserError
 
 
 class MoleculeTask(Task):
-    """Shared by all: scores of molecules, and pictures of them."""
+    """Shared by all: scores of molecules, of which `scored` are shown, and pictures of them."""
+
+    scored = ("valid", "connected", "valid and connected", "unique", "atom stability", "molecule stability")
 
     @classmethod
     def fits(cls, domain) -> bool:
@@ -38,8 +40,7 @@ class MoleculeTask(Task):
     def metrics(self, samples, problem):
         molecules = self.domain.to_native(samples)
         scores = metrics.scores(molecules, heavy=self.domain.layout.heavy)
-        names = ("valid", "connected", "valid and connected", "unique", "atom stability", "molecule stability")
-        return {name: scores[name] for name in names}
+        return {name: scores[name] for name in self.scored}
 
     def plot(self, samples, problem):
         return plots.gallery(self.domain.to_native(samples)[:8])
@@ -281,6 +282,8 @@ class Repair(MoleculeTask):
     Beside it the same network without them, at equal calls, and relaxed by MMFF at the end.
     """
 
+    scored = (*MoleculeTask.scored, "valid by RDKit")
+
     def problem(self, key, example):
         return Problem({}, example, cond=self.condition(example))
 
@@ -304,12 +307,11 @@ class Repair(MoleculeTask):
         return {"unguided": plain, "unguided + MMFF": plain | {"positions": relaxed}}
 
     def metrics(self, samples, problem):
-        """Besides: what RDKit makes of the positions alone, the median strain of what is valid, and the clash potential a molecule."""
+        """Besides: the median strain of what is valid, and the clash potential a molecule."""
         molecules = self.domain.to_native(samples)
         strain = metrics.strain([m for m in molecules if metrics.sanitised(m) is not None][:100])
         clash = potentials.clash(self.domain.layout, jax.tree.map(jnp.asarray, samples))
         return super().metrics(samples, problem) | {
-            "valid by RDKit": metrics.scores(molecules, heavy=self.domain.layout.heavy)["valid by RDKit"],
             "strain [kcal/mol]": float(np.nanmedian(strain)) if np.isfinite(strain).any() else float("nan"),
             "clash [nats]": float(np.mean(clash)),
         }
