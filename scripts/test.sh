@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The whole test suite, in the same environment as the demo.
+# The test suite, in the same environment as the demo; with --all its slow studies too.
 set -euo pipefail
 extras=test
 source "$(dirname "$0")/setup.sh"

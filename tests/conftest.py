@@ -9,14 +9,30 @@ cache = os.environ.get("SCIDDM_TEST_CACHE", str(pathlib.Path.home() / ".cache" /
 os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
-# From an empty cache most of the suite's time is compiling; unoptimised machine code takes two thirds of it, and computes the same.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# From an empty cache most of the suite's time is compiling. Unoptimised machine code, made in one piece by the older emitters of loops,
+# takes a third of it and computes the same.
+QUICK_TO_COMPILE = (
+    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_llvm_disable_expensive_passes=true --xla_cpu_parallel_codegen_split_count=1"
+)
+os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 _tests_run = 0
+
+
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="the slow studies too, which are marked so")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--all"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
 
 
 @pytest.fixture(autouse=True)
