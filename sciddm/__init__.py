@@ -10,8 +10,9 @@ from sciddm.match_snr import match_snr
 from sciddm.noise import Masked, Noise, PerLeaf, SpectralField, Spherical, Symmetric, White, ZeroCentreOfMass
 from sciddm.objective import Objective
 from sciddm.process import GaussianProcess
+from sciddm.reverse import Correction
 from sciddm.rollout import rollout
-from sciddm.sample import Correction, sample
+from sciddm.sample import sample
 from sciddm.time_travel import TimeTravel
 
 __version__ = "0.1.0"

@@ -8,15 +8,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.noise import Noise
-from sciddm.process import GaussianProcess, Level, combine, expand, root_mean_square, sample_keys
+from sciddm.answer import Answer
+from sciddm.arithmetic import combine, expand
+from sciddm.errors import Refusal
+from sciddm.keys import sample_keys
+from sciddm.process import GaussianProcess, Level
 
 
 class Sampling(NamedTuple):
     """How a guide wants to be sampled where the caller of `sd.sample` does not say.
 
-    corrections: it brings along, in any case; sampler: a name if its solver is the method itself and no other will do;
-    kicks: whether it moves x_s between fixed steps (`Kick`), which adaptive and diffrax solvers don't have.
+    corrections: it brings along, in any case; sampler: a name if its solver is the method itself and no other will do.
     """
 
     solver: Any = None
@@ -24,13 +26,17 @@ class Sampling(NamedTuple):
     grid: Any = None
     corrections: tuple = ()
     sampler: str | None = None
-    kicks: bool = False
 
     def then(self, outer: "Sampling") -> "Sampling":
         """These wishes, and those of a guide around: its word goes first."""
         chosen = [mine if theirs is None else theirs for mine, theirs in zip(self[:3], outer[:3], strict=True)]
         corrections = self.corrections + outer.corrections
-        return Sampling(*chosen, corrections, outer.sampler or self.sampler, self.kicks or outer.kicks)
+        return Sampling(*chosen, corrections, outer.sampler or self.sampler)
+
+    def refuse(self, who: str, otherwise: str) -> None:
+        """For those who have no place for corrections, or for another solver. Raises: Refusal if there are any."""
+        if self.sampler or self.corrections:
+            raise Refusal(f"the denoiser brings {'the sampler ' + self.sampler if self.sampler else 'corrections'} along, which {who}: {otherwise}")
 
 
 class Denoiser(eqx.Module):
@@ -39,8 +45,8 @@ class Denoiser(eqx.Module):
     process: eqx.AbstractVar[GaussianProcess]
 
     @abc.abstractmethod
-    def evaluate(self, x_t, t, cond=None):
-        """x0_hat like x_t, and a dict of (B,) arrays that guides report: `residual`, `guidance_norm`, ..., or a `Kick` as `kick`."""
+    def evaluate(self, x_t, t, cond=None) -> Answer:
+        """x0_hat like x_t, what guides report, such as `residual` and `guidance_norm`, and how they move x after the step."""
 
     @property
     def calls(self) -> int:
@@ -53,8 +59,22 @@ class Denoiser(eqx.Module):
         return Sampling()
 
     def __call__(self, x_t, t, cond=None):
-        """E[x_0 | x_t, cond]. x_t: pytree of (B, ...); t: (), (B,), or broadcastable to x_t. Returns a pytree like x_t."""
-        return self.evaluate(x_t, t, cond)[0]
+        """E[x_0 | x_t, cond]. x_t: pytree of (B, ...); t: (), (B,), or broadcastable to x_t. Returns a pytree like x_t.
+
+        Raises: Refusal of a guide that moves x after the step besides, which x0_hat alone would leave out.
+        """
+        return self.given(cond).evaluate(x_t, t, cond).unmoved("a call for x0_hat alone").x0_hat
+
+    def given(self, cond) -> "Denoiser":
+        """Itself, and all it is made of, under the noise law of samples with this `cond`; see `Noise.given`."""
+
+        def is_process(node):
+            return isinstance(node, GaussianProcess)
+
+        def put(node):
+            return GaussianProcess(node.schedule, node.noise.given(cond)) if is_process(node) else node
+
+        return jax.tree.map(put, self, is_leaf=is_process)
 
     def eps(self, x_t, t, cond=None):
         """E[eps | x_t] = (x_t - alpha x0_hat) / sigma; 0 where sigma = 0."""
@@ -63,7 +83,7 @@ class Denoiser(eqx.Module):
     def score(self, x_t, t, cond=None):
         """grad log p_t(x_t) = -Sigma^+ E[eps | x_t] / sigma (Tweedie), Sigma the covariance of the noise law."""
         sigma = self.process.sigma(t)
-        whitened = self.process.noise.each("precision", self.eps(x_t, t, cond))
+        whitened = self.process.noise.given(cond).each("precision", self.eps(x_t, t, cond))
         return jax.tree.map(lambda e: -e / expand(sigma, e), whitened)
 
     def velocity(self, x_t, t, cond=None):
@@ -134,37 +154,6 @@ class Draws(eqx.Module):
             return isinstance(node, Draws)
 
         return jax.tree.map(put, denoiser, is_leaf=is_draws)
-
-
-class Kick(eqx.Module):
-    """How far a guide moves x_s after the step that asked it, whatever the solver: x_s + kick + (alpha_s/alpha_t) of_x_t + alpha_s of_x_0.
-
-    A guide reports it as "kick". For methods that are published as moves of x_s and are no shift of x0_hat.
-    """
-
-    of_x_s: Any = None
-    of_x_t: Any = None
-    of_x_0: Any = None
-
-    def move(self, x_t, x_s, level_t: Level, level_s: Level):
-        """x_s after the kick, and (B,) its length over that of the step, x_s - (alpha_s/alpha_t) x_t."""
-        ratio = jnp.where(level_t.alpha > 0, level_s.alpha / jnp.where(level_t.alpha > 0, level_t.alpha, 1.0), 0.0)
-        moved = x_s
-        for share, shift in ((1.0, self.of_x_s), (ratio, self.of_x_t), (level_s.alpha, self.of_x_0)):
-            moved = moved if shift is None else combine(1.0, moved, share, shift)
-        length = root_mean_square(combine(1.0, moved, -1.0, x_s))
-        step = root_mean_square(combine(1.0, x_s, -ratio, x_t))
-        return moved, jnp.where(step > 0, length / jnp.where(step > 0, step, 1.0), 0.0)
-
-    @staticmethod
-    def add(report: dict, kick: "Kick") -> dict:
-        """`report` with this kick on top of what an inner guide reported."""
-        inner = report.get("kick", Kick())
-        parts = [
-            mine if theirs is None else theirs if mine is None else combine(1.0, mine, 1.0, theirs)
-            for mine, theirs in ((kick.of_x_s, inner.of_x_s), (kick.of_x_t, inner.of_x_t), (kick.of_x_0, inner.of_x_0))
-        ]
-        return report | {"kick": Kick(*parts)}
 
 
 def eps_from(x_t, x0_hat, level: Level):
@@ -261,7 +250,7 @@ class NetworkDenoiser(Denoiser):
         return self.process.noise.each("project", x0_hat)
 
     def evaluate(self, x_t, t, cond=None):
-        return self.from_output(x_t, self.output(x_t, t, cond), t), {}
+        return Answer(self.given(cond).from_output(x_t, self.output(x_t, t, cond), t))
 
 
 class FunctionDenoiser(Denoiser):
@@ -271,21 +260,7 @@ class FunctionDenoiser(Denoiser):
     process: GaussianProcess
 
     def evaluate(self, x_t, t, cond=None):
-        return self.function(x_t, t, cond), {}
-
-
-def with_noise(denoiser: Denoiser, noise: Noise | None) -> Denoiser:
-    """`denoiser`, and all it is made of, under another noise law, that of samples with a mask of their own; None: as it is."""
-    if noise is None:
-        return denoiser
-
-    def is_process(node):
-        return isinstance(node, GaussianProcess)
-
-    def put(node):
-        return GaussianProcess(node.schedule, noise) if is_process(node) else node
-
-    return jax.tree.map(put, denoiser, is_leaf=is_process)
+        return Answer(self.function(x_t, t, cond))
 
 
 def denoise_with_vjp(denoiser: Denoiser, x_t, t, cond=None):
@@ -297,14 +272,19 @@ def denoise_with_vjp(denoiser: Denoiser, x_t, t, cond=None):
     Args: x_t: pytree of (B, ...); t: (), (B,), or broadcastable to x_t.
     Returns: x0_hat like x_t; vjp: a function of u like x0_hat, giving a pytree like x_t.
     """
-    x0_hat, vjp, _ = linearize(denoiser, x_t, t, cond)
-    return x0_hat, vjp
+    answer, vjp = linearize(denoiser.given(cond), x_t, t, cond)
+    return answer.unmoved("denoise_with_vjp").x0_hat, vjp
 
 
 def linearize(denoiser: Denoiser, x_t, t, cond=None):
-    """`denoise_with_vjp`, with the denoiser's report as a third value."""
-    x0_hat, vjp, report = jax.vjp(lambda x: denoiser.evaluate(x, t, cond), x_t, has_aux=True)
-    return x0_hat, lambda u: vjp(u)[0], report
+    """`denoise_with_vjp` with the whole answer in the place of x0_hat."""
+
+    def look(x):
+        answer = denoiser.evaluate(x, t, cond)
+        return answer.x0_hat, answer
+
+    _, vjp, answer = jax.vjp(look, x_t, has_aux=True)
+    return answer, lambda u: vjp(u)[0]
 
 
 def _like(value, x):

@@ -173,7 +173,7 @@ class Domain(abc.ABC):
     """A kind of sample: its data, units, network and tasks. Instances hold these attributes:
 
     name: str; example: pytree of jax.ShapeDtypeStruct, one x without its batch axis; cond_example: the same for cond, or
-    None; normalizer: Normalizer; noise: the noise law; tasks: name -> Task; rewards: name -> Reward, by what `sciddm evaluate --steer`
+    None; normalizer: Normalizer; noise: the noise law, a `sd.noise.ByCondition` where samples have masks of their own, which cond holds; tasks: name -> Task; rewards: name -> Reward, by what `sciddm evaluate --steer`
     may steer; suffix: of the files that `save` writes where the caller names none.
     """
 
@@ -207,10 +207,6 @@ class Domain(abc.ABC):
 
     def told_of(self, x):
         """What the denoiser must be told of a batch x in physical units to know its density, as `told` of samples; or None."""
-        return None
-
-    def noise_for(self, cond) -> Noise | None:
-        """The noise law of samples that are told `cond`, an entry a sample or one for all, where they have masks; None: the process's."""
         return None
 
     @abc.abstractmethod

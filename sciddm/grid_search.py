@@ -15,8 +15,8 @@ import optax
 from tqdm import tqdm
 
 from sciddm import grids, solvers
+from sciddm.arithmetic import as_structs
 from sciddm.denoiser import Denoiser, Guide
-from sciddm.noise import as_structs
 from sciddm.sample import sample
 
 FINE = {"solver": "dpmpp3m", "steps": 120, "grid": "logsnr"}

@@ -184,13 +184,39 @@ def resolve(grid, process: GaussianProcess, steps: int):
     if isinstance(grid, str):
         return named(grid)(process, steps)
     if callable(grid):
-        return grid(process, steps)
+        return jnp.asarray(grid(process, steps))
     return jnp.asarray(checked_times(grid))
 
 
 def checked_times(grid) -> np.ndarray:
-    """Times given as such. Raises: ValueError unless they decrease strictly within [0, 1]."""
+    """Times given as such. Raises: ValueError unless they are finite and decrease strictly within [0, 1]."""
     times = np.asarray(grid, jnp.result_type(float))
-    if times.ndim != 1 or len(times) < 2 or np.any(np.diff(times) >= 0) or times[0] > 1 or times[-1] < 0:
-        raise ValueError("a grid of times decreases strictly from at most 1 to at least 0")
+    if times.ndim != 1 or len(times) < 2 or not (np.all(np.diff(times) < 0) and 0 <= times[-1] and times[0] <= 1):
+        raise ValueError(f"grid = {_shortly(times)}: times decrease strictly from at most 1 to at least 0")
     return times
+
+
+def check_function(grid: Callable, process: GaussianProcess, steps: int) -> None:
+    """Looks at what a function (process, steps) -> times gives, wherever that is a number and nothing traced.
+
+    Raises: ValueError unless its times, those between two returns of a `TimeTravel`, are steps + 1 and decrease strictly within [0, 1].
+    """
+    inner = getattr(grid, "grid", grid)  # a time travel goes along another grid
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((inner, process)))
+    if traced or not callable(inner):
+        return
+    with jax.ensure_compile_time_eval():
+        times = _evaluate(inner, process, steps)
+    if np.shape(times) != (steps + 1,):
+        raise ValueError(f"grid: the function gives times of shape {np.shape(times)} for {steps} steps: expected ({steps + 1},)")
+    checked_times(times)
+
+
+@eqx.filter_jit
+def _evaluate(grid, process, steps):
+    return jnp.asarray(grid(process, steps))
+
+
+def _shortly(times: np.ndarray) -> str:
+    rows = np.array2string(times, precision=4, threshold=8, separator=", ")
+    return rows if times.ndim == 1 else f"an array of shape {times.shape}"

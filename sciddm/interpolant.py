@@ -19,9 +19,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser
 from sciddm.noise import Noise, White
-from sciddm.process import Cosine, GaussianProcess, Rectified, Schedule, combine
+from sciddm.process import Cosine, GaussianProcess, Rectified, Schedule
 
 
 class Interpolant(eqx.Module):
@@ -71,6 +72,7 @@ class Interpolant(eqx.Module):
         Args: denoiser: of x_t, made with `process()`; source: x_1, a pytree of (B, ...) like x_0; key: the entry of `cond` under
         which the network finds the source, where there is noise.
         """
+        denoiser.sampling.refuse("are of another x", "wrap the plain denoiser, and put the guide around")
         if self.noise:
             process = GaussianProcess(Bridge(self.path, self.noise), denoiser.process.noise)
         else:
@@ -103,7 +105,8 @@ class Interpolated(Denoiser):
             return self.denoiser.evaluate(x_t, t, cond)
         a, b, gamma = self.interpolant.coefficients(t)
         x_t = combine(jnp.hypot(a, gamma), x_t, b, self.source)
-        return self.denoiser.evaluate(x_t, t, {**(cond or {}), self.key: self.source})
+        answer = self.denoiser.evaluate(x_t, t, {**(cond or {}), self.key: self.source})
+        return answer.unmoved("an interpolant, where x is another one,")
 
 
 class Bridge(Schedule):

@@ -14,9 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sciddm.arithmetic import batch_size, combine, widen
 from sciddm.denoiser import Denoiser
+from sciddm.keys import sample_keys
 from sciddm.match_snr import denoise_at
-from sciddm.process import GaussianProcess, batch_size, combine, sample_keys, widen
+from sciddm.process import GaussianProcess
 from sciddm.solvers.adaptive import evaluations, solve_each
 from sciddm.traces import TRACES, draw_probes
 
@@ -43,6 +45,7 @@ def log_prob(
         (B,) nats per unit volume of the support; with `return_info` also {"network_calls": (B,), "backward_passes": (B,)}.
     Raises: ValueError on an unknown trace or too few probes.
     """
+    _refuse(denoiser)
     if trace not in TRACES:
         raise ValueError(f"trace {trace!r} is none of {sorted(TRACES)}")
     if trace != "exact" and probes < (least := 3 if trace == "hutch++" else 1):
@@ -58,17 +61,29 @@ def encode(denoiser: Denoiser, x_0, *, cond=None, rtol=1e-5, atol=1e-5):
 
     Args and tolerances as in `log_prob`. Returns: x_1 like x_0, of standard deviation sigma(1).
     """
-    return _encode(denoiser, x_0, cond, float(rtol), float(atol))
+    _refuse(denoiser)
+    return _encode(denoiser.given(cond), x_0, cond, float(rtol), float(atol))
 
 
 def decode(denoiser: Denoiser, x_1, *, cond=None, rtol=1e-5, atol=1e-5):
     """The sample x_0 at the other end of the probability flow from the noise x_1 at t = 1: the inverse of `encode`."""
-    return _decode(denoiser, x_1, cond, float(rtol), float(atol))
+    _refuse(denoiser)
+    return _decode(denoiser.given(cond), x_1, cond, float(rtol), float(atol))
+
+
+def _refuse(denoiser):
+    # a kick is refused where it is met, in `_x0_hat`
+    denoiser.sampling.refuse("the probability flow does not take", "ask the denoiser within")
+
+
+def _x0_hat(denoiser, y, log_snr, cond):
+    return denoise_at(denoiser, y, log_snr, cond).unmoved("the probability flow").x0_hat
 
 
 @eqx.filter_jit
 def _log_prob(keys, denoiser, x_0, cond, trace, probes, rtol, atol):
-    noise, trace = denoiser.process.noise, TRACES[trace]
+    denoiser, trace = denoiser.given(cond), TRACES[trace]
+    noise = denoiser.process.noise
     x_0 = widen(x_0)
     low, high = _ends(denoiser.process)
     dim = noise.each("dimension", x_0)
@@ -80,7 +95,7 @@ def _log_prob(keys, denoiser, x_0, cond, trace, probes, rtol, atol):
 
     def denoise(u, y):
         """x0_hat, and the trace of d x0_hat / dy - a I, a dimension: near the data it is small, and so is the probes' spread."""
-        x0_hat, vjp = jax.vjp(lambda y: widen(denoise_at(denoiser, y, 2.0 * u, cond)[0]), y)
+        x0_hat, vjp = jax.vjp(lambda y: widen(_x0_hat(denoiser, y, 2.0 * u, cond)), y)
         return x0_hat, trace.estimate(lambda v: combine(1.0, vjp(v)[0], -_signal(u), v), project, dim, y, draws) / dim
 
     def field(u, state):
@@ -103,10 +118,10 @@ def _log_prob(keys, denoiser, x_0, cond, trace, probes, rtol, atol):
 def _encode(denoiser, x_0, cond, rtol, atol):
     process, (low, high) = denoiser.process, _ends(denoiser.process)
     x_0, a = widen(x_0), _signal(high)
-    x0_hat = denoise_at(denoiser, combine(a, x_0, 0.0, x_0), 2.0 * high, cond)[0]
+    x0_hat = _x0_hat(denoiser, combine(a, x_0, 0.0, x_0), 2.0 * high, cond)
     y, _ = solve_each(_flow(denoiser, cond), SOLVER, high, low, _off_data(x_0, x0_hat, a), rtol, atol)
     # A DDIM step takes it from `low` to t = 1: nowhere for a process that ends there, exact to (alpha/sigma)^2 for the others.
-    x0_hat, a, s = denoise_at(denoiser, y, 2.0 * low, cond)[0], _signal(low), _signal(-low)
+    x0_hat, a, s = _x0_hat(denoiser, y, 2.0 * low, cond), _signal(low), _signal(-low)
     alpha, sigma = process.alpha(1.0), process.sigma(1.0)
     return combine(sigma / s, y, alpha - sigma * a / s, x0_hat)
 
@@ -118,9 +133,9 @@ def _decode(denoiser, x_1, cond, rtol, atol):
     alpha, sigma = process.alpha(1.0), process.sigma(1.0)
     y = at_noise = combine(s / sigma, x_1, 0.0, x_1)
     for _ in range(2):  # the inverse of encode's DDIM step, by fixed points: each gains a factor (alpha/sigma)^2
-        y = combine(1.0, at_noise, a - s * alpha / sigma, denoise_at(denoiser, y, 2.0 * low, cond)[0])
+        y = combine(1.0, at_noise, a - s * alpha / sigma, _x0_hat(denoiser, y, 2.0 * low, cond))
     y, _ = solve_each(_flow(denoiser, cond), SOLVER, low, high, y, rtol, atol)
-    x0_hat = denoise_at(denoiser, y, 2.0 * high, cond)[0]
+    x0_hat = _x0_hat(denoiser, y, 2.0 * high, cond)
     return combine(0.5 / _signal(high), y, 0.5, x0_hat)
 
 
@@ -147,7 +162,7 @@ def _base(denoiser, y, u, cond, dim):
     m is the mean of the denoiser at y and at -y: at the origin, where a network has never been, it might say anything.
     """
     a, s = _signal(u), _signal(-u)
-    there, opposite = (denoise_at(denoiser, combine(sign, y, 0.0, y), 2.0 * u, cond)[0] for sign in (1.0, -1.0))
+    there, opposite = (_x0_hat(denoiser, combine(sign, y, 0.0, y), 2.0 * u, cond) for sign in (1.0, -1.0))
     eps = combine(1.0 / s, y, -0.5 * a / s, combine(1.0, there, 1.0, opposite))
     noise = denoiser.process.noise
     return noise.each("log_prob", noise.each("project", eps)) - dim * jnp.log(s)
@@ -156,7 +171,7 @@ def _base(denoiser, y, u, cond, dim):
 def _flow(denoiser, cond):
     def field(u, y):
         a = _signal(u)
-        velocity = combine(a, denoise_at(denoiser, y, 2.0 * u, cond)[0], -(a**2), y)
+        velocity = combine(a, _x0_hat(denoiser, y, 2.0 * u, cond), -(a**2), y)
         return denoiser.process.noise.each("project", velocity)
 
     return field

@@ -9,8 +9,9 @@ a VP path, with its stochastic solvers, and the other way round.
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import expand
 from sciddm.denoiser import Denoiser
-from sciddm.process import GaussianProcess, expand
+from sciddm.process import GaussianProcess
 
 
 class MatchSNR(Denoiser):
@@ -25,7 +26,8 @@ class MatchSNR(Denoiser):
 
     def evaluate(self, x_t, t, cond=None):
         norm = jnp.hypot(self.process.alpha(t), self.process.sigma(t))
-        return denoise_at(self.denoiser, _scale(x_t, 1.0 / norm), self.process.log_snr(t), cond)
+        answer = denoise_at(self.denoiser, _scale(x_t, 1.0 / norm), self.process.log_snr(t), cond)
+        return answer.unmoved("match_snr, where x is another one,")
 
 
 def match_snr(denoiser: Denoiser, process: GaussianProcess) -> Denoiser:
@@ -36,12 +38,14 @@ def match_snr(denoiser: Denoiser, process: GaussianProcess) -> Denoiser:
     with alpha, sigma of `process` at t and alpha_o, sigma_o of the denoiser's own process at t_o. Beyond the range of the own
     process (VE and EDM stop at sigma_min and sigma_max) it is asked at that end, so both ends are finite. The noise law stays
     the denoiser's: that of `process` must be the same.
+    Raises: Refusal of a denoiser that brings corrections or a sampler, which are of its own process; put them around.
     """
+    denoiser.sampling.refuse("are of its own process", "take match_snr of the plain denoiser, and the guide around it")
     return MatchSNR(denoiser, process)
 
 
 def denoise_at(denoiser: Denoiser, y, log_snr, cond=None):
-    """x0_hat and report from y = x_t / sqrt(alpha^2 + sigma^2). log_snr: (), (B,), or broadcastable to y, infinite at the ends."""
+    """The `Answer` from y = x_t / sqrt(alpha^2 + sigma^2). log_snr: (), (B,), or broadcastable to y, infinite at the ends."""
     t = time_at(denoiser.process, log_snr)
     norm = jnp.hypot(denoiser.process.alpha(t), denoiser.process.sigma(t))
     return denoiser.evaluate(_scale(y, norm), t, cond)

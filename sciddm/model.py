@@ -1,6 +1,6 @@
 """A trained run, ready to use: its denoiser, domain and units, and samples in the domain's own objects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,16 +8,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from sciddm import grids
+from sciddm.arithmetic import as_structs, batch_size
+from sciddm.batches import in_batches
 from sciddm.config import change, near, restored, validate
-from sciddm.denoiser import Denoiser, Told, with_noise
+from sciddm.denoiser import Denoiser, Told
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
-from sciddm.errors import UserError
+from sciddm.errors import Refusal, UserError
+from sciddm.keys import as_key, sample_keys
 from sciddm.likelihood import log_prob
-from sciddm.process import batch_size, sample_keys
-from sciddm.sample import sample, settle
+from sciddm.sample import settle
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import initial_state, make_denoiser, with_params
 
@@ -52,7 +53,7 @@ class Model:
     def problem(self, task: str, example=None, key=0) -> Problem:
         """A problem of `task` made from one x in physical units (None: the first held-out one)."""
         example = self.examples(task)[0]["x"] if example is None else example
-        return self._task(task).problem(jax.random.fold_in(_key(key), 0), example)
+        return self._task(task).problem(jax.random.fold_in(as_key(key), 0), example)
 
     def examples(self, task: str):
         """Held-out elements {"x": ...} that problems of `task` are made from."""
@@ -61,31 +62,39 @@ class Model:
 
     def solve(self, key, task: str, problem: Problem, members: int = 8, **options):
         """(members, ...) posterior samples of one problem, in physical units."""
-        return self._task(task).solve(self, jax.random.fold_in(_key(key), 1), problem, members, **options)
+        return self._task(task).solve(self, jax.random.fold_in(as_key(key), 1), problem, members, **options)
 
-    def draw(self, key, n: int, *, denoiser: Denoiser | None = None, cond=None, progress: bool = False, **options):
+    def draw(
+        self, key, n: int, *, denoiser: Denoiser | None = None, cond=None, shape=None, sampler: Callable = sample, progress: bool = False,
+        **options,
+    ):  # fmt: skip
         """(n, ...) samples of `denoiser` (None: the model's own) in physical units, made in batches of config.sampling.batch_size.
 
-        cond: one for all, its leaves (1, ...), or None: what the domain tells each sample (`Domain.told`).
+        Args:
+            key: a jax key, an integer seed, or (n,) keys; cond: one for all, its leaves (1, ...), or None: what the domain tells each
+            sample (`Domain.told`).
+            shape: of one sample where it is not the domain's, a shape or a pytree of them; the normaliser must broadcast to it.
+            sampler: (keys, denoiser, shape, *, cond, **options of `sd.sample`) -> (samples, info), in the place of `sd.sample`.
         """
         denoiser = denoiser or self.denoiser
         options = self.sampling_options(denoiser, **options)
-        size = min(self.config.sampling.batch_size, n)
-        # The last batch is filled up, so that one compiled program serves all; sample i keeps its own key.
-        count = -(-n // size) * size
-        keys = sample_keys(_key(key), count)
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((size, *leaf.shape), leaf.dtype), self.domain.example)
-        batches = []
-        for first in tqdm(range(0, count, size), desc="sample", unit="batch", disable=not progress):
-            some = keys[first : first + size]
+        keys, one = sample_keys(key, n), as_structs(self.domain.example if shape is None else shape)
+
+        def batch(rows):
+            some = keys[rows]
+            like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(rows), *leaf.shape), leaf.dtype), one)
             told = self.domain.told(some) if cond is None else cond
-            part, _ = sample(some, with_noise(denoiser, self.domain.noise_for(told)), shapes, cond=told, **options)
-            batches.append(jax.tree.map(np.asarray, self.normalizer.denormalize(part)))
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:n], *batches)
+            try:
+                made, _ = sampler(some, denoiser, like, cond=told, **options)
+            except Refusal as error:
+                raise UserError(f"config.sampling, or the guidance of the task: {error}") from error
+            return self.normalizer.denormalize(made)
+
+        return in_batches(batch, n, self.config.sampling.batch_size, "sample", progress)
 
     def denoiser_for(self, cond, denoiser: Denoiser | None = None) -> Denoiser:
         """`denoiser` (None: the model's own) that is always told `cond`, under its noise law; cond: one for all samples, or None."""
-        denoiser = with_noise(denoiser or self.denoiser, self.domain.noise_for(cond))
+        denoiser = (denoiser or self.denoiser).given(cond)
         return denoiser if cond is None else Told(denoiser, cond)
 
     def sampling_options(self, denoiser: Denoiser, **options) -> dict:
@@ -122,17 +131,14 @@ class Model:
         x = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self._physical(samples))
         denoiser, cond = denoiser or self.denoiser, self.domain.told_of(x) if cond is None else cond
         n = batch_size(x)
-        size = min(self.config.sampling.batch_size, n)
-        keys, batches = sample_keys(_key(key), n), []
-        for first in tqdm(range(0, n, size), desc="log_prob", unit="batch", disable=not progress):
-            rows = np.minimum(
-                np.arange(first, first + size), n - 1
-            )  # the last batch is filled up: one program serves all
-            part, given = jax.tree.map(lambda leaf, rows=rows: jnp.asarray(leaf)[rows], (x, cond))
-            noised = with_noise(denoiser, self.domain.noise_for(given))
-            log_p = log_prob(keys[rows], noised, self.normalizer.normalize(part), cond=given, **options)
-            batches.append(np.asarray(log_p - self.normalizer.log_abs_det(part, noised.process.noise)))
-        return np.concatenate(batches)[:n]
+        keys = sample_keys(key, n)
+
+        def batch(rows):
+            part, given = jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], (x, cond))
+            log_p = log_prob(keys[rows], denoiser, self.normalizer.normalize(part), cond=given, **options)
+            return log_p - self.normalizer.log_abs_det(part, denoiser.process.noise.given(given))
+
+        return in_batches(batch, n, self.config.sampling.batch_size, "log_prob", progress)
 
     def _physical(self, samples):
         """A batch of x from what may be the domain's own objects."""
@@ -177,7 +183,3 @@ def load(workdir, *, step: int | None = None, ema: bool = True, changes: Mapping
     state, meta = checkpoints.restore(abstract, step)
     params = state.ema if ema else state.params
     return Model(with_params(denoiser, jax.tree.map(jnp.asarray, params)), domain, config, meta["step"], Path(workdir))
-
-
-def _key(key):
-    return jax.random.key(key) if isinstance(key, (int, np.integer)) else key

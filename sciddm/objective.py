@@ -7,8 +7,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import batch_size
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.process import GaussianProcess, batch_size, sample_keys
+from sciddm.keys import sample_keys
+from sciddm.process import GaussianProcess
 
 # Weight of |x0_hat - x_0|^2, as a function of the log signal-to-noise ratio and sigma_data (a scalar).
 WEIGHTINGS: dict[str, Callable] = {
@@ -78,7 +80,7 @@ class Objective(eqx.Module):
             counted: like x_0, how much each entry counts, such as 0 where it is missing or padding; None: all the same.
         Returns: (B,) losses.
         """
-        count = batch_size(x_0)
+        count, denoiser = batch_size(x_0), denoiser.given(cond)
         key_t, key_eps = jax.random.split(key)
         frames = x_0.shape[-1] if self.levels == "frame" else 1
         t = self.sample_times(key_t, count * frames, denoiser.process, denoiser.sigma_data)

@@ -6,9 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from sciddm.answer import Answer
+from sciddm.arithmetic import as_structs, expand
 from sciddm.denoiser import Denoiser
-from sciddm.noise import Noise, White, as_structs
-from sciddm.process import GaussianProcess, expand
+from sciddm.noise import Noise, White
+from sciddm.process import GaussianProcess
 
 
 class GaussianMixture(eqx.Module):
@@ -158,7 +160,7 @@ class MixtureDenoiser(Denoiser):
         shift = mixture._rotate(x, alpha) * shrink
         if mixture.basis is not None:
             shift = jnp.einsum("bkj,kij->bki", shift, mixture.basis)
-        return jnp.einsum("bk,bkd->bd", responsibility, mixture.means + shift).reshape(x_t.shape), {}
+        return Answer(jnp.einsum("bk,bkd->bd", responsibility, mixture.means + shift).reshape(x_t.shape))
 
 
 class WhitenedDenoiser(Denoiser):
@@ -172,7 +174,7 @@ class WhitenedDenoiser(Denoiser):
     def evaluate(self, x_t, t, cond=None):
         _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], x_t))
         z = jax.vmap(lambda one: ravel_pytree(one)[0])(x_t) @ self.inverse.T
-        return jax.vmap(unravel)(self.inner(z, t) @ self.basis.T), {}
+        return Answer(jax.vmap(unravel)(self.inner(z, t) @ self.basis.T))
 
 
 def support_basis(noise: Noise, shape):

@@ -7,6 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import batch_size, combine
+from sciddm.keys import sample_keys
 from sciddm.noise import Noise, White
 
 
@@ -16,27 +18,6 @@ class Level(NamedTuple):
     alpha: jax.Array
     sigma: jax.Array
     log_snr: jax.Array
-
-
-def expand(t, x):
-    """`t` of shape (), (B,) or (B, T, ...) with trailing axes added until it broadcasts to x."""
-    t = jnp.asarray(t)
-    return t.reshape(t.shape + (1,) * (x.ndim - t.ndim)) if 0 < t.ndim < x.ndim else t
-
-
-def combine(a, x, b, y):
-    """a x + b y leaf by leaf; a and b are scalars, (B,), or broadcast to the leaves, in the leaves' dtype."""
-    return jax.tree.map(lambda u, v: expand(a, u).astype(u.dtype) * u + expand(b, v).astype(u.dtype) * v, x, y)
-
-
-def widen(x):
-    """Leaves of half precision in float32: an integrator's small steps would be lost in their rounding."""
-    return jax.tree.map(lambda leaf: leaf.astype(jnp.promote_types(leaf.dtype, jnp.float32)), x)
-
-
-def cast(x, like):
-    """x in the dtypes of `like`, leaf by leaf."""
-    return jax.tree.map(lambda leaf, other: leaf.astype(other.dtype), x, like)
 
 
 def posterior_kernel(x0_hat, x_t, level_t: Level, level_s: Level):
@@ -260,27 +241,6 @@ class GaussianProcess(eqx.Module):
         ):
             raise ValueError(f"step_kernel goes from t to an earlier s < t, got t = {t}, s = {s}")
         return posterior_kernel(x0_hat, x_t, self.level(t), self.level(s))
-
-
-def batch_size(x) -> int:
-    """The leading axis that all leaves of x share."""
-    return jax.tree.leaves(x)[0].shape[0]
-
-
-def root_mean_square(x):
-    """(B,) root mean square over all entries of each sample."""
-    count = sum(leaf.size // leaf.shape[0] for leaf in jax.tree.leaves(x))
-    total = sum(jnp.sum(leaf**2, axis=tuple(range(1, leaf.ndim))) for leaf in jax.tree.leaves(x))
-    return jnp.sqrt(total / count)
-
-
-def sample_keys(key, count: int):
-    """(count,) keys, the i-th being `fold_in(key, i)`, so that sample i never depends on the batch; (B,) keys pass through."""
-    if jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        batched, one = key.ndim == 1, key
-    else:
-        batched, one = key.ndim == 2, key
-    return key if batched else jax.vmap(lambda i: jax.random.fold_in(one, i))(jnp.arange(count))
 
 
 def _float(t):

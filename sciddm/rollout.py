@@ -5,11 +5,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import as_structs, batch_size
 from sciddm.denoiser import Denoiser
-from sciddm.noise import as_structs
-from sciddm.process import batch_size, sample_keys
+from sciddm.keys import fold, sample_keys, whole
 from sciddm.sample import sample
-from sciddm.solvers.base import fold
 
 
 def rollout(key, denoiser: Denoiser, shape, *, cond, advance: Callable, windows: int, **options):
@@ -25,8 +24,7 @@ def rollout(key, denoiser: Denoiser, shape, *, cond, advance: Callable, windows:
     Returns: pytree of (B, windows, ...); info: `network_calls` in all.
     Raises: ValueError on less than one window.
     """
-    if windows < 1:
-        raise ValueError(f"windows = {windows}: expected at least 1")
+    windows = whole(windows, "windows")
     keys, parts, calls = sample_keys(key, batch_size(as_structs(shape))), [], 0
     for window in range(windows):
         x, info = sample(fold(keys, window), denoiser, shape, cond=cond, **options)

@@ -1,30 +1,18 @@
 """How a sample is made: one scan over a fixed grid of times."""
 
-import abc
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from sciddm import grids, solvers
-from sciddm.denoiser import Denoiser, Draws
-from sciddm.noise import as_structs
-from sciddm.process import batch_size, cast, sample_keys
-from sciddm.solvers.base import DenoiserTerm, fold
+from sciddm.arithmetic import as_structs, batch_size, cast
+from sciddm.denoiser import Denoiser
+from sciddm.errors import Refusal
+from sciddm.keys import as_key, fold, sample_keys, whole
+from sciddm.reverse import by, reverse_step
+from sciddm.solvers.base import DenoiserTerm
 from sciddm.time_travel import TimeTravel, noise_again
-
-
-class Correction(eqx.Module):
-    """What happens to the path between two steps and is no vector field: projections, Langevin moves, replaced entries."""
-
-    @abc.abstractmethod
-    def __call__(self, term: DenoiserTerm, s, x_s):
-        """x_s after the correction, and a dict of (B,) arrays for `info`. `term` carries denoiser, cond and this step's keys."""
-
-    def network_calls(self, steps: int) -> int:
-        """Evaluations of the denoiser that it adds to `steps` steps to the data."""
-        return 0
 
 
 def sample(
@@ -36,7 +24,7 @@ def sample(
     Sample i depends on (key, i) alone: not on the batch size, the device count or the sharding.
 
     Args:
-        key: one key, folded by sample index, or (B,) keys, one a sample.
+        key: one key, folded by sample index, an integer seed of one, or (B,) keys, one a sample.
         shape: a shape with its batch axis, or a pytree of them or of jax.ShapeDtypeStruct.
         solver: a name of `sd.solvers.SOLVERS`, a solver of ours, or any diffrax solver.
         steps: of the grid.
@@ -48,19 +36,19 @@ def sample(
     Returns:
         samples like `shape`; info: `network_calls` in all and `calls` of each step, `times` (steps + 1,), what guides and corrections
         report, each (steps, B) (0 where time travel goes back), and `path`, x at all times, with `return_path`.
-    Raises: ValueError on an unknown solver or grid, a solver that the guide can't work with, or a start that does not fit the shape.
+    Raises: ValueError on an unknown solver or grid, another number of keys than samples, times that don't decrease, or a start that does
+        not fit the shape; Refusal, which is one, on a solver that the guide can't work with.
     """
-    like = as_structs(shape)
-    if start is not None and jax.tree.map(jnp.shape, start) != jax.tree.map(lambda leaf: leaf.shape, like):
-        raise ValueError(
-            f"start has shapes {jax.tree.map(jnp.shape, start)}, expected {jax.tree.map(lambda leaf: leaf.shape, like)}"
-        )
+    like, key = as_structs(shape), as_key(key)
+    keys = sample_keys(key, batch_size(like))
     solver, steps, grid = settle(denoiser, solver, steps, grid)
     corrections = denoiser.sampling.corrections + tuple(corrections)
     if start is None:
-        start = start_from_noise(key, denoiser.process, like, steps, grid)
+        start = start_from_noise(keys, denoiser.given(cond).process, like, steps, grid)
+    else:
+        start = _checked_start(start, like)
     back = _goes_back(grid, steps)
-    samples, info = _scan(key, denoiser, cond, solver, steps, grid, back, corrections, start, return_path)
+    samples, info = _scan(keys, denoiser, cond, solver, steps, grid, back, corrections, start, return_path)
     # an adaptive solver: as many as its slowest sample took
     own = None if solver.network_calls(1) is not None else jnp.max(info["evaluations"], axis=1)
     calls = planned_calls(denoiser, solver, steps, grid, corrections, own)
@@ -95,20 +83,14 @@ def _goes_back(grid, steps) -> tuple[bool, ...]:
 def settle(denoiser: Denoiser, solver=None, steps=None, grid=None):
     """The solver, steps and grid that `sample` takes: what the caller says, else what the denoiser asks for, else the default.
 
-    Raises: ValueError on an unknown solver or grid, or a solver that the guide can't work with.
+    Raises: ValueError on an unknown solver or grid, or times that don't decrease; Refusal on a solver that the guide can't work with.
     """
     wish = denoiser.sampling
     if wish.sampler is not None and solver is not None:
-        raise ValueError(f"{wish.sampler} is a sampler of its own, not a shift of x0_hat: leave `solver` out")
+        raise Refusal(f"{wish.sampler} is a sampler of its own, not a shift of x0_hat: leave `solver` out")
     solver = solvers.resolve(next(s for s in (solver, wish.solver, "unipc2") if s is not None))
-    fixed = solver.network_calls(1) is not None and not isinstance(solver, solvers.FromDiffrax)
-    if wish.kicks and not fixed:
-        raise ValueError(
-            f"the guide moves x between fixed steps, which {type(solver).__name__} does not pass on: take a solver of "
-            f"{sorted(set(solvers.SOLVERS) - {'tsit5', 'dopri8', 'euler-maruyama'})}"
-        )
     grid = next(g for g in (grid, wish.grid, "optimised") if g is not None)
-    steps = next(s for s in (steps, wish.steps, 20) if s is not None)
+    steps = whole(next(s for s in (steps, wish.steps, 20) if s is not None), "steps")
     if not (isinstance(grid, str) or callable(grid)):
         grid = grids.checked_times(grid)  # of numpy, so that it stays concrete under jit
         steps = len(grid) - 1
@@ -116,7 +98,22 @@ def settle(denoiser: Denoiser, solver=None, steps=None, grid=None):
         steps = grid.steps
     elif isinstance(grid, str):
         grids.named(grid)
+    if not isinstance(grid, (str, np.ndarray)):
+        grids.check_function(grid, denoiser.process, steps)
     return solver, steps, grid
+
+
+def _checked_start(start, like):
+    # integers would give integer samples: like the samples they become
+    shapes, expected = jax.tree.map(jnp.shape, start), jax.tree.map(lambda leaf: leaf.shape, like)
+    if shapes != expected:
+        raise ValueError(f"start has shapes {shapes}, expected {expected}")
+
+    def leaf(value, struct):
+        value = jnp.asarray(value)
+        return value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(struct.dtype)
+
+    return jax.tree.map(leaf, start, like)
 
 
 def _calls(part, ends: np.ndarray) -> np.ndarray:
@@ -125,10 +122,10 @@ def _calls(part, ends: np.ndarray) -> np.ndarray:
 
 
 @eqx.filter_jit
-def start_from_noise(key, process, like, steps, grid):
-    """x at the grid's first time, drawn from the noise law; like a batch, sample i keyed by (key, i)."""
+def start_from_noise(keys, process, like, steps, grid):
+    """x at the grid's first time, drawn from the noise law; like a batch, one a key of (B,)."""
     # A program of its own: drawing normal numbers takes as long to compile as a small network, and all solvers share it.
-    eps = process.noise.sample_batch(fold(sample_keys(key, batch_size(like)), 0), like)
+    eps = process.noise.sample_batch(fold(keys, 0), like)
     sigma = process.sigma(grid_times(grid, process, steps)[0])
     return jax.tree.map(lambda leaf: leaf * sigma.astype(leaf.dtype), eps)
 
@@ -139,23 +136,17 @@ def grid_times(grid, process, steps):
 
 
 @eqx.filter_jit
-def _scan(key, denoiser, cond, solver, steps, grid, back, corrections, start, return_path):
-    keys, times = sample_keys(key, batch_size(start)), grid_times(grid, denoiser.process, steps)
+def _scan(keys, denoiser, cond, solver, steps, grid, back, corrections, start, return_path):
+    denoiser = denoiser.given(cond)
+    times = grid_times(grid, denoiser.process, steps)
     count = times.shape[0] - 1
     to_data = times[-1] <= 0
 
     def forth(x_t, memory, index, t, s):
-        step_keys = fold(keys, index + 1)
-        fresh = Draws.refresh(denoiser, step_keys)
-        term = DenoiserTerm(fresh, cond, step_keys, jnp.where(to_data, count - 1.0 - index, jnp.inf))
-        x_s, _, dense, memory, _ = solver.step(term, t, s, x_t, None, memory, False)
-        report = dict(dense["report"])
-        if "kick" in report:
-            x_s, length = report.pop("kick").move(x_t, x_s, term.level(t), term.level(s))
-            report = {"guidance_norm": length} | report
-        for place, correction in enumerate(corrections):
-            x_s, more = correction(DenoiserTerm(fresh, cond, fold(step_keys, place + 1)), s, x_s)
-            report |= more
+        remaining = jnp.where(to_data, count - 1.0 - index, jnp.inf)
+        x_s, memory, report = reverse_step(
+            denoiser, by(solver, t, s, x_t, memory), fold(keys, index + 1), t, s, x_t, cond=cond, corrections=corrections, remaining=remaining
+        )  # fmt: skip
         return (x_s, memory), report
 
     def back_again(x_s, memory, index, s, t):

@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciddm import grids
-from sciddm.process import Level, combine
+from sciddm.arithmetic import combine
+from sciddm.process import Level
 
 
 class TimeTravel(eqx.Module):

@@ -22,7 +22,7 @@ from domains.molecules.tasks import TASKS
 from sciddm.domain import Domain, Normalizer
 from sciddm.errors import UserError
 from sciddm.networks import EGNN, PairTransformer
-from sciddm.noise import Masked, PerLeaf, Symmetric, ZeroCentreOfMass
+from sciddm.noise import ByCondition, Masked, PerLeaf, Symmetric, ZeroCentreOfMass
 
 WAYS = ("", "property", "graph", "part")  # what a training sample may be told of itself
 DISTANCES = np.linspace(
@@ -62,6 +62,23 @@ class OfAtoms(Normalizer):
         return cls(plain.mean, plain.std, plain.units, layout, np.asarray(atoms["sizes"]), tuple(atoms["scalar"]))
 
 
+@dataclass(frozen=True)
+class OfMask:
+    """The noise law of molecules whose atoms cond["mask"] counts, (B, n), or (1, n) for all: nothing where there is no atom."""
+
+    size: int
+    pairs: bool
+
+    def __call__(self, cond):
+        mask = jnp.asarray(cond["mask"])
+        return self.law(mask[0] if mask.shape[0] == 1 else mask)
+
+    def law(self, mask):
+        column = jnp.ones((self.size, 1)) if mask is None else mask[..., None]
+        laws = {"positions": ZeroCentreOfMass(mask), "features": Masked(column)}
+        return PerLeaf(laws | ({"pairs": Symmetric(mask)} if self.pairs else {}))
+
+
 class MoleculesDomain(Domain):
     """x: {"positions": (n, 3) angstrom, "features": (n, f), "pairs": (n, n, 4)} float32 as `Layout` says, 0 at padding.
 
@@ -93,7 +110,8 @@ class MoleculesDomain(Domain):
         self.layout, self.size = self.normalizer.layout, self.normalizer.size
         self.example = self.layout.example(self.size)
         self.cond_example = jax.eval_shape(self.condition, np.zeros(self.size, np.float32))
-        self.noise = self._law(None)
+        rule = OfMask(self.size, bool(self.layout.pairs))
+        self.noise = ByCondition(rule.law(None), rule)
         self.rewards = make_rewards(self)
         self.tasks = {name: kind(self) for name, kind in TASKS.items() if kind.fits(self)}
 
@@ -279,16 +297,6 @@ class MoleculesDomain(Domain):
 
     def told_of(self, x):
         return self.condition(np.asarray(self.layout.mask_of(x)))
-
-    def noise_for(self, cond):
-        mask = cond["mask"]
-        return self._law(mask[0] if mask.shape[0] == 1 else mask)
-
-    def _law(self, mask):
-        mask = None if mask is None else jnp.asarray(mask)
-        column = jnp.ones((self.size, 1)) if mask is None else mask[..., None]
-        laws = {"positions": ZeroCentreOfMass(mask), "features": Masked(column)}
-        return PerLeaf(laws | ({"pairs": Symmetric(mask)} if self.layout.pairs else {}))
 
     def _measure(self):
         # All that a run must know of its molecules. Kinds, sizes and properties of those held out must fit, too: said before it starts.

@@ -21,11 +21,11 @@ from flax import nnx
 from tqdm import tqdm
 
 from domains.molecules.layout import ORDERS
-from sciddm.denoiser import with_noise
+from sciddm.arithmetic import expand
 from sciddm.errors import UserError
 from sciddm.networks import EGNN, Network, split
 from sciddm.networks.layers import Linear, NoiseEmbedding
-from sciddm.process import GaussianProcess, expand
+from sciddm.process import GaussianProcess
 from sciddm.train.data import Batches
 from sciddm.train.sharding import batch_sharding, make_mesh
 
@@ -124,7 +124,7 @@ def fit(model, *, steps: int = 3000, batch_size: int = 128, seed: int = 0, progr
         times, noise = jax.random.split(key)
         level = jax.random.uniform(times, (batch_size,), minval=-LEVELS, maxval=LEVELS)
         t = regressor.process.time(level)
-        process = with_noise(regressor.process, domain.noise_for({"mask": batch["mask"]}))
+        process = GaussianProcess(regressor.process.schedule, domain.noise.given({"mask": batch["mask"]}))
         x_t, _ = process.perturb(noise, domain.normalizer.normalize(batch["x"]), t)
         now = eqx.tree_at(lambda r: r.network, regressor, regressor.network.replace(params))
         mean, std = now.both(x_t, t, batch["mask"])

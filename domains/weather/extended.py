@@ -5,7 +5,6 @@ from functools import cached_property
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from domains.weather import generate
 from domains.weather.tasks import WeatherTask, seed_of, with_past
@@ -13,7 +12,6 @@ from domains.weather.transform import decode, encode
 from sciddm import lookahead, particles
 from sciddm.domain import Problem, get_reward
 from sciddm.errors import UserError
-from sciddm.process import sample_keys
 from sciddm.rollout import rollout
 from sciddm.sample import sample
 
@@ -28,16 +26,6 @@ class Longer(WeatherTask):
         count = problem.truth.shape[-1] - self.domain.past
         answers = self.classical(problem.truth, count, problem.extras["seed"])
         return {name: with_past(problem.truth, answer, self.domain) for name, answer in answers.items()}
-
-    def in_batches(self, model, key, members: int, draw, denoiser, options, progress: bool):
-        """(members, ...) physical x of draw(keys, options of `sd.sample`), config.sampling.batch_size at a time."""
-        options = model.sampling_options(denoiser, **options)
-        size = min(model.config.sampling.batch_size, members)
-        # The last batch is filled up, so that one compiled program serves all.
-        keys = sample_keys(key, -(-members // size) * size)
-        batches = tqdm(range(0, len(keys), size), desc="sample", unit="batch", disable=not progress)
-        parts = [np.asarray(draw(keys[first : first + size], options)) for first in batches]
-        return np.concatenate([self.domain.normalizer.denormalize(part) for part in parts])[:members]
 
 
 class Rollout(Longer):
@@ -85,14 +73,13 @@ class Rollout(Longer):
             x = encode(decode(domain.normalizer.denormalize(z[..., -past:])))
             return {"concat": jnp.concatenate([domain.normalizer.normalize(x), jnp.ones_like(x)], -1)}
 
-        def draw(keys, options):
-            shape = (len(keys), *domain.example.shape)
-            cond = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), len(keys), 0), problem.cond)
-            z, _ = rollout(keys, model.denoiser, shape, cond=cond, advance=advance, windows=self.windows, **options)
+        def windows(keys, denoiser, shape, *, cond, **options):
+            cond = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), len(keys), 0), cond)
+            z, info = rollout(keys, denoiser, shape, cond=cond, advance=advance, windows=self.windows, **options)
             parts = [z[:, 0, ..., :past], *(z[:, i, ..., past:] for i in range(self.windows))]
-            return jnp.concatenate(parts, -1)
+            return jnp.concatenate(parts, -1), info
 
-        return self.in_batches(model, key, members, draw, model.denoiser, options, progress)
+        return model.draw(key, members, cond=problem.cond, sampler=windows, progress=progress, **options)
 
 
 class Wide(Longer):
@@ -145,13 +132,14 @@ class Wide(Longer):
     def solve(self, model, key, problem, members, progress=False, **options):
         views, guided = self.views(problem.truth.shape), self.guide(model.denoiser, problem)
 
-        def draw(keys, options):
-            whole = jnp.repeat(jnp.asarray(problem.cond["concat"]), len(keys), 0)
-            return sample(
-                keys, guided, (len(keys), *problem.truth.shape), cond={"concat": views.project(whole)}, **options
-            )[0]
+        def whole(keys, denoiser, shape, *, cond, **options):
+            past = jnp.repeat(jnp.asarray(cond["concat"]), len(keys), 0)
+            return sample(keys, denoiser, shape, cond={"concat": views.project(past)}, **options)
 
-        return self.in_batches(model, key, members, draw, guided, options, progress)
+        shape = jax.ShapeDtypeStruct(problem.truth.shape, np.float32)
+        return model.draw(
+            key, members, denoiser=guided, cond=problem.cond, shape=shape, sampler=whole, progress=progress, **options
+        )  # fmt: skip
 
 
 class Extreme(Longer):

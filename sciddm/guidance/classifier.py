@@ -10,9 +10,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.lookahead.gradients import gain, guidance_norm, value_and_gradient
-from sciddm.process import combine
 
 
 def classifier(denoiser: Denoiser, log_prob: Callable, scale=1.0) -> Denoiser:
@@ -31,9 +31,10 @@ class Classifier(Guide):
     scale: jax.Array
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        x0_hat = answer.x0_hat
         value, gradient = value_and_gradient(self.log_prob, x_t, t)
         score = self.process.noise.each("covariance", gradient)
         guided = combine(1.0, x0_hat, self.scale * gain(self.process, t), score)
         norm = guidance_norm(self.process, x_t, t, x0_hat, guided)
-        return guided, report | {"potential": value, "guidance_norm": norm}
+        return answer.to(guided, {"potential": value, "guidance_norm": norm})

@@ -12,8 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine, expand
 from sciddm.denoiser import Denoiser, Guide
-from sciddm.process import combine, expand
 
 
 def classifier_free(denoiser: Denoiser, scale, *, unconditional=None, interval=None, rescale=0.0) -> Denoiser:
@@ -42,18 +42,20 @@ class ClassifierFree(Guide):
         return (self.unconditional if isinstance(self.unconditional, Denoiser) else self.denoiser).calls
 
     def evaluate(self, x_t, t, cond=None):
-        conditional, report = self.denoiser.evaluate(x_t, t, cond)
+        answer = self.denoiser.evaluate(x_t, t, cond)
         if isinstance(self.unconditional, Denoiser):
-            unconditional = self.unconditional(x_t, t)
+            other = self.unconditional.evaluate(x_t, t)
         else:
-            unconditional = self.denoiser(x_t, t, self.unconditional)
+            other = self.denoiser.evaluate(x_t, t, self.unconditional)
+        conditional, unconditional = answer.x0_hat, other.x0_hat
         ratio = jnp.exp(-0.5 * self.process.log_snr(t))  # sigma / alpha
         extra = jnp.where((ratio > self.low) & (ratio <= self.high), self.scale - 1.0, 0.0)
         # D_c + (w - 1)(D_c - D_u): bitwise the conditional prediction at scale 1
         guided = combine(1.0, conditional, extra, combine(1.0, conditional, -1.0, unconditional))
         ratio_std = _std(conditional) / _std(guided)
         factor = jnp.where(extra == 0, 1.0, 1.0 + self.rescale * (ratio_std - 1.0))
-        return jax.tree.map(lambda leaf: expand(factor, leaf).astype(leaf.dtype) * leaf, guided), report
+        guided = jax.tree.map(lambda leaf: expand(factor, leaf).astype(leaf.dtype) * leaf, guided)
+        return answer.to(guided).kicked(answer.kick, share=extra).kicked(other.kick, share=-extra)
 
 
 def _std(x):

@@ -11,8 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser, Guide
-from sciddm.process import combine
 
 
 def negative(denoiser: Denoiser, conditions: Mapping[str, Any], scale) -> Denoiser:
@@ -39,9 +39,11 @@ class Negative(Guide):
         return self.denoiser.calls * len(self.conditions)
 
     def evaluate(self, x_t, t, cond=None):
-        wanted, report = self.denoiser.evaluate(x_t, t, cond)
-        result = wanted
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        wanted = result = answer.x0_hat
+        kicked = answer
         for condition, weight in zip(self.conditions, self.weights, strict=True):
-            away = combine(1.0, wanted, -1.0, self.denoiser(x_t, t, condition))
-            result = combine(1.0, result, (self.scale - 1.0) * weight, away)
-        return result, report
+            other, extra = self.denoiser.evaluate(x_t, t, condition), (self.scale - 1.0) * weight
+            result = combine(1.0, result, extra, combine(1.0, wanted, -1.0, other.x0_hat))
+            kicked = kicked.kicked(answer.kick, share=extra).kicked(other.kick, share=-extra)
+        return kicked.to(result)

@@ -11,10 +11,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import root_mean_square
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.guidance.classifier import Classifier
 from sciddm.lookahead.observe.observation import Observation
-from sciddm.process import root_mean_square
 
 
 def regressor(denoiser: Denoiser, function: Callable, value, std, scale=1.0) -> Denoiser:
@@ -44,7 +44,7 @@ class Regressor(Guide):
             std = self.std(now) if callable(self.std) else self.std
             return Observation(lambda v: self.function(v, now), self.value, std)
 
-        guided, report = Classifier(
+        answer = Classifier(
             self.denoiser, lambda x, now: observed(x, now).log_likelihood(x), self.scale
         ).evaluate(x_t, t, cond)
-        return guided, report | {"residual": root_mean_square(observed(x_t, t).residual(x_t))}
+        return answer.to(answer.x0_hat, {"residual": root_mean_square(observed(x_t, t).residual(x_t))})

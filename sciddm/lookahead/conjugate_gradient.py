@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from sciddm.process import combine
+from sciddm.arithmetic import combine, inner
 
 
 def conjugate_gradient(system, b, iterations: int, tolerance: float = 1e-4, diagonal=0.0):
@@ -42,9 +42,3 @@ def conjugate_gradient(system, b, iterations: int, tolerance: float = 1e-4, diag
 
     start = (0, jax.tree.map(jnp.zeros_like, b), b, b, inner(b, b))
     return jax.lax.while_loop(unfinished, step, start)[1]
-
-
-def inner(x, y):
-    """(B,) inner product over all entries of each sample."""
-    products = jax.tree.map(lambda a, b: jnp.sum(a * b, axis=tuple(range(1, a.ndim))), x, y)
-    return sum(jax.tree.leaves(products))

@@ -15,9 +15,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sciddm.arithmetic import combine, root_mean_square
 from sciddm.denoiser import Denoiser, Guide, Sampling
-from sciddm.process import combine, root_mean_square
-from sciddm.sample import Correction
+from sciddm.reverse import Correction
 
 
 class Mean(eqx.Module):
@@ -133,9 +133,10 @@ class Constrained(Guide):
         return Sampling(corrections=(Project(self.projection),))
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        x0_hat = answer.x0_hat
         projected = self.projection(x0_hat)
-        return projected, report | {"constraint": root_mean_square(combine(1.0, projected, -1.0, x0_hat))}
+        return answer.to(projected, {"constraint": root_mean_square(combine(1.0, projected, -1.0, x0_hat))})
 
 
 class Project(Correction):

@@ -13,15 +13,15 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import batch_size, combine, expand, root_mean_square
 from sciddm.denoiser import Denoiser, Draws, Guide, Sampling
+from sciddm.keys import fold
 from sciddm.lookahead.gradients import guidance_norm, value_and_gradient
 from sciddm.lookahead.nearest import noise_to_signal, pull
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
 from sciddm.lookahead.steer import ahead
 from sciddm.noise import White
-from sciddm.process import batch_size, combine, expand, root_mean_square
-from sciddm.solvers.base import fold
 
 
 def daps(
@@ -64,17 +64,18 @@ class DAPS(Guide):
         return self.denoiser.calls * (self.ode_steps - 1)
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        x0_hat = answer.x0_hat
         end = ahead(self.denoiser, x_t, x0_hat, t, cond, self.ode_steps - 1) if self.ode_steps > 1 else x0_hat
         variance = 1.0 / (1.0 / noise_to_signal(self.process, t) + 1.0 / self.prior_variance)
         keys = self.draws(batch_size(x_t))
         x_0 = (
             self._exact(end, variance, keys) if self.langevin_steps is None else self._langevin(end, variance, t, keys)
         )
-        report = report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, x_0)}
+        report = {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, x_0)}
         if isinstance(self.potential, Observation):
             report["residual"] = root_mean_square(self.potential.residual(end))
-        return x_0, report
+        return answer.to(x_0, report)
 
     def _exact(self, end, variance, keys):
         # Perturb, then solve: u ~ N(end, variance), u + gain (y + noise - A u) has the law of x_0 given y.

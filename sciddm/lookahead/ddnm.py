@@ -11,11 +11,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine, expand, root_mean_square
 from sciddm.denoiser import Denoiser, Guide, Sampling
 from sciddm.lookahead.gradients import guidance_norm
 from sciddm.lookahead.nearest import noise_to_signal, pseudo_inverse
 from sciddm.lookahead.observe.observation import Observation
-from sciddm.process import combine, expand, root_mean_square
 from sciddm.solvers.ddim import DDIM
 
 
@@ -38,7 +38,8 @@ class DDNM(Guide):
         return Sampling(solver=DDIM(eta=0.85), steps=100, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        x0_hat = answer.x0_hat
         prediction = self.observation.operator(x0_hat)
         residual = self.observation.residual_from(prediction)
         hidden = noise_to_signal(self.process, t)
@@ -52,4 +53,4 @@ class DDNM(Guide):
         shift = pseudo_inverse(self.observation, x0_hat, wanted, self.iterations)
         steered = combine(1.0, x0_hat, 1.0, self.process.noise.each("project", shift))
         norm = guidance_norm(self.process, x_t, t, x0_hat, steered)
-        return steered, report | {"residual": root_mean_square(residual), "guidance_norm": norm}
+        return answer.to(steered, {"residual": root_mean_square(residual), "guidance_norm": norm})

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser, Sampling, eps_from
 from sciddm.lookahead.observe.measurement import Gaussian
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
-from sciddm.process import combine
 from sciddm.solvers.base import AbstractDenoiserSolver
 
 
@@ -65,7 +65,8 @@ class DDRM(AbstractDenoiserSolver):
     def advance(self, term, t, s, x_t, memory):
         right, measured, inverse = memory
         level_t, level_s = term.level(t), term.level(s)
-        x0_hat, report = term.evaluate(x_t, t)
+        answer = term.evaluate(x_t, t)
+        x0_hat = answer.x0_hat
         z = term.noise(x_t)
         kept = jnp.sqrt(1.0 - self.eta**2)
         free = combine(level_s.alpha, x0_hat, level_s.sigma, combine(kept, eps_from(x_t, x0_hat, level_t), self.eta, z))
@@ -81,4 +82,4 @@ class DDRM(AbstractDenoiserSolver):
         wanted = jnp.where(level_s.sigma < noise, noisier, cleaner)
         change = jnp.where(inverse > 0, wanted - unguided, 0.0) @ right
         residual = jnp.sqrt(jnp.mean(jnp.where(inverse > 0, gap, 0.0) ** 2, axis=1))
-        return combine(1.0, free, 1.0, jax.vmap(unravel)(change)), memory, report | {"residual": residual}
+        return combine(1.0, free, 1.0, jax.vmap(unravel)(change)), memory, answer.to(x0_hat, {"residual": residual})

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 import optax
 
 from sciddm import grids
+from sciddm.answer import Answer
+from sciddm.arithmetic import combine, inner, root_mean_square
 from sciddm.denoiser import Denoiser, Sampling
-from sciddm.lookahead.conjugate_gradient import inner
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
-from sciddm.process import combine, root_mean_square
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
 from sciddm.solvers.unipc import UniPC
 
@@ -58,7 +58,8 @@ class DFlow(AbstractDenoiserSolver):
         def step(carry, now):
             index, begin, end = now
             here = DenoiserTerm(term.denoiser, term.cond, term.keys, self.ode_steps - 1.0 - index)
-            x, memory, _ = solver.advance(here, begin, end, *carry)
+            x, memory, answer = solver.advance(here, begin, end, *carry)
+            answer.unmoved("dflow")
             return (x, memory), None
 
         def flow(x):
@@ -74,7 +75,7 @@ class DFlow(AbstractDenoiserSolver):
         report = {"evaluations": jnp.full(jax.tree.leaves(x)[0].shape[:1], (passes + 1) * self.ode_steps)}
         if isinstance(self.potential, Observation):
             report["residual"] = root_mean_square(self.potential.residual(end))
-        return end, memory, report
+        return end, memory, Answer(end, report)
 
 
 def minimise(loss, x, iterations: int):

@@ -9,12 +9,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import root_mean_square
 from sciddm.denoiser import Denoiser, Guide, Sampling
 from sciddm.lookahead.gradients import guidance_norm
 from sciddm.lookahead.nearest import noise_to_signal, pull
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
-from sciddm.process import root_mean_square
 
 
 def diffpir(
@@ -42,9 +42,10 @@ class DiffPIR(Guide):
         return Sampling(solver=Renoise(self.zeta), steps=100, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        x0_hat = answer.x0_hat
         variance = noise_to_signal(self.process, t) / self.weight
         steered = self.process.noise.each("project", pull(self.observation, x0_hat, variance, self.iterations))
         residual = root_mean_square(self.observation.residual(x0_hat))
         norm = guidance_norm(self.process, x_t, t, x0_hat, steered)
-        return steered, report | {"residual": residual, "guidance_norm": norm}
+        return answer.to(steered, {"residual": residual, "guidance_norm": norm})

@@ -9,10 +9,10 @@ that of a likelihood; `steer` with an Observation is the same direction with the
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser, Guide, Kick, Sampling, linearize
-from sciddm.lookahead.gradients import divide, norm
+from sciddm.answer import Kick
+from sciddm.arithmetic import divide, expand, norm, root_mean_square
+from sciddm.denoiser import Denoiser, Guide, Sampling, linearize
 from sciddm.lookahead.observe.observation import Observation
-from sciddm.process import expand, root_mean_square
 
 
 def dps(denoiser: Denoiser, observation: Observation, *, scale=1.0) -> Denoiser:
@@ -31,13 +31,13 @@ class DPS(Guide):
     scale: jax.Array
 
     def asks(self):
-        return Sampling(solver="ddpm", steps=1000, grid="t", kicks=True)
+        return Sampling(solver="ddpm", steps=1000, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, vjp, report = linearize(self.denoiser, x_t, t, cond)
-        prediction, adjoint = self.observation.linearize(x0_hat)
+        answer, vjp = linearize(self.denoiser, x_t, t, cond)
+        prediction, adjoint = self.observation.linearize(answer.x0_hat)
         residual = self.observation.residual_from(prediction)
         length = divide(2.0 * self.scale, norm(residual))
         uphill = self.process.noise.each("covariance", vjp(adjoint(residual)))
         shift = jax.tree.map(lambda leaf: expand(length, leaf) * leaf, uphill)
-        return x0_hat, Kick.add(report, Kick(of_x_s=shift)) | {"residual": root_mean_square(residual)}
+        return answer.kicked(Kick(of_x_s=shift), {"residual": root_mean_square(residual)})

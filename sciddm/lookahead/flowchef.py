@@ -10,9 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser, Guide, Kick, Sampling
+from sciddm.answer import Kick
+from sciddm.arithmetic import combine
+from sciddm.denoiser import Denoiser, Guide, Sampling
 from sciddm.lookahead.gradients import misfit, potential_report, value_and_gradient
-from sciddm.process import combine
 
 
 def flowchef(denoiser: Denoiser, potential, *, scale=1.0) -> Denoiser:
@@ -30,11 +31,11 @@ class FlowChef(Guide):
     scale: jax.Array
 
     def asks(self):
-        return Sampling(solver="ddim", steps=50, grid="t", kicks=True)
+        return Sampling(solver="ddim", steps=50, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
-        value, gradient = value_and_gradient(misfit(self.potential), x0_hat, t)
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        value, gradient = value_and_gradient(misfit(self.potential), answer.x0_hat, t)
         uphill = self.process.noise.each("project", gradient)
         kick = Kick(of_x_s=combine(self.scale, uphill, 0.0, uphill))
-        return x0_hat, Kick.add(report, kick) | potential_report(self.potential, x0_hat, value)
+        return answer.kicked(kick, potential_report(self.potential, answer.x0_hat, value))

@@ -9,11 +9,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser, Guide, Kick, Sampling
+from sciddm.answer import Kick
+from sciddm.arithmetic import combine, root_mean_square
+from sciddm.denoiser import Denoiser, Guide, Sampling
 from sciddm.lookahead.gradients import descend, misfit
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
-from sciddm.process import combine, root_mean_square
 
 
 def flowdps(denoiser: Denoiser, observation: Observation, *, steps: int = 3, rate=1.0) -> Denoiser:
@@ -33,14 +34,15 @@ class FlowDPS(Guide):
     steps: int = eqx.field(static=True)
 
     def asks(self):
-        return Sampling(solver=Renoise("flow"), steps=28, grid="t", kicks=True)
+        return Sampling(solver=Renoise("flow"), steps=28, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        x0_hat = answer.x0_hat
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
         agreeing = descend(misfit(self.observation), x0_hat, t, self.steps, self.rate)
         kept = sigma / (alpha + sigma)
         # a kick, because eps_hat is that of the unguided answer
         shift = combine(kept, agreeing, -kept, x0_hat)
         residual = root_mean_square(self.observation.residual(x0_hat))
-        return x0_hat, Kick.add(report, Kick(of_x_0=shift)) | {"residual": residual}
+        return answer.kicked(Kick(of_x_0=shift), {"residual": residual})

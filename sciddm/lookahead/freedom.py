@@ -11,9 +11,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine, divide, root_mean_square
 from sciddm.denoiser import Denoiser, Guide, Sampling, linearize
-from sciddm.lookahead.gradients import divide, guidance_norm, potential_report, value_and_gradient
-from sciddm.process import combine, root_mean_square
+from sciddm.lookahead.gradients import guidance_norm, potential_report, value_and_gradient
 from sciddm.time_travel import TimeTravel
 
 
@@ -42,12 +42,13 @@ class FreeDoM(Guide):
         return Sampling(solver="ddpm", steps=100, grid=grid)
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, vjp, report = linearize(self.denoiser, x_t, t, cond)
+        answer, vjp = linearize(self.denoiser, x_t, t, cond)
+        x0_hat = answer.x0_hat
         value, gradient = value_and_gradient(self.potential, x0_hat, t)
         uphill = self.process.noise.each("covariance", vjp(gradient))
         alpha = self.process.alpha(t)
         denoising = divide(root_mean_square(combine(1.0, x_t, -alpha, x0_hat)), alpha)
         length = self.scale * divide(denoising, root_mean_square(uphill))
         steered = combine(1.0, x0_hat, length, uphill)
-        report = report | potential_report(self.potential, x0_hat, value)
-        return steered, report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, steered)}
+        report = potential_report(self.potential, x0_hat, value)
+        return answer.to(steered, report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, steered)})

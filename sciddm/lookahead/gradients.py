@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from sciddm.lookahead.conjugate_gradient import inner
+from sciddm.arithmetic import combine, divide, expand, inner, norm, root_mean_square
 from sciddm.lookahead.observe.observation import Observation
-from sciddm.process import GaussianProcess, combine, expand, root_mean_square
+from sciddm.process import GaussianProcess
 
 
 def value_and_gradient(potential, x_0, t):
@@ -53,17 +53,6 @@ def descend(potential, x_0, t, steps: int, rate):
         return jax.tree.map(lambda a, g: a + expand(rate, g) * g, x, gradient), None
 
     return jax.lax.scan(step, x_0, length=steps)[0]
-
-
-def norm(x):
-    """(B,) Euclidean norm of each sample, with a gradient of 0 where it is 0."""
-    square = inner(x, x)
-    return jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1.0)), 0.0)
-
-
-def divide(numerator, denominator):
-    """numerator / denominator, and 0 where the denominator is 0."""
-    return jnp.where(denominator != 0, numerator / jnp.where(denominator != 0, denominator, 1.0), 0.0)
 
 
 def gain(process: GaussianProcess, t):

@@ -13,10 +13,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import batch_size, combine
 from sciddm.denoiser import eps_from
-from sciddm.process import batch_size, combine
-from sciddm.sample import Correction
-from sciddm.solvers.base import fold
+from sciddm.keys import fold
+from sciddm.reverse import Correction
 
 
 class Langevin(Correction):
@@ -37,7 +37,7 @@ class Langevin(Correction):
         noise = term.denoiser.process.noise
 
         def move(x, index):
-            x0_hat, _ = term.evaluate(x, s)
+            x0_hat = term.evaluate(x, s).unmoved("a Langevin move").x0_hat
             z = noise.sample_batch(fold(term.keys, index), x)
             eps = combine(kept, eps_from(x, x0_hat, level), fresh, z)
             return combine(level.alpha, x0_hat, level.sigma, eps), None

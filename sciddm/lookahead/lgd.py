@@ -12,10 +12,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import batch_size, combine
 from sciddm.denoiser import Denoiser, Draws, Guide, linearize
+from sciddm.keys import fold
 from sciddm.lookahead.gradients import gain, guidance_norm, potential_report, value_and_gradient
-from sciddm.process import batch_size, combine
-from sciddm.solvers.base import fold
 
 
 def lgd(denoiser: Denoiser, potential, *, samples: int = 10, scale=1.0) -> Denoiser:
@@ -35,7 +35,8 @@ class LGD(Guide):
     draws: Draws = Draws()
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, vjp, report = linearize(self.denoiser, x_t, t, cond)
+        answer, vjp = linearize(self.denoiser, x_t, t, cond)
+        x0_hat = answer.x0_hat
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
         smooth = smoothed(
             self.potential, sigma / jnp.hypot(alpha, sigma), self.process.noise, self.draws, self.samples, x0_hat
@@ -43,8 +44,8 @@ class LGD(Guide):
         value, gradient = value_and_gradient(smooth, x0_hat, t)
         uphill = self.process.noise.each("covariance", vjp(gradient))
         steered = combine(1.0, x0_hat, self.scale * gain(self.process, t), uphill)
-        report = report | potential_report(self.potential, x0_hat, value)
-        return steered, report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, steered)}
+        report = potential_report(self.potential, x0_hat, value)
+        return answer.to(steered, report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, steered)})
 
 
 def smoothed(potential, std, noise, draws: Draws, count: int, like):

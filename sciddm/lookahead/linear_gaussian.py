@@ -8,19 +8,20 @@ dense Jacobian and no forward mode. S is C itself, or a guess of it.
 
 import jax
 
+from sciddm.arithmetic import combine, expand, root_mean_square
 from sciddm.denoiser import Denoiser, linearize
 from sciddm.lookahead.conjugate_gradient import conjugate_gradient
 from sciddm.lookahead.gradients import gain, guidance_norm
 from sciddm.lookahead.observe.observation import Observation
-from sciddm.process import combine, expand, root_mean_square
 
 
 def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterations: int, guess=None):
-    """x0_hat' and the report of one evaluation.
+    """The `Answer` of one evaluation, with x0_hat'.
 
     Args: x_t: pytree of (B, ...); iterations: of conjugate gradients at most; guess: u -> S u, like x_t, None for C.
     """
-    x0_hat, vjp, report = linearize(denoiser, x_t, t, cond)
+    answer, vjp = linearize(denoiser, x_t, t, cond)
+    x0_hat = answer.x0_hat
     prediction, adjoint = observation.linearize(x0_hat)
     forward, scale = observation.forward(x0_hat), gain(denoiser.process, t)
 
@@ -34,4 +35,4 @@ def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterat
     )
     steered = combine(1.0, x0_hat, 1.0, covariance(adjoint(solution)))
     norm = guidance_norm(denoiser.process, x_t, t, x0_hat, steered)
-    return steered, report | {"residual": root_mean_square(residual), "guidance_norm": norm}
+    return answer.to(steered, {"residual": root_mean_square(residual), "guidance_norm": norm})

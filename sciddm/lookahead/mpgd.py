@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine, divide
 from sciddm.denoiser import Denoiser, Guide, Sampling
-from sciddm.lookahead.gradients import divide, guidance_norm, misfit, potential_report, value_and_gradient
-from sciddm.process import combine
+from sciddm.lookahead.gradients import guidance_norm, misfit, potential_report, value_and_gradient
 
 
 def mpgd(denoiser: Denoiser, potential, *, scale=1.0, projection=None) -> Denoiser:
@@ -36,11 +36,12 @@ class MPGD(Guide):
         return Sampling(solver="ddim", steps=100, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        x0_hat = answer.x0_hat
         value, gradient = value_and_gradient(misfit(self.potential), x0_hat, t)
         uphill = self.process.noise.each("project", gradient)
         steered = combine(1.0, x0_hat, divide(self.scale, self.process.alpha(t)), uphill)
         if self.projection is not None:
             steered = self.projection(steered)
-        report = report | potential_report(self.potential, x0_hat, value)
-        return steered, report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, steered)}
+        report = potential_report(self.potential, x0_hat, value)
+        return answer.to(steered, report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, steered)})

@@ -3,9 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine, expand
 from sciddm.lookahead.conjugate_gradient import conjugate_gradient
 from sciddm.lookahead.observe.observation import Observation
-from sciddm.process import combine, expand
 
 
 def pseudo_inverse(observation: Observation, x_0, u, iterations: int):

@@ -10,10 +10,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import expand
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.lookahead.linear_gaussian import condition
 from sciddm.lookahead.observe.observation import Observation
-from sciddm.process import expand
 
 
 def pigdm(denoiser: Denoiser, observation: Observation, *, prior_variance=1.0, iterations: int = 20) -> Denoiser:

@@ -10,12 +10,12 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from sciddm.arithmetic import combine, divide, root_mean_square
 from sciddm.denoiser import Denoiser, Sampling, eps_from
-from sciddm.lookahead.gradients import divide, misfit, value_and_gradient
+from sciddm.lookahead.gradients import misfit, value_and_gradient
 from sciddm.lookahead.nearest import pseudo_inverse
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
-from sciddm.process import combine, root_mean_square
 from sciddm.solvers.base import AbstractDenoiserSolver
 
 
@@ -52,7 +52,8 @@ class REDDiff(AbstractDenoiserSolver):
         mu = jax.tree.map(lambda a, b: jnp.where(first, a, b), start, x_t)
         z = term.noise(mu)
         noisy = combine(level.alpha, mu, level.sigma, z)
-        x0_hat, report = term.evaluate(noisy, t)
+        answer = term.evaluate(noisy, t).unmoved("reddiff")
+        x0_hat = answer.x0_hat
         _, towards = value_and_gradient(misfit(self.observation), mu, t)
         # at alpha = 0 the network knows nothing of mu
         weight = self.weight * divide(level.sigma, level.alpha)
@@ -60,7 +61,7 @@ class REDDiff(AbstractDenoiserSolver):
         gradient = jax.tree.map(lambda g, r: r - g, towards, regulariser)
         move, state = self._adam().update(gradient, state)
         residual = root_mean_square(self.observation.residual(mu))
-        return combine(1.0, mu, 1.0, move), (state, jnp.asarray(False)), report | {"residual": residual}
+        return combine(1.0, mu, 1.0, move), (state, jnp.asarray(False)), answer.to(x0_hat, {"residual": residual})
 
     def _adam(self):
         return optax.adam(self.learning_rate, b1=0.9, b2=0.99)

@@ -8,8 +8,8 @@ plain denoiser, whose x0_hat is a mean: with share 1 the spread that x_t carried
 
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import eps_from
-from sciddm.process import combine
 from sciddm.solvers.base import AncestralSolver
 
 
@@ -21,8 +21,8 @@ class Renoise(AncestralSolver):
     def draws_noise(self):
         return True
 
-    def kernel(self, term, t, s, x_t, x0_hat):
+    def transition(self, term, t, s, x_t, x0_hat):
         level_t, level_s = term.level(t), term.level(s)
         share = level_s.alpha / (level_s.alpha + level_s.sigma) if self.share == "flow" else jnp.asarray(self.share)
         mean = combine(level_s.alpha, x0_hat, level_s.sigma * jnp.sqrt(1.0 - share), eps_from(x_t, x0_hat, level_t))
-        return mean, level_s.sigma * jnp.sqrt(share)
+        return term.gaussian(mean, level_s.sigma * jnp.sqrt(share))

@@ -9,12 +9,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine, expand, root_mean_square
 from sciddm.denoiser import Denoiser, Sampling
 from sciddm.lookahead.nearest import pseudo_inverse
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
-from sciddm.process import combine, expand, root_mean_square
-from sciddm.sample import Correction
+from sciddm.reverse import Correction
 from sciddm.time_travel import TimeTravel
 
 

@@ -10,11 +10,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from sciddm.arithmetic import expand, inner, root_mean_square
 from sciddm.denoiser import Denoiser, Guide, Sampling
-from sciddm.lookahead.conjugate_gradient import inner
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
-from sciddm.process import expand, root_mean_square
 
 
 def sitcom(
@@ -65,6 +64,5 @@ class SITCOM(Guide):
             return (jax.tree.map(lambda leaf, m: leaf + expand(going, leaf) * m, v, move), state), None
 
         (v, _), _ = jax.lax.scan(step, (x_t, adam.init(x_t)), length=self.inner_steps)
-        x0_hat, report = self.denoiser.evaluate(v, t, cond)
-        residual = root_mean_square(self.observation.residual(x0_hat))
-        return x0_hat, report | {"residual": residual}
+        answer = self.denoiser.evaluate(v, t, cond)
+        return answer.to(answer.x0_hat, {"residual": root_mean_square(self.observation.residual(answer.x0_hat))})

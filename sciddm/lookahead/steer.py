@@ -12,9 +12,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.lookahead.gradients import gain, guidance_norm, potential_report, value_and_gradient
-from sciddm.process import combine
 from sciddm.solvers.base import DenoiserTerm
 from sciddm.solvers.ddim import ddim_step
 
@@ -57,25 +57,26 @@ class Steered(Guide):
 
     def evaluate(self, x_t, t, cond=None):
         if self.through == "x0":
-            x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
-            value, gradient = value_and_gradient(self.potential, x0_hat, t)
+            answer = self.denoiser.evaluate(x_t, t, cond)
+            value, gradient = value_and_gradient(self.potential, answer.x0_hat, t)
             alpha, sigma = self.process.alpha(t), self.process.sigma(t)
-            return self._shifted(x_t, t, x0_hat, x0_hat, gradient, sigma**2 / (alpha**2 + sigma**2), value, report)
+            return self._shifted(x_t, t, answer, answer.x0_hat, gradient, sigma**2 / (alpha**2 + sigma**2), value)
 
         def look(x):
-            x0_hat, report = self.denoiser.evaluate(x, t, cond)
+            answer = self.denoiser.evaluate(x, t, cond)
             if not self.depth:
-                return x0_hat, (x0_hat, report)
-            return ahead(self.denoiser, x, x0_hat, t, cond, self.depth, self.truncate), (x0_hat, report)
+                return answer.x0_hat, answer
+            return ahead(self.denoiser, x, answer.x0_hat, t, cond, self.depth, self.truncate), answer
 
-        end, vjp, (x0_hat, report) = jax.vjp(look, x_t, has_aux=True)
+        end, vjp, answer = jax.vjp(look, x_t, has_aux=True)
         value, gradient = value_and_gradient(self.potential, end, t)
-        return self._shifted(x_t, t, x0_hat, end, vjp(gradient)[0], gain(self.process, t), value, report)
+        return self._shifted(x_t, t, answer, end, vjp(gradient)[0], gain(self.process, t), value)
 
-    def _shifted(self, x_t, t, x0_hat, end, gradient, shift, value, report):
+    def _shifted(self, x_t, t, answer, end, gradient, shift, value):
+        x0_hat = answer.x0_hat
         steered = combine(1.0, x0_hat, self.scale * shift, self.process.noise.each("covariance", gradient))
-        report = report | potential_report(self.potential, end, value)
-        return steered, report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, steered)}
+        report = potential_report(self.potential, end, value)
+        return answer.to(steered, report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, steered)})
 
 
 def ahead(denoiser: Denoiser, x_t, x0_hat, t, cond, depth: int, truncate: int | None = None):

@@ -21,11 +21,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser, Draws, Guide, Kick
+from sciddm.answer import Answer, Kick
+from sciddm.arithmetic import batch_size, combine
+from sciddm.denoiser import Denoiser, Draws, Guide
 from sciddm.lookahead.gradients import gain, guidance_norm
 from sciddm.lookahead.views import Views
 from sciddm.noise import White
-from sciddm.process import batch_size, combine
 
 STRATEGIES = ("x0", "xt", "loss", "bethe", "centre")
 
@@ -62,6 +63,7 @@ def synchronize(
         raise ValueError(
             f"synchronize: the process has {type(denoiser.process.noise).__name__} noise, expected White, whose windows are white"
         )
+    denoiser.sampling.refuse("are of one view", "synchronise the plain denoiser, and put the guide around")
     return Synchronized(denoiser, views, strategy, jnp.asarray(scale, jnp.float32), loss, chunk, sharding)
 
 
@@ -83,14 +85,20 @@ class Synchronized(Guide):
             raise ValueError(f"t of shape {jnp.shape(t)}: synchronize expects () or one a sample, ({batch_size(x_t)},)")
         views = self.views
         if self.strategy == "loss":
-            x0_hat, vjp, report = jax.vjp(lambda z: self._ask(views, z, t, cond), x_t, has_aux=True)
-            agreed = views.average(x0_hat)
+
+            def ask(z):
+                answer = self._ask(views, z, t, cond)
+                return answer.x0_hat, answer
+
+            x0_hat, vjp, answer = jax.vjp(ask, x_t, has_aux=True)
+            agreed, report = views.average(x0_hat), {}
             gradient = vjp(self._loss_gradient(x0_hat, agreed))[0]
             steered = combine(1.0, agreed, -self.scale * gain(self.process, t), gradient)
             report["guidance_norm"] = guidance_norm(self.process, x_t, t, agreed, steered)
             agreed = steered
         else:
-            x0_hat, report = self._ask(views, x_t, t, cond)
+            answer, report = self._ask(views, x_t, t, cond), {}
+            x0_hat = answer.x0_hat
             if self.strategy == "bethe":
                 agreed = self._bethe(x0_hat, x_t, t, cond)
             else:
@@ -99,7 +107,7 @@ class Synchronized(Guide):
                 smoothed = combine(1.0, views.average(views.project(x_t)), -1.0, x_t)
                 agreed = combine(1.0, agreed, self._xt_share(t), smoothed)
         report["disagreement"] = views.root_mean_square(views.residual(x0_hat, agreed))
-        return agreed, report
+        return answer.to(agreed, report)
 
     def _loss_gradient(self, x0_hat, agreed):
         if self.loss is None:
@@ -116,7 +124,7 @@ class Synchronized(Guide):
     def _bethe(self, x0_hat, x_t, t, cond):
         total = self.views.unproject(x0_hat)
         for sign, overlap in self.views.overlaps:
-            known, _ = self._ask(overlap, x_t, t, cond)
+            known = self._ask(overlap, x_t, t, cond).unmoved("strategy = 'bethe'").x0_hat
             total = combine(1.0, total, sign, overlap.unproject(known))
         return total
 
@@ -127,7 +135,7 @@ class Synchronized(Guide):
         return jnp.where(jnp.isfinite(share), share, -1.0 / alpha)  # sigma' may be infinite where sigma = 0
 
     def _ask(self, views, z, t, cond):
-        """x0_hat of every view, (B V, view, ...), and the denoiser's report, averaged over views: (B,)."""
+        """x0_hat of every view, (B V, view, ...), with the denoiser's report and kick averaged over views: (B,), and like z."""
         batch, count = batch_size(z), views.count
         x, t = at_own_level(self.process, views, views.project(z), t, batch)
         cond = jax.tree.map(lambda leaf: _per_view(leaf, batch, count, views is self.views), cond)
@@ -168,14 +176,14 @@ class Synchronized(Guide):
             out = jax.tree.map(lambda leaf: leaf[None], network(jax.tree.map(lambda leaf: leaf[0], parts)))
         else:  # rematerialised, so that a gradient too holds one chunk's activations
             out = jax.lax.map(jax.checkpoint(network), parts)
-        x0_hat, report = jax.tree.map(join, out)
-        kick = report.pop("kick", None)
-        report = jax.tree.map(lambda leaf: jnp.mean(leaf.reshape(batch, count), 1), report)
+        answer = jax.tree.map(join, out)
+        report = jax.tree.map(lambda leaf: jnp.mean(leaf.reshape(batch, count), 1), answer.report)
+        kick = answer.kick
         if kick is not None:  # a move of every view is one of the whole
-            report["kick"] = Kick(
-                *(None if k is None else views.average(k) for k in (kick.of_x_s, kick.of_x_t, kick.of_x_0))
-            )
-        return x0_hat, report
+            if views.noise_gain is not None:
+                answer.unmoved("views that interpolate, whose x is another one,")
+            kick = Kick(*(None if k is None else views.average(k) for k in (kick.of_x_s, kick.of_x_t, kick.of_x_0)))
+        return Answer(answer.x0_hat, report, kick)
 
 
 def at_own_level(process, views: Views, x, t, batch: int):

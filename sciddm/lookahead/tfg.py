@@ -13,10 +13,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser, Draws, Guide, Kick, Sampling, linearize
-from sciddm.lookahead.gradients import misfit, norm, potential_report, value_and_gradient
+from sciddm.answer import Kick
+from sciddm.arithmetic import combine, expand, norm
+from sciddm.denoiser import Denoiser, Draws, Guide, Sampling, linearize
+from sciddm.lookahead.gradients import misfit, potential_report, value_and_gradient
 from sciddm.lookahead.lgd import smoothed
-from sciddm.process import combine, expand
 from sciddm.time_travel import TimeTravel
 
 
@@ -49,10 +50,11 @@ class TFG(Guide):
     draws: Draws = Draws()
 
     def asks(self):
-        return Sampling(solver="ddpm", steps=100, grid=TimeTravel("t", repeats=self.repeats), kicks=True)
+        return Sampling(solver="ddpm", steps=100, grid=TimeTravel("t", repeats=self.repeats))
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, vjp, report = linearize(self.denoiser, x_t, t, cond)
+        answer, vjp = linearize(self.denoiser, x_t, t, cond)
+        x0_hat = answer.x0_hat
         noise, std = self.process.noise, self.std * self.process.sigma(t)
         smooth = smoothed(misfit(self.potential), std, noise, self.draws, self.samples, x0_hat)
         value, gradient = value_and_gradient(smooth, x0_hat, t)
@@ -64,7 +66,7 @@ class TFG(Guide):
 
         best = jax.lax.scan(step, x0_hat, length=self.iterations)[0]
         kick = Kick(of_x_t=delta_t, of_x_0=combine(1.0, best, -1.0, x0_hat))
-        return x0_hat, Kick.add(report, kick) | potential_report(self.potential, x0_hat, value)
+        return answer.kicked(kick, potential_report(self.potential, x0_hat, value))
 
     def _scaled(self, strength, gradient):
         length = norm(gradient)

@@ -11,9 +11,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser, Guide, Sampling, linearize
 from sciddm.lookahead.gradients import descend, gain, guidance_norm, misfit, potential_report, value_and_gradient
-from sciddm.process import combine
 from sciddm.time_travel import TimeTravel
 
 
@@ -46,12 +46,13 @@ class Universal(Guide):
         return Sampling(solver="ddpm", steps=100, grid=TimeTravel("logsnr", repeats=self.repeats))
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, vjp, report = linearize(self.denoiser, x_t, t, cond)
+        answer, vjp = linearize(self.denoiser, x_t, t, cond)
+        x0_hat = answer.x0_hat
         value, gradient = value_and_gradient(self.potential, x0_hat, t)
         uphill = self.process.noise.each("covariance", vjp(gradient))
         steered = combine(1.0, x0_hat, self.scale * gain(self.process, t), uphill)
         best = descend(misfit(self.potential), x0_hat, t, self.backward_steps, self.rate)
         delta = self.process.noise.each("project", combine(1.0, best, -1.0, x0_hat))
         steered = combine(1.0, steered, 1.0, delta)
-        report = report | potential_report(self.potential, x0_hat, value)
-        return steered, report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, steered)}
+        report = potential_report(self.potential, x0_hat, value)
+        return answer.to(steered, report | {"guidance_norm": guidance_norm(self.process, x_t, t, x0_hat, steered)})

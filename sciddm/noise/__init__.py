@@ -1,6 +1,7 @@
 """What noise? The laws of eps in x_t = alpha x_0 + sigma eps, one a file: each draws, weighs, projects and knows its Sigma."""
 
-from sciddm.noise.base import Noise, as_structs
+from sciddm.noise.base import Noise
+from sciddm.noise.by_condition import ByCondition
 from sciddm.noise.coloured import Coloured
 from sciddm.noise.masked import Masked
 from sciddm.noise.per_leaf import PerLeaf
@@ -11,5 +12,5 @@ from sciddm.noise.white import White
 from sciddm.noise.zero_centre_of_mass import ZeroCentreOfMass
 
 __all__ = [
-    "Coloured", "Masked", "Noise", "PerLeaf", "SpectralField", "Spherical", "Symmetric", "White", "ZeroCentreOfMass", "as_structs",
+    "ByCondition", "Coloured", "Masked", "Noise", "PerLeaf", "SpectralField", "Spherical", "Symmetric", "White", "ZeroCentreOfMass",
 ]  # fmt: skip

@@ -10,12 +10,13 @@ Where Sigma is singular, data, noise and every x_t live in its range, the law's 
 """
 
 import abc
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from sciddm.arithmetic import as_structs
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -25,6 +26,10 @@ class Noise(eqx.Module):
 
     A new law implements the six methods below, and `per_sample` if parameters of its own may carry a batch axis.
     """
+
+    def given(self, cond) -> "Noise":
+        """The law of samples that are conditioned on `cond`: this one, unless it is a `ByCondition`."""
+        return self
 
     @abc.abstractmethod
     def sample(self, key, like):
@@ -86,19 +91,3 @@ def draw_white(key, like):
 def squared_norm(x):
     """Sum of x^2 over all entries of all leaves."""
     return sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(x))
-
-
-def as_structs(shape) -> Any:
-    """A shape, or a pytree of shapes, arrays or structs, as a pytree of jax.ShapeDtypeStruct (float32 unless given)."""
-
-    def is_shape(node):
-        return isinstance(node, (tuple, list)) and len(node) > 0 and all(isinstance(n, (int, np.integer)) for n in node)
-
-    def struct(node):
-        return (
-            jax.ShapeDtypeStruct(tuple(node), jnp.float32)
-            if is_shape(node)
-            else jax.ShapeDtypeStruct(node.shape, node.dtype)
-        )
-
-    return jax.tree.map(struct, shape, is_leaf=is_shape)

@@ -14,7 +14,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from sciddm.noise.base import LOG_2PI, Noise, as_structs, squared_norm
+from sciddm.arithmetic import as_structs
+from sciddm.noise.base import LOG_2PI, Noise, squared_norm
 from sciddm.noise.coloured import Coloured
 from sciddm.noise.white import White
 

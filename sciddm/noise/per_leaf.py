@@ -4,7 +4,8 @@ from typing import Any
 
 import jax
 
-from sciddm.noise.base import Noise, as_structs
+from sciddm.arithmetic import as_structs
+from sciddm.noise.base import Noise
 
 
 class PerLeaf(Noise):

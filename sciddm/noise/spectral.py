@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciddm.noise.base import as_structs
+from sciddm.arithmetic import as_structs
 from sciddm.noise.coloured import Coloured, check_grid, on_leaves
 
 

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciddm.noise.base import LOG_2PI, Noise, as_structs, squared_norm
+from sciddm.arithmetic import as_structs
+from sciddm.noise.base import LOG_2PI, Noise, squared_norm
 
 
 class Symmetric(Noise):

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciddm.noise.base import LOG_2PI, Noise, as_structs, draw_white, squared_norm
+from sciddm.arithmetic import as_structs
+from sciddm.noise.base import LOG_2PI, Noise, draw_white, squared_norm
 
 
 class White(Noise):

@@ -8,7 +8,8 @@ A projector is its own pseudo-inverse and its pseudo-determinant is 1, so the de
 import jax
 import jax.numpy as jnp
 
-from sciddm.noise.base import LOG_2PI, Noise, as_structs, draw_white, squared_norm
+from sciddm.arithmetic import as_structs
+from sciddm.noise.base import LOG_2PI, Noise, draw_white, squared_norm
 
 
 class ZeroCentreOfMass(Noise):

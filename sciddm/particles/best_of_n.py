@@ -8,11 +8,11 @@ The search that all others must beat at equal network calls.
 import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser
+from sciddm.keys import sample_keys
 from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import by_chunks, population
 from sciddm.particles.resample import log_mean_exp
 from sciddm.particles.result import Result
-from sciddm.process import sample_keys
 from sciddm.sample import planned_calls, sample, settle
 
 

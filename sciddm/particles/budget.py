@@ -1,5 +1,6 @@
 """One currency for all particle methods: network calls, evaluations of one sample; backward passes don't count."""
 
+from sciddm.keys import whole
 from sciddm.lookahead.observe.potentials import product
 
 
@@ -11,9 +12,8 @@ def particles_for(num_particles: int | None, budget: int | None, calls: int, onc
     if (num_particles is None) == (budget is None):
         raise ValueError("expected either num_particles or budget (network calls in all)")
     if num_particles is not None:
-        if num_particles < 1:
-            raise ValueError(f"num_particles = {num_particles}: expected at least 1")
-        return num_particles
+        return whole(num_particles, "num_particles")
+    budget = whole(budget, "budget", 0)
     if budget < once + calls:
         raise ValueError(f"budget = {budget}: the least is {once + calls} network calls; give as many, or fewer steps")
     return (budget - once) // calls

@@ -15,16 +15,15 @@ provided that a reward's gradient acts with eta / (1 + eta): half of it in the e
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Denoiser, Guide, eps_from
-from sciddm.lookahead.conjugate_gradient import inner
-from sciddm.lookahead.gradients import divide, gain, guidance_norm
-from sciddm.process import GaussianProcess, batch_size, combine
+from sciddm.arithmetic import batch_size, combine, divide, inner
+from sciddm.denoiser import Denoiser, Guide, Told, eps_from
+from sciddm.lookahead.gradients import gain, guidance_norm
+from sciddm.process import GaussianProcess
 from sciddm.solvers.exponential import weighted_sum
 
 RATE = "log_weight_rate"
@@ -71,9 +70,9 @@ def guided(denoiser: Denoiser, scale, unconditional=None) -> Corrector:
     unconditional: the condition of the unconditional branch (None: the network's null condition), or a Denoiser of its own.
     """
     if isinstance(unconditional, Denoiser):
-        other = Conditioned(unconditional, None)
+        other = Told(unconditional, None)
     else:
-        other = Conditioned(denoiser, unconditional)
+        other = Told(denoiser, unconditional)
     return Powers(denoiser, (other,), jnp.stack([jnp.asarray(scale, float), 1.0 - jnp.asarray(scale, float)]))
 
 
@@ -96,15 +95,6 @@ class Signal(eqx.Module):
         return jnp.where(t > 0, jax.nn.sigmoid(self.process.log_snr(t)), 1.0)
 
 
-class Conditioned(Guide):
-    """A denoiser that always sees one condition."""
-
-    condition: Any
-
-    def evaluate(self, x_t, t, cond=None):
-        return self.denoiser.evaluate(x_t, t, self.condition)
-
-
 class Powers(Corrector):
     """See `anneal`, `product` and `guided`. weights: of `denoiser` and `others`, in turn."""
 
@@ -124,8 +114,8 @@ class Powers(Corrector):
 
     def evaluate(self, x_t, t, cond=None):
         process, weights = self.process, list(self.weights)
-        answers = [expert.evaluate(x_t, t, cond) for expert in (self.denoiser, *self.others)]
-        experts, reports = zip(*answers, strict=True)
+        answers = [expert.evaluate(x_t, t, cond).unmoved("a corrector") for expert in (self.denoiser, *self.others)]
+        experts, reports = [a.x0_hat for a in answers], [a.report for a in answers]
         excess = sum(weights) - 1.0
         # sigma eps = sum_i w_i (x_t - alpha x0_i)
         x0_hat = weighted_sum([*weights, -divide(excess, process.alpha(t))], [*experts, x_t])
@@ -137,7 +127,7 @@ class Powers(Corrector):
             for i in range(j):
                 rate -= 0.5 * weights[i] * weights[j] * _square(process, combine(1.0, eps[i], -1.0, eps[j]))
         rate += sum(w * report.get(RATE, 0.0) for w, report in zip(weights, reports, strict=True))
-        return x0_hat, reports[0] | {RATE: rate}
+        return answers[0].to(x0_hat, {RATE: rate})
 
 
 class Tilt(Corrector):
@@ -161,7 +151,8 @@ class Tilt(Corrector):
 
     def evaluate(self, x_t, t, cond=None):
         process = self.process
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
+        answer = self.denoiser.evaluate(x_t, t, cond).unmoved("a corrector")
+        x0_hat = answer.x0_hat
         # t one a sample, so that backward mode gives each its own derivative in t
         times = jnp.broadcast_to(t, (batch_size(x_t),))
         value, vjp = jax.vjp(self.log_potential, x_t, times)
@@ -169,11 +160,11 @@ class Tilt(Corrector):
         growth, time_rate = log_snr_rates(process, times)
         eps = eps_from(x_t, x0_hat, process.level(t))
         flow = combine(growth, x_t, -0.5 * process.sigma(t), eps)
-        rate = in_time * time_rate + inner(gradient, flow) + report.get(RATE, 0.0)
+        rate = in_time * time_rate + inner(gradient, flow) + answer.report.get(RATE, 0.0)
         shift = self.share * gain(process, t)
         steered = combine(1.0, x0_hat, shift, process.noise.each("covariance", gradient))
         norm = guidance_norm(process, x_t, t, x0_hat, steered)
-        return steered, report | {"potential": value, "guidance_norm": norm, RATE: rate}
+        return answer.to(steered, {"potential": value, "guidance_norm": norm, RATE: rate})
 
 
 def log_snr_rates(process: GaussianProcess, t):

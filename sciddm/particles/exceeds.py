@@ -13,12 +13,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine, inner
 from sciddm.denoiser import linearize
-from sciddm.lookahead.conjugate_gradient import inner
 from sciddm.lookahead.gradients import guidance_norm, value_and_gradient
 from sciddm.particles.twists.base import Look, Twist
 from sciddm.particles.twists.tilted import spread
-from sciddm.process import combine
 
 
 class Exceeds(eqx.Module):
@@ -40,7 +39,8 @@ class Tail(Twist):
 
     def look(self, denoiser, x_t, t, cond, index, memory):
         process = denoiser.process
-        x0_hat, vjp, report = linearize(denoiser, x_t, t, cond)
+        answer, vjp = linearize(denoiser, x_t, t, cond)
+        x0_hat = answer.x0_hat
         value, gradient = value_and_gradient(lambda x, t: self.event.statistic(x), x0_hat, t)
         direction = spread(process, vjp, gradient, t)
         unit = process.sigma(t) ** 2 / (process.alpha(t) ** 2 + process.sigma(t) ** 2)
@@ -54,4 +54,4 @@ class Tail(Twist):
         # a variance below 0 is no covariance: such a particle takes the model's own step
         steered = combine(1.0, x0_hat, jnp.where(own > 0, hazard / std, 0.0), direction)
         norm = guidance_norm(process, x_t, t, x0_hat, steered)
-        return Look(x0_hat, steered, log_h, report | {"statistic": value, "guidance_norm": norm}), memory
+        return Look(x0_hat, steered, log_h, answer.report | {"statistic": value, "guidance_norm": norm}), memory

@@ -10,17 +10,18 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.denoiser import Draws
+from sciddm.errors import Refusal
 from sciddm.grids import LOG_SNR_RANGE
+from sciddm.keys import fold, one_key, sample_keys
 from sciddm.particles.budget import particles_for
 from sciddm.particles.correctors import RATE, Corrector
-from sciddm.particles.engine import RESAMPLING, population
+from sciddm.particles.engine import RESAMPLING, goes_on, population
 from sciddm.particles.resample import effective_sample_size, log_mean_exp, resolve
 from sciddm.particles.result import Result
-from sciddm.process import sample_keys
+from sciddm.reverse import by, reverse_step
 from sciddm.sample import grid_times, settle
 from sciddm.solvers import DDIM, DDPM, EDM, DPMpp2M, DPMpp2S
-from sciddm.solvers.base import DenoiserTerm, fold
+from sciddm.solvers.base import DenoiserTerm
 from sciddm.time_travel import TimeTravel
 
 
@@ -45,12 +46,12 @@ def feynman_kac(
     Raises: ValueError on a solver without noise or without a report, on anything but a corrector, on one whose law at t = 1 can't be
         normalised, or on guides that move x besides.
     """
+    key = one_key(key)
     if not isinstance(corrector, Corrector):
         raise ValueError(
             f"{type(corrector).__name__} reports no weights: take `anneal`, `product`, `guided` or `tilt` of it"
         )
-    if corrector.sampling.kicks or corrector.sampling.corrections or corrector.sampling.sampler:
-        raise ValueError("the denoiser brings a sampler, kicks or corrections along, which no weight accounts for")
+    corrector.sampling.refuse("no weight accounts for", "take it away")
     if isinstance(grid, TimeTravel):
         raise ValueError("feynman_kac takes a grid that does not go back")
     sharpness = corrector.sharpness
@@ -90,6 +91,7 @@ def _widths(log_snr, to_data):
 
 @eqx.filter_jit
 def _run(key, corrector, cond, solver, steps, grid, like, resample, threshold, interval):
+    corrector = corrector.given(cond)
     process, count = corrector.process, jax.tree.leaves(like)[0].shape[0]
     keys, times = sample_keys(key, count), grid_times(grid, process, steps)
     # From alpha = 0 a step would forget how sharp the start is: it begins where x_t is noise to any solver.
@@ -105,41 +107,37 @@ def _run(key, corrector, cond, solver, steps, grid, like, resample, threshold, i
     start = jax.tree.map(lambda leaf: spread.astype(leaf.dtype) * leaf, eps)
 
     def step(carry, now):
-        x_t, log_weights, memory = carry
+        x_t, log_weights, memory, cond = carry
         index, t, s, width = now
-        step_keys = fold(keys, index + 1)
-        fresh = Draws.refresh(corrector, step_keys)
-        term = DenoiserTerm(fresh, cond, step_keys, jnp.where(to_data, steps - 1.0 - index, jnp.inf))
-        x_s, _, dense, memory, _ = solver.step(term, t, s, x_t, None, memory, False)
-        if RATE not in dense["report"]:
-            raise ValueError(f"solver {type(solver).__name__} does not pass on what guides report: take 'ddpm'")
+        x_s, memory, report = reverse_step(
+            corrector, by(solver, t, s, x_t, memory), fold(keys, index + 1), t, s, x_t, cond=cond,
+            remaining=jnp.where(to_data, steps - 1.0 - index, jnp.inf),
+        )  # fmt: skip
+        if RATE not in report:
+            raise Refusal(f"solver {type(solver).__name__} does not pass on what guides report: take 'ddpm'")
 
         def arrive():
             return corrector.log_potential(x_s, s) - corrector.log_potential(x_t, t)
 
-        log_weights = log_weights + width * dense["report"][RATE]
+        log_weights = log_weights + width * report[RATE]
         log_weights = log_weights + jax.lax.cond(s <= 0, arrive, lambda: jnp.zeros_like(log_weights))
         ess = effective_sample_size(log_weights)
         due = (ess < threshold * count) & (t >= interval[0]) & (t <= interval[1]) & (index < steps - 1)
 
         def choose():
             ancestors = resample(jax.random.fold_in(key, RESAMPLING + index.astype(jnp.uint32)), log_weights)
-            moved = jax.tree.map(lambda leaf: leaf[ancestors] if _one_each(leaf, count) else leaf, (x_s, memory))
+            moved = goes_on((x_s, memory, cond), ancestors)
             return *moved, jnp.full_like(log_weights, log_mean_exp(log_weights)), ancestors.astype(jnp.int32)
 
         def stay():
-            return x_s, memory, log_weights, jnp.arange(count, dtype=jnp.int32)
+            return x_s, memory, cond, log_weights, jnp.arange(count, dtype=jnp.int32)
 
-        x_s, memory, log_weights, ancestors = jax.lax.cond(due, choose, stay)
-        return (x_s, log_weights, memory), {"ess": ess, "resampled": due, "ancestors": ancestors, **dense["report"]}
+        x_s, memory, cond, log_weights, ancestors = jax.lax.cond(due, choose, stay)
+        return (x_s, log_weights, memory, cond), {"ess": ess, "resampled": due, "ancestors": ancestors, **report}
 
     memory = solver.init(DenoiserTerm(corrector, cond, keys), times[0], times[1], start, None)
-    opening = jax.eval_shape(lambda: corrector.evaluate(start, times[0], cond)[1][RATE])
+    opening = jax.eval_shape(lambda: corrector.evaluate(start, times[0], cond).report[RATE])
     log_weights = corrector.log_potential(start, times[0]).astype(opening.dtype)
     now = jnp.arange(steps), times[:-1], times[1:], _widths(log_snr, to_data).astype(opening.dtype)
-    (particles, log_weights, _), info = jax.lax.scan(step, (start, log_weights, memory), now)
+    (particles, log_weights, _, _), info = jax.lax.scan(step, (start, log_weights, memory, cond), now)
     return particles, log_weights, {"times": times, **info}
-
-
-def _one_each(leaf, count):
-    return jnp.ndim(leaf) > 0 and leaf.shape[0] == count

@@ -56,7 +56,8 @@ class History(Twist):
         return jnp.full(count, first), jnp.zeros(count)
 
     def look(self, denoiser, x_t, t, cond, index, memory):
-        x0_hat, report = denoiser.evaluate(x_t, t, cond)
+        answer = denoiser.evaluate(x_t, t, cond)
+        x0_hat = answer.x0_hat
         value = self.potential(x0_hat, t)
         so_far, log_h = memory
         if self.kind == "difference":
@@ -64,4 +65,4 @@ class History(Twist):
         else:
             so_far = jnp.maximum(so_far, value) if self.kind == "max" else so_far + value
             log_h = log_h + so_far
-        return Look(x0_hat, x0_hat, log_h, report | {"potential": value}), (so_far, log_h)
+        return Look(x0_hat, x0_hat, log_h, answer.report | {"potential": value}), (so_far, log_h)

@@ -5,6 +5,9 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import batch_size
+from sciddm.keys import one_key, whole
+
 
 def for_each(key, solve: Callable, problems=None, *, count: int | None = None, chunk: int = 1):
     """solve(key_i, problem_i) for all problems, stacked: of `Result`s, one whose leaves have a problem axis in front.
@@ -15,9 +18,10 @@ def for_each(key, solve: Callable, problems=None, *, count: int | None = None, c
     """
     if (problems is None) == (count is None):
         raise ValueError("expected either problems, with an axis in front, or count")
-    count = count if problems is None else jax.tree.leaves(problems)[0].shape[0]
+    key = one_key(key)
+    count = whole(count, "count") if problems is None else batch_size(problems)
     keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
-    together = chunk if chunk > 1 else None  # one by one compiles in half the time of a batch of one
+    together = chunk if whole(chunk, "chunk") > 1 else None  # one by one compiles in half the time of a batch of one
     if problems is None:
         return jax.lax.map(solve, keys, batch_size=together)
     return jax.lax.map(lambda both: solve(*both), (keys, problems), batch_size=together)

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser
 from sciddm.grids import log_snr_bounds
 from sciddm.lookahead.observe.measurement import Gaussian
@@ -25,7 +26,6 @@ from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import Resampling, population, run
 from sciddm.particles.result import Result
 from sciddm.particles.twists import Look, Twist
-from sciddm.process import combine
 from sciddm.sample import grid_times, settle
 
 
@@ -103,14 +103,15 @@ class Followed(Twist):
         return jnp.zeros((count, len(self.values))), jnp.full((count, len(self.values)), jnp.nan)
 
     def look(self, denoiser, x_t, t, cond, index, memory):
-        x0_hat, report = denoiser.evaluate(x_t, t, cond)
+        answer = denoiser.evaluate(x_t, t, cond)
+        x0_hat = answer.x0_hat
         level = denoiser.process.level(t)
         variance, followed = self._variance(level)
         seen = _rows(x_t) @ self.basis.T
         log_h = _log_normal(seen, level.alpha * self.target, variance)
         log_h = jnp.where(followed, log_h, memory[0])
         log_alpha = jnp.where(followed, jnp.log(level.alpha), memory[1])
-        return Look(x0_hat, x0_hat, jnp.sum(log_h, -1), report), (log_h, log_alpha)
+        return Look(x0_hat, x0_hat, jnp.sum(log_h, -1), answer.report), (log_h, log_alpha)
 
     def final(self, potential, x_0, memory):
         log_h, log_alpha = memory
@@ -120,7 +121,8 @@ class Followed(Twist):
         log_values = jnp.log(jnp.maximum(self.values, 1e-6 * jnp.max(self.values)))
         return jnp.sum(jnp.where(jnp.isnan(log_alpha), free, log_h + log_alpha) - log_values, -1)
 
-    def propose(self, noise, look, mean, proposed, std, z, level):
+    def propose(self, look, model, proposal, keys, level):
+        mean, std, z = model.mean, model.std, model.noise.sample_batch(keys, model.mean)
         variance, followed = self._variance(level)
         centre, target = _rows(mean) @ self.basis.T, level.alpha * self.target
         # along a direction N(centre, std^2) N(target; x, variance): precisions add

@@ -16,11 +16,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from sciddm.lookahead.conjugate_gradient import inner
+from sciddm.arithmetic import batch_size, combine, expand, inner
+from sciddm.keys import fold, sample_keys, whole
 from sciddm.lookahead.gradients import value_and_gradient
 from sciddm.noise import Noise
-from sciddm.process import batch_size, combine, expand, sample_keys
-from sciddm.solvers.base import fold
 
 
 class State(NamedTuple):
@@ -48,7 +47,8 @@ def pcnl(
     Returns: states, pytree of (moves / keep_every, chains, ...); info: `acceptance`, (chains,) share of accepted moves after burn-in.
     Raises: ValueError if keep_every does not divide moves.
     """
-    if keep_every < 1 or moves < 1 or moves % keep_every:
+    moves, burn_in = whole(moves, "moves"), whole(burn_in, "burn_in", 0)
+    if moves % whole(keep_every, "keep_every"):
         raise ValueError(f"moves = {moves} is no multiple of keep_every = {keep_every}")
     keys = sample_keys(key, batch_size(start))
 

@@ -11,8 +11,9 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser
+from sciddm.keys import one_key, whole
 from sciddm.particles.budget import particles_for, scaled
-from sciddm.particles.engine import Resampling, population, run
+from sciddm.particles.engine import Resampling, look_at, population, run
 from sciddm.particles.pcnl import pcnl
 from sciddm.particles.result import Result
 from sciddm.particles.smc import make_twist
@@ -32,8 +33,9 @@ def psi(
             spaced, and more than once if there are more of them.
         langevin: False for a potential without a gradient; scale: 1/alpha, 10 and 50 as published for image rewards.
     """
-    potential = scaled(potential, scale)
+    key, potential = one_key(key), scaled(potential, scale)
     guess = Plain(potential, gradient=langevin) if twist == "plain" else make_twist(twist, potential)
+    chains, burn_in, moves = whole(chains, "chains"), whole(burn_in, "burn_in", 0), whole(moves, "moves")
     once = chains * (1 + burn_in + moves) * denoiser.calls
     _, settled_steps, settled_grid = settle(denoiser, solver, steps, grid)
     count = particles_for(num_particles, budget, settled_steps * denoiser.calls, once)
@@ -52,6 +54,7 @@ def psi(
 
 @eqx.filter_jit
 def _seeds(key, denoiser, guess, cond, like, time, count, burn_in, moves, step, langevin):
+    denoiser = denoiser.given(cond)
     process = denoiser.process
     chains = jax.tree.leaves(like)[0].shape[0]
 
@@ -59,7 +62,7 @@ def _seeds(key, denoiser, guess, cond, like, time, count, burn_in, moves, step, 
         return jax.tree.map(lambda leaf: process.sigma(time).astype(leaf.dtype) * leaf, z)
 
     def log_h(z):
-        return guess.look(denoiser, noisy(z), time, cond, jnp.asarray(0), guess.memory(chains))[0].log_h
+        return look_at(guess, denoiser, noisy(z), time, cond, jnp.asarray(0), guess.memory(chains))[0].log_h
 
     key_start, key_moves = jax.random.split(key)
     start = process.noise.sample_batch(jax.random.split(key_start, chains), like)

@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.keys import one_key
 from sciddm.particles.resample import effective_sample_size, resolve
 
 
@@ -30,12 +31,12 @@ class Result(eqx.Module):
 
     def resampled(self, key, count: int | None = None, resample="systematic"):
         """(count or K, ...) particles of equal weight. resample: a name of `RESAMPLERS` or a function like them."""
-        ancestors = resolve(resample)(key, self.log_weights, count)
+        ancestors = resolve(resample)(one_key(key), self.log_weights, count)
         return jax.tree.map(lambda leaf: leaf[ancestors], self.particles)
 
     def draw(self, key):
         """One x, without batch axis: particle k with probability w_k."""
-        chosen = resolve("multinomial")(key, self.log_weights, 1)[0]
+        chosen = resolve("multinomial")(one_key(key), self.log_weights, 1)[0]
         return jax.tree.map(lambda leaf: leaf[chosen], self.particles)
 
     def best(self):

@@ -10,12 +10,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import as_structs
 from sciddm.denoiser import Denoiser
-from sciddm.noise import as_structs
+from sciddm.keys import fold, sample_keys, whole
 from sciddm.particles.pcnl import pcnl
 from sciddm.particles.result import Result
-from sciddm.process import sample_keys
-from sciddm.solvers.base import fold
 
 # A place of its own for the start's draws, beyond the moves.
 _START = 2**31
@@ -40,7 +39,10 @@ def reward_langevin(
         info: `network_calls`, `acceptance` (chains,), `noise` like the particles, `potential` (num_particles,).
     Raises: ValueError if chains does not divide num_particles, or their quotient does not divide moves.
     """
-    chains = num_particles if chains is None else chains
+    if generator is None:
+        denoiser.sampling.refuse("a one-step model has no steps for", "take a plain guide, or a generator")
+    num_particles, moves, burn_in = whole(num_particles, "num_particles"), whole(moves, "moves"), whole(burn_in, "burn_in", 0)
+    chains = num_particles if chains is None else whole(chains, "chains")
     if num_particles % chains or moves % (num_particles // chains):
         raise ValueError(
             f"{num_particles} particles from {chains} chains of {moves} moves: chains must divide num_particles, and "
@@ -58,6 +60,7 @@ def reward_langevin(
 
 @eqx.filter_jit
 def _run(key, denoiser, potential, like, chains, keep, moves, burn_in, step, cond, generator, langevin):
+    denoiser = denoiser.given(cond)
     process = denoiser.process
 
     def one_step(z):

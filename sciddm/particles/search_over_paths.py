@@ -11,12 +11,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sciddm.arithmetic import batch_size
 from sciddm.denoiser import Denoiser, Draws
+from sciddm.keys import fold, one_key, sample_keys, whole
 from sciddm.particles.engine import by_chunks, population
 from sciddm.particles.result import Result
-from sciddm.process import sample_keys
+from sciddm.reverse import by, reverse_step
 from sciddm.sample import grid_times, planned_calls, settle, start_from_noise
-from sciddm.solvers.base import DenoiserTerm, fold
+from sciddm.solvers.base import DenoiserTerm
 from sciddm.time_travel import TimeTravel, noise_again
 
 
@@ -30,27 +32,29 @@ def search_over_paths(
     forth, back: places of the grid, forth > back; None: a fifth of the steps, and half of that, which of 50 are the published 10 and 5.
     Raises: ValueError unless one of copies and budget is given, where the budget does not pay for one copy, or for an adaptive solver.
     """
-    solver, steps, grid = settle(denoiser, solver, steps, grid)
-    forth = max(2, steps // 5) if forth is None else forth
-    back = max(1, forth // 2) if back is None else back
+    key, (solver, steps, grid) = one_key(key), settle(denoiser, solver, steps, grid)
+    forth = max(2, steps // 5) if forth is None else whole(forth, "forth")
+    back = max(1, forth // 2) if back is None else whole(back, "back")
+    num_particles = whole(num_particles, "num_particles")
     if isinstance(grid, TimeTravel) or not 0 < back < forth < steps:
         raise ValueError(
             f"forth = {forth}, back = {back}: expected 0 < back < forth < steps = {steps}, and a grid that does not go back"
         )
     if (copies is None) == (budget is None):
         raise ValueError("expected either copies or budget (network calls in all)")
-    calls = planned_calls(denoiser, solver, steps, grid)
+    calls = planned_calls(denoiser, solver, steps, grid, denoiser.sampling.corrections)
     begins = _begins(steps, forth, back)
     # a look at where a round ends, but at the data, where nothing is to be asked
     rounds = [calls[place : place + forth].sum() + (denoiser.calls if place + forth < steps else 0) for place in begins]
     first, each = int(num_particles * calls[:forth].sum()), int(num_particles * sum(rounds))
     if copies is None:
-        copies = (budget - first) // max(each, 1)
+        copies = (whole(budget, "budget") - first) // max(each, 1)
     if copies < 1:
         raise ValueError(f"budget = {budget}: the least is {first + each} network calls; give as many, or fewer steps")
-    start = start_from_noise(key, denoiser.process, population(shape, num_particles), steps, grid)
+    keys, process = sample_keys(key, num_particles), denoiser.given(cond).process
+    start = start_from_noise(keys, process, population(shape, num_particles), steps, grid)
     x_0, values, best = _search(
-        key, denoiser, potential, cond, solver, steps, grid, start, begins, forth, copies, chunk
+        key, denoiser, potential, cond, solver, steps, grid, start, begins, forth, whole(copies, "copies"), chunk
     )
     log_weights = jnp.where(jnp.arange(len(values)) == jnp.argmax(values), 0.0, -jnp.inf)
     info = {"network_calls": first + copies * each, "best": best, "potential": values}
@@ -68,7 +72,8 @@ def _begins(steps: int, forth: int, back: int) -> tuple[int, ...]:
 
 @eqx.filter_jit
 def _search(key, denoiser, potential, cond, solver, steps, grid, start, begins, forth, copies, chunk):
-    times, keep = grid_times(grid, denoiser.process, steps), jax.tree.leaves(start)[0].shape[0]
+    times, keep, corrections = grid_times(grid, denoiser.process, steps), batch_size(start), denoiser.sampling.corrections
+    denoiser = denoiser.given(cond)
     places = np.asarray(begins, int)[:, None] + np.arange(forth + 1)
 
     def walk(x, keys, stretch):
@@ -76,9 +81,9 @@ def _search(key, denoiser, potential, cond, solver, steps, grid, start, begins, 
         def step(carry, now):
             x_t, memory = carry
             index, t, s = now
-            step_keys = fold(keys, index + 1)
-            term = DenoiserTerm(Draws.refresh(denoiser, step_keys), cond, step_keys)
-            x_s, _, _, memory, _ = solver.step(term, t, s, x_t, None, memory, False)
+            x_s, memory, _ = reverse_step(
+                denoiser, by(solver, t, s, x_t, memory), fold(keys, index + 1), t, s, x_t, cond=cond, corrections=corrections
+            )  # fmt: skip
             return (x_s, memory), None
 
         memory = solver.init(DenoiserTerm(denoiser, cond, keys), stretch[0], stretch[1], x, None)
@@ -97,7 +102,7 @@ def _search(key, denoiser, potential, cond, solver, steps, grid, start, begins, 
             down = walk(up, keys, stretch)
             values = jax.lax.cond(
                 stretch[-1] > 0,
-                lambda: potential(Draws.refresh(denoiser, keys)(down, stretch[-1], cond), stretch[-1]),
+                lambda: potential(Draws.refresh(denoiser, keys).evaluate(down, stretch[-1], cond).x0_hat, stretch[-1]),
                 lambda: potential(down, jnp.zeros(())),
             )
             return down, values

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser
+from sciddm.keys import one_key
 from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import Resampling, run
 from sciddm.particles.result import Result
@@ -27,6 +28,7 @@ def svdd(
     Args: num_particles: children, 10 as published; the first are so many draws of noise; temperature: alpha; every: steps between choices.
     A steered `denoiser` makes children that are better to choose from.
     """
+    key = one_key(key)
     count = particles_for(num_particles, budget, settle(denoiser, solver, steps, grid)[1] * denoiser.calls)
     result = run(
         key, denoiser, Plain(potential, gradient=False), potential, shape, count, cond=cond, solver=solver, steps=steps, grid=grid,

@@ -66,7 +66,8 @@ class AdamsBashforth(AbstractDenoiserSolver):
 
     def advance(self, term, t, s, x_t, memory):
         level_t, level_s = term.level(t), term.level(s)
-        x0_hat, report = term.evaluate(x_t, t)
+        answer = term.evaluate(x_t, t)
+        x0_hat = answer.x0_hat
         h, here = log_step(level_t, level_s), place(level_t)
         history = memory.before(here)
         nodes = [jnp.zeros_like(h), *((position - here) / h for position in history.positions)]
@@ -75,4 +76,4 @@ class AdamsBashforth(AbstractDenoiserSolver):
         )
         integral = weighted_sum(weights, [x0_hat, *history.estimates])
         x_s = exponential_step(x_t, integral, level_t, level_s, self.eta)
-        return add_noise(term, x_s, level_t, level_s, self.eta), history.push(x0_hat, here), report
+        return add_noise(term, x_s, level_t, level_s, self.eta), history.push(x0_hat, here), answer

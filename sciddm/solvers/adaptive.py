@@ -13,8 +13,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import batch_size, cast, combine, widen
 from sciddm.match_snr import denoise_at
-from sciddm.process import batch_size, cast, combine, widen
 from sciddm.solvers.base import AbstractDenoiserSolver
 from sciddm.solvers.ddim import ddim_step
 
@@ -36,11 +36,12 @@ class Adaptive(AbstractDenoiserSolver):
     def advance(self, term, t, s, x_t, memory):
         level_t, level_s = term.level(t), term.level(s)
         u, v = 0.5 * level_t.log_snr, 0.5 * level_s.log_snr
-        x0_hat, report = term.evaluate(x_t, t)  # one call more than the method needs, for what guides report
+        # one call more than the method needs, for what guides report
+        answer = term.evaluate(x_t, t).unmoved("a solver with steps of its own")
 
         def flow(u, y):
             a = jnp.sqrt(jax.nn.sigmoid(2.0 * u))
-            return combine(a, denoise_at(term.denoiser, y, 2.0 * u, term.cond)[0], -(a**2), y)
+            return combine(a, denoise_at(term.denoiser, y, 2.0 * u, term.cond).x0_hat, -(a**2), y)
 
         def finite():
             y = combine(1.0 / jnp.hypot(level_t.alpha, level_t.sigma), x_t, 0.0, x_t)
@@ -50,10 +51,10 @@ class Adaptive(AbstractDenoiserSolver):
             ).astype(int)
 
         def infinite():
-            return ddim_step(x0_hat, x_t, level_t, level_s), jnp.ones(batch_size(x_t), int)
+            return ddim_step(answer.x0_hat, x_t, level_t, level_s), jnp.ones(batch_size(x_t), int)
 
         x_s, counts = jax.lax.cond(jnp.isfinite(u) & jnp.isfinite(v), finite, infinite)
-        return x_s, memory, report | {"evaluations": counts}
+        return x_s, memory, answer.to(answer.x0_hat, {"evaluations": counts})
 
 
 def solve_each(field, solver, start, end, state, rtol: float, atol: float, max_steps: int = 4096):

@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser, velocity_from
-from sciddm.process import Level, combine
+from sciddm.keys import fold
+from sciddm.process import Level
+from sciddm.transition import GaussianTransition
 
 
 class DenoiserTerm(diffrax.AbstractTerm):
@@ -26,7 +28,7 @@ class DenoiserTerm(diffrax.AbstractTerm):
         return Level(level.alpha, jnp.where(data, 0.0, level.sigma), jnp.where(data, jnp.inf, level.log_snr))
 
     def evaluate(self, x_t, t):
-        """x0_hat and the guides' report."""
+        """The denoiser's `Answer`."""
         return self.denoiser.evaluate(x_t, t, self.cond)
 
     def noise(self, like, draw: int = 0):
@@ -34,8 +36,12 @@ class DenoiserTerm(diffrax.AbstractTerm):
         keys = fold(self.keys, jnp.uint32(2**31 + draw)) if draw else self.keys
         return self.denoiser.process.noise.sample_batch(keys, like)
 
+    def gaussian(self, mean, std) -> GaussianTransition:
+        """N(mean, std^2 Sigma) of the process's noise law."""
+        return GaussianTransition(mean, std, self.denoiser.process.noise)
+
     def vf(self, t, y, args):
-        return velocity_from(self.denoiser.process, y, self.evaluate(y, t)[0], t)
+        return velocity_from(self.denoiser.process, y, self.evaluate(y, t).unmoved("a vector field").x0_hat, t)
 
     def contr(self, t0, t1, **kwargs):
         return t1 - t0
@@ -44,7 +50,7 @@ class DenoiserTerm(diffrax.AbstractTerm):
         return jax.tree.map(lambda v: control * v, vf)
 
 
-def _interpolate(*, t0, t1, y0, y1, report):
+def _interpolate(*, t0, t1, y0, y1, answer):
     return diffrax.LocalLinearInterpolation(t0=t0, t1=t1, y0=y0, y1=y1)
 
 
@@ -56,7 +62,7 @@ class AbstractDenoiserSolver(diffrax.AbstractSolver):
 
     @abc.abstractmethod
     def advance(self, term: DenoiserTerm, t, s, x_t, memory):
-        """One step from t to s < t, both scalars: x_s, the new memory, and the guides' report."""
+        """One step from t to s < t, both scalars: x_s, the new memory, and the denoiser's `Answer` at x_t."""
 
     def memory(self, x) -> Any:
         """What the first step finds in `memory`; a pytree of arrays."""
@@ -77,26 +83,22 @@ class AbstractDenoiserSolver(diffrax.AbstractSolver):
         return self.memory(y0)
 
     def step(self, terms, t0, t1, y0, args, solver_state, made_jump):
-        y1, memory, report = self.advance(terms, t0, t1, y0, solver_state)
-        return y1, None, {"y0": y0, "y1": y1, "report": report}, memory, diffrax.RESULTS.successful
+        y1, memory, answer = self.advance(terms, t0, t1, y0, solver_state)
+        return y1, None, {"y0": y0, "y1": y1, "answer": answer}, memory, diffrax.RESULTS.successful
 
 
 class AncestralSolver(AbstractDenoiserSolver):
-    """A solver whose step is a Gaussian around x0_hat, so that particle methods can weigh its paths. A new one implements `kernel`."""
+    """A solver whose step is a Gaussian around x0_hat, so that particle methods can weigh its paths. A new one implements
+    `transition`."""
 
     @abc.abstractmethod
-    def kernel(self, term: DenoiserTerm, t, s, x_t, x0_hat):
-        """Mean like x_t and scalar std of x_s ~ N(mean, std^2 Sigma), Sigma the noise law's covariance."""
+    def transition(self, term: DenoiserTerm, t, s, x_t, x0_hat) -> GaussianTransition:
+        """The law of x_s given x_t: N(mean, std^2 Sigma), Sigma the noise law's covariance."""
 
     def order(self, terms):
         return 1
 
     def advance(self, term, t, s, x_t, memory):
-        x0_hat, report = term.evaluate(x_t, t)
-        mean, std = self.kernel(term, t, s, x_t, x0_hat)
-        return combine(1.0, mean, std, term.noise(x_t)) if self.draws_noise() else mean, memory, report
-
-
-def fold(keys, data):
-    """Each of (B,) keys folded with the same number."""
-    return jax.vmap(jax.random.fold_in, (0, None))(keys, data)
+        answer = term.evaluate(x_t, t)
+        step = self.transition(term, t, s, x_t, answer.x0_hat)
+        return step.sample(term.keys) if self.draws_noise() else step.mean, memory, answer

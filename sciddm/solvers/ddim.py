@@ -9,8 +9,9 @@ eta = 0 is deterministic, eta = 1 is DDPM. Order 1; finite where alpha_t = 0 and
 import equinox as eqx
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import eps_from
-from sciddm.process import Level, combine
+from sciddm.process import Level
 from sciddm.solvers.base import AncestralSolver
 
 
@@ -27,8 +28,8 @@ class DDIM(AncestralSolver):
     def draws_noise(self):
         return self.eta > 0
 
-    def kernel(self, term, t, s, x_t, x0_hat):
+    def transition(self, term, t, s, x_t, x0_hat):
         level_t, level_s = term.level(t), term.level(s)
         share = self.eta * jnp.sqrt(-jnp.expm1(level_t.log_snr - level_s.log_snr))
         kept = Level(level_s.alpha, level_s.sigma * jnp.sqrt(1.0 - share**2), level_s.log_snr)
-        return ddim_step(x0_hat, x_t, level_t, kept), level_s.sigma * share
+        return term.gaussian(ddim_step(x0_hat, x_t, level_t, kept), level_s.sigma * share)

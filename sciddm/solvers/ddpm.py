@@ -22,12 +22,12 @@ class DDPM(AncestralSolver):
     def draws_noise(self):
         return True
 
-    def kernel(self, term, t, s, x_t, x0_hat):
+    def transition(self, term, t, s, x_t, x0_hat):
         level_t, level_s = term.level(t), term.level(s)
         mean, std = posterior_kernel(x0_hat, x_t, level_t, level_s)
         if not self.prior_variance:
-            return mean, std
+            return term.gaussian(mean, std)
         share = -level_s.alpha * jnp.expm1(level_t.log_snr - level_s.log_snr)
         v = self.prior_variance
         unknown = v * level_t.sigma**2 / (v * level_t.alpha**2 + level_t.sigma**2)
-        return mean, jnp.sqrt(std**2 + share**2 * unknown)
+        return term.gaussian(mean, jnp.sqrt(std**2 + share**2 * unknown))

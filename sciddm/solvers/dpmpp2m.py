@@ -31,11 +31,12 @@ class DPMpp2M(AbstractDenoiserSolver):
     def advance(self, term, t, s, x_t, memory):
         before, position = memory
         level_t, level_s = term.level(t), term.level(s)
-        x0_hat, report = term.evaluate(x_t, t)
+        answer = term.evaluate(x_t, t)
+        x0_hat = answer.x0_hat
         h, here = log_step(level_t, level_s), place(level_t)
         usable = jnp.isfinite(h) & jnp.isfinite(position) & (here > position)
         lean = 0.5 * jnp.where(usable, h, 0.0) / jnp.where(usable, here - position, 1.0)  # its gradient is finite too
         whole = moments((1.0 + self.eta) * h, 1)[0]
         integral = weighted_sum([whole * (1.0 + lean), -whole * lean], [x0_hat, before])
         x_s = exponential_step(x_t, integral, level_t, level_s, self.eta)
-        return add_noise(term, x_s, level_t, level_s, self.eta), (x0_hat, here), report
+        return add_noise(term, x_s, level_t, level_s, self.eta), (x0_hat, here), answer

@@ -11,7 +11,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.process import Level, combine
+from sciddm.arithmetic import combine
+from sciddm.process import Level
 from sciddm.solvers.base import AbstractDenoiserSolver
 from sciddm.solvers.exponential import (
     add_noise,
@@ -40,7 +41,8 @@ class DPMpp2S(AbstractDenoiserSolver):
 
     def advance(self, term, t, s, x_t, memory):
         eta, level_t, level_s = self.eta, term.level(t), term.level(s)
-        x0_hat, report = term.evaluate(x_t, t)
+        answer = term.evaluate(x_t, t)
+        x0_hat = answer.x0_hat
 
         def first_order(level):
             weight = moments((1.0 + eta) * log_step(level_t, level), 1)[0]
@@ -60,7 +62,7 @@ class DPMpp2S(AbstractDenoiserSolver):
             if eta:
                 early = term.noise(x_t)
                 x_m = combine(1.0, x_m, noise_std(level_t, level_m, eta), early)
-            second, _ = term.evaluate(x_m, m)
+            second = term.evaluate(x_m, m).x0_hat  # a kick is that at x_t
             whole, share = moments((1.0 + eta) * h, 1)[0], jnp.where(finite, 1.0, 0.5)
             integral = weighted_sum([(1.0 - share) * whole, share * whole], [x0_hat, second])
             x_s = exponential_step(x_t, integral, level_t, level_s, eta)
@@ -72,4 +74,4 @@ class DPMpp2S(AbstractDenoiserSolver):
                 x_s = weighted_sum([1.0, level_s.sigma * kept, level_s.sigma * fresh], [x_s, early, term.noise(x_t, 1)])
             return x_s
 
-        return jax.lax.cond(level_s.sigma > 0, twice, last), memory, report
+        return jax.lax.cond(level_s.sigma > 0, twice, last), memory, answer

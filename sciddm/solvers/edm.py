@@ -9,7 +9,8 @@ S_churn = churn (lambda_end - lambda_start). h = lambda_s - lambda_t. Raising mo
 import equinox as eqx
 import jax.numpy as jnp
 
-from sciddm.process import Level, combine
+from sciddm.arithmetic import combine
+from sciddm.process import Level
 from sciddm.solvers.base import AbstractDenoiserSolver
 from sciddm.solvers.exponential import log_step
 from sciddm.solvers.heun import heun_step
@@ -47,5 +48,5 @@ class EDM(AbstractDenoiserSolver):
         gain = jnp.where(level_t.alpha > 0, level.alpha / jnp.where(level_t.alpha > 0, level_t.alpha, 1.0), 1.0)
         std = jnp.where(gamma > 0, self.noise * level.sigma * jnp.sqrt(1.0 - (1.0 + gamma) ** -2), 0.0)
         x_up = combine(gain, x_t, std, term.noise(x_t))
-        x_s, report = heun_step(term, up, s, x_up, level, level_s)
-        return x_s, memory, report
+        x_s, answer = heun_step(term, up, s, x_up, level, level_s)
+        return x_s, memory, answer

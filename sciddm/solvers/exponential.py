@@ -11,7 +11,8 @@ Every solver of this family differs only in how it guesses D(v); all are finite 
 import jax
 import jax.numpy as jnp
 
-from sciddm.process import Level, combine, expand
+from sciddm.arithmetic import combine, expand
+from sciddm.process import Level
 from sciddm.solvers.base import DenoiserTerm
 
 NO_SIGNAL = -12.0

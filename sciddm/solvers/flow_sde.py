@@ -15,8 +15,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import eps_from
-from sciddm.process import combine
 from sciddm.solvers.base import AncestralSolver
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(8)
@@ -35,7 +35,7 @@ class FlowSDE(AncestralSolver):
     def draws_noise(self):
         return True
 
-    def kernel(self, term, t, s, x_t, x0_hat):
+    def transition(self, term, t, s, x_t, x0_hat):
         level_t, level_s = term.level(t), term.level(s)
         # Gauss-Legendre never asks at the ends, where sigma may be 0.
         u = s + 0.5 * (t - s) * (1.0 + jnp.asarray(_NODES, level_t.alpha.dtype))
@@ -43,4 +43,4 @@ class FlowSDE(AncestralSolver):
         stirred = 0.5 * (t - s) * jnp.sum(jnp.asarray(_WEIGHTS, rate.dtype) * rate)
         kept, fresh = jnp.exp(-stirred), jnp.sqrt(-jnp.expm1(-2.0 * stirred))
         mean = combine(level_s.alpha, x0_hat, level_s.sigma * kept, eps_from(x_t, x0_hat, level_t))
-        return mean, level_s.sigma * fresh
+        return term.gaussian(mean, level_s.sigma * fresh)

@@ -15,7 +15,9 @@ import diffrax
 import jax
 import jax.numpy as jnp
 
-from sciddm.process import cast, combine, posterior_kernel, widen
+from sciddm.answer import Answer
+from sciddm.arithmetic import cast, combine, widen
+from sciddm.process import posterior_kernel
 from sciddm.solvers.adaptive import evaluations
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
 from sciddm.solvers.ddim import ddim_step
@@ -29,7 +31,8 @@ def slope(term: DenoiserTerm, u, x, stochastic: bool, asked):
         (u,),
         (jnp.ones_like(u),),
     )
-    x0_hat = cast(term.evaluate(cast(x, asked), process.time(2.0 * u))[0], x)
+    answer = term.evaluate(cast(x, asked), process.time(2.0 * u)).unmoved("a diffrax solver")
+    x0_hat = cast(answer.x0_hat, x)
     eps_hat = combine(1.0 / sigma, x, -alpha / sigma, x0_hat)
     return combine(alpha_rate, x0_hat, sigma_rate - sigma if stochastic else sigma_rate, eps_hat)
 
@@ -121,11 +124,11 @@ class FromDiffrax(AbstractDenoiserSolver):
             return cast(x_s, x_t), (state, jnp.asarray(False))
 
         def infinite():
-            x0_hat, _ = term.evaluate(x_t, t)
+            x0_hat = term.evaluate(x_t, t).x0_hat
             if self.stochastic:
                 mean, std = posterior_kernel(x0_hat, x_t, level_t, level_s)
                 return combine(1.0, mean, std, term.noise(x_t)), (inner, jnp.asarray(True))
             return ddim_step(x0_hat, x_t, level_t, level_s), (inner, jnp.asarray(True))
 
         x_s, memory = jax.lax.cond(jnp.isfinite(u) & jnp.isfinite(v), finite, infinite)
-        return x_s, memory, {}
+        return x_s, memory, Answer(x_s)  # it asks when it likes: guides' reports are not passed on

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.process import combine
+from sciddm.arithmetic import combine
 from sciddm.solvers.adams_bashforth import History, usable_order
 from sciddm.solvers.base import AbstractDenoiserSolver
 from sciddm.solvers.exponential import exponential_step, interpolation_weights, log_step, place, weighted_sum
@@ -31,7 +31,8 @@ class UniPC(AbstractDenoiserSolver):
     def advance(self, term, t, s, x_t, memory):
         history, predicted, order, tail = memory
         level_t, level_s = term.level(t), term.level(s)
-        x0_hat, report = term.evaluate(x_t, t)
+        answer = term.evaluate(x_t, t)
+        x0_hat = answer.x0_hat
         h, here = log_step(level_t, level_s), place(level_t)
         history = history.before(here)
 
@@ -51,4 +52,4 @@ class UniPC(AbstractDenoiserSolver):
         x_s = exponential_step(x_t, predicted, level_t, level_s)
         # A start at alpha = 0 has all of lambda below its place behind it, where x0_hat is what it is there.
         tail = jnp.where(level_t.alpha > 0, 0.0, jnp.exp(here - place(level_s)))
-        return x_s, (history.push(x0_hat, here), predicted, order, tail), report
+        return x_s, (history.push(x0_hat, here), predicted, order, tail), answer

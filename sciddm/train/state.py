@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from sciddm.denoiser import NetworkDenoiser, with_noise
+from sciddm.denoiser import NetworkDenoiser
 from sciddm.domain import Domain
 from sciddm.errors import UserError
 from sciddm.networks import split
@@ -129,8 +129,7 @@ def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
             cond = cond | {"keep": 1.0 - drop}
 
         def loss_of(params):
-            noised = with_noise(with_params(denoiser, params), domain.noise_for(cond))
-            return objective(noised, jax.random.fold_in(step_key, 0), x_0, cond, counted).mean()
+            return objective(with_params(denoiser, params), jax.random.fold_in(step_key, 0), x_0, cond, counted).mean()
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         norm, rate = optax.global_norm(gradient), learning_rate(config, state.step, progress)

@@ -16,8 +16,8 @@ from sampling_common import Table
 from sampling_speed import make_network
 
 import sciddm as sd
+from sciddm.arithmetic import combine
 from sciddm.lookahead.gradients import gain, value_and_gradient
-from sciddm.process import combine
 from sciddm.solvers.base import DenoiserTerm
 from sciddm.solvers.ddim import ddim_step
 

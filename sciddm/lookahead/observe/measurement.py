@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import gammaln, log_ndtr
 
-from sciddm.process import sample_keys
+from sciddm.keys import sample_keys
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 

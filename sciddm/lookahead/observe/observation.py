@@ -6,10 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import batch_size
+from sciddm.keys import fold, sample_keys
 from sciddm.lookahead.observe.measurement import Gaussian, MeasurementNoise
 from sciddm.lookahead.observe.operators import Matrix
-from sciddm.process import batch_size, sample_keys
-from sciddm.solvers.base import fold
 
 
 class Observation(eqx.Module):

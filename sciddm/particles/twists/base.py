@@ -10,19 +10,20 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax.numpy as jnp
 
-from sciddm.lookahead.conjugate_gradient import inner
-from sciddm.process import batch_size, combine
+from sciddm.arithmetic import batch_size
+from sciddm.transition import Transition
 
 
 class Look(NamedTuple):
     """One evaluation at x_t. x0_hat: the model's own, whose step is weighed; steered: where the proposal steps to, like it;
-    log_h: (K,), nats; report: (K,) arrays for `info`; extras: what the twist's own `propose` needs, (K, ...)."""
+    log_h: (K,), nats; report: (K,) arrays for `info`; extras: what the twist's own `propose` needs, (K, ...); kick: of a proposal, or None."""
 
     x0_hat: Any
     steered: Any
     log_h: Any
     report: dict
     extras: Any = ()
+    kick: Any = None
 
 
 class Twist(eqx.Module):
@@ -41,26 +42,17 @@ class Twist(eqx.Module):
         """(K,) the log weight that x_0 gets in the place of h, nats."""
         return potential(x_0, jnp.zeros(()))
 
-    def propose(self, noise, look: Look, mean, proposed, std, z, level):
+    def propose(self, look: Look, model: Transition, proposal: Transition, keys, level):
         """x_s ~ q, and (K,) log p(x_s | x_t) - log q(x_s | x_t), nats.
 
-        mean, proposed: of the model's step and of that towards `look.steered`; std: of both; noise: their law; z: fresh eps ~ N(0, Sigma);
-        level: of the process at s.
+        model, proposal: the model's step and that towards `look.steered`; keys: (K,), of this step; level: of the process at s.
         """
-        return shifted_step(noise, mean, proposed, std, z)
-
-
-def shifted_step(noise, mean, proposed, std, z):
-    """x = proposed + std z, and log N(x; mean, std^2 Sigma) - log N(x; proposed, std^2 Sigma) = -|d|^2 / 2 - <d, z>, in the norm of
-    Sigma^-1, d = (proposed - mean) / std: normalisation and dimension are those of both and cancel."""
-    d = combine(1.0 / std, proposed, -1.0 / std, mean)
-    whitened = noise.each("precision", d)
-    return combine(1.0, proposed, std, z), -0.5 * inner(d, whitened) - inner(whitened, z)
+        return model.weighed(proposal, keys)
 
 
 class Unknowing(Twist):
     """h = 1 until the end, and the model's own step: importance sampling, the bootstrap filter."""
 
     def look(self, denoiser, x_t, t, cond, index, memory):
-        x0_hat, report = denoiser.evaluate(x_t, t, cond)
-        return Look(x0_hat, x0_hat, jnp.zeros(batch_size(x_t)), report), memory
+        answer = denoiser.evaluate(x_t, t, cond)
+        return Look(answer.x0_hat, answer.x0_hat, jnp.zeros(batch_size(x_t)), answer.report), memory

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from sciddm.arithmetic import batch_size, combine, expand, inner, root_mean_square
 from sciddm.denoiser import linearize
-from sciddm.lookahead.conjugate_gradient import conjugate_gradient, inner
+from sciddm.lookahead.conjugate_gradient import conjugate_gradient
 from sciddm.lookahead.gradients import gain, guidance_norm
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.particles.twists.base import Look, Twist
-from sciddm.process import batch_size, combine, expand, root_mean_square
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -36,7 +36,8 @@ class MomentMatched(Twist):
 
     def look(self, denoiser, x_t, t, cond, index, memory):
         process = denoiser.process
-        x0_hat, vjp, report = linearize(denoiser, x_t, t, cond)
+        answer, vjp = linearize(denoiser, x_t, t, cond)
+        x0_hat = answer.x0_hat
         prediction, adjoint = self.observation.linearize(x0_hat)
         forward = self.observation.forward(x0_hat)
         residual, variance = self.observation.residual_from(prediction), self.observation.variance(prediction)
@@ -66,7 +67,7 @@ class MomentMatched(Twist):
         log_h = -0.5 * (quadratic + log_determinant + count * LOG_2PI) - log_std
         norm = guidance_norm(process, x_t, t, x0_hat, steered)
         return Look(
-            x0_hat, steered, log_h, report | {"residual": root_mean_square(residual), "guidance_norm": norm}
+            x0_hat, steered, log_h, answer.report | {"residual": root_mean_square(residual), "guidance_norm": norm}
         ), memory
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine
 from sciddm.denoiser import linearize
 from sciddm.lookahead.gradients import gain, guidance_norm, potential_report, value_and_gradient
 from sciddm.particles.twists.base import Look, Twist
-from sciddm.process import combine
 
 
 class Plain(Twist):
@@ -26,13 +26,15 @@ class Plain(Twist):
     def look(self, denoiser, x_t, t, cond, index, memory):
         share = 1.0 if self.gamma is None else jnp.minimum(jnp.expm1(index * jnp.log1p(self.gamma)), 1.0)
         if not self.gradient:
-            x0_hat, report = denoiser.evaluate(x_t, t, cond)
+            answer = denoiser.evaluate(x_t, t, cond)
+            x0_hat = answer.x0_hat
             value = self.potential(x0_hat, t)
-            return Look(x0_hat, x0_hat, share * value, report | potential_report(self.potential, x0_hat, value)), memory
-        x0_hat, vjp, report = linearize(denoiser, x_t, t, cond)
+            return Look(x0_hat, x0_hat, share * value, answer.report | potential_report(self.potential, x0_hat, value)), memory
+        answer, vjp = linearize(denoiser, x_t, t, cond)
+        x0_hat = answer.x0_hat
         value, gradient = value_and_gradient(self.potential, x0_hat, t)
         score = denoiser.process.noise.each("covariance", vjp(gradient))
         steered = combine(1.0, x0_hat, share * gain(denoiser.process, t), score)
-        report = report | potential_report(self.potential, x0_hat, value)
+        report = answer.report | potential_report(self.potential, x0_hat, value)
         report["guidance_norm"] = guidance_norm(denoiser.process, x_t, t, x0_hat, steered)
         return Look(x0_hat, steered, share * value, report), memory

@@ -12,11 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from sciddm.arithmetic import combine, divide, expand, inner
 from sciddm.denoiser import linearize
-from sciddm.lookahead.conjugate_gradient import inner
-from sciddm.lookahead.gradients import divide, gain, guidance_norm, value_and_gradient
+from sciddm.lookahead.gradients import gain, guidance_norm, value_and_gradient
 from sciddm.particles.twists.base import Look, Twist
-from sciddm.process import combine, expand
 
 CONVEX = 0.5  # k at most: beyond it the Gaussian integral runs away, and the guess with it
 
@@ -28,7 +27,8 @@ class Tilted(Twist):
 
     def look(self, denoiser, x_t, t, cond, index, memory):
         process = denoiser.process
-        x0_hat, vjp, report = linearize(denoiser, x_t, t, cond)
+        answer, vjp = linearize(denoiser, x_t, t, cond)
+        x0_hat = answer.x0_hat
         value, gradient = value_and_gradient(self.potential, x0_hat, t)
         direction = spread(process, vjp, gradient, t)
         variance = jnp.maximum(inner(gradient, direction), 0.0)
@@ -42,7 +42,7 @@ class Tilted(Twist):
         # a variance below 0 is no covariance: such a particle takes the model's own step
         steered = combine(1.0, x0_hat, jnp.where(variance > 0, 1.0 / room, 0.0), direction)
         norm = guidance_norm(process, x_t, t, x0_hat, steered)
-        return Look(x0_hat, steered, log_h, report | {"potential": value, "guidance_norm": norm}), memory
+        return Look(x0_hat, steered, log_h, answer.report | {"potential": value, "guidance_norm": norm}), memory
 
 
 def spread(process, vjp, u, t):
