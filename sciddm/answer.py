@@ -11,7 +11,7 @@ from sciddm.process import Level
 
 
 class Kick(eqx.Module):
-    """How far a guide moves x_s after the step that asked it, whatever the solver: x_s + of_x_s + (alpha_s/alpha_t) of_x_t + alpha_s of_x_0.
+    """How far a guide moves x_s after the step that asked it, by any solver: x_s + of_x_s + (alpha_s/alpha_t) of_x_t + alpha_s of_x_0.
 
     For methods that are published as moves of x_s and are no shift of x0_hat.
     """
@@ -44,7 +44,7 @@ class Kick(eqx.Module):
 
 
 class Answer(eqx.Module):
-    """x0_hat = E[x_0 | x_t, cond], like x_t; report: (B,) arrays by name, which `sd.sample` gives back as `info`; kick: a `Kick` or None."""
+    """x0_hat = E[x_0 | x_t], like x_t; report: (B,) arrays by name, which `sd.sample` gives back in `info`; kick: how x moves besides."""
 
     x0_hat: Any
     report: dict = eqx.field(default_factory=dict)
@@ -56,7 +56,8 @@ class Answer(eqx.Module):
 
     def kicked(self, kick: Kick | None, report=None, share=1.0) -> "Answer":
         """With `share` of a kick on top of its own, and more to report."""
-        return Answer(self.x0_hat, self.report | (report or {}), (self.kick or Kick()).plus(kick, share) if kick else self.kick)
+        whole = self.kick if kick is None else (self.kick or Kick()).plus(kick, share)
+        return Answer(self.x0_hat, self.report | (report or {}), whole)
 
     def unmoved(self, who: str) -> "Answer":
         """Itself, for those who have no place for a kick.
@@ -64,5 +65,8 @@ class Answer(eqx.Module):
         Raises: Refusal if there is one.
         """
         if self.kick is not None:
-            raise Refusal(f"the guide moves x after each step, which {who} does not pass on: take one that shifts x0_hat, such as mmps")
+            raise Refusal(
+                f"the guide moves x after each step, which {who} does not pass on: take a solver of fixed steps in sd.sample, or a guide "
+                "that shifts x0_hat, such as mmps"
+            )
         return self

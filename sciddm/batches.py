@@ -10,8 +10,8 @@ from tqdm import tqdm
 def in_batches(function: Callable, count: int, size: int, label: str, progress: bool = False):
     """function(rows) of all `count` rows, `size` at a time, together again: numpy arrays (count, ...).
 
-    The last batch is filled up with its last row, so that one compiled program serves all. rows: (size,) indices; function gives a pytree of
-    (size, ...).
+    The last batch is filled up with its last row, so that one compiled program serves all. rows: (size,) indices; function gives a
+    pytree of (size, ...).
     """
     size, parts = min(size, count), []
     for first in tqdm(range(0, count, size), desc=label, unit="batch", disable=not progress):

@@ -36,7 +36,8 @@ class Sampling(NamedTuple):
     def refuse(self, who: str, otherwise: str) -> None:
         """For those who have no place for corrections, or for another solver. Raises: Refusal if there are any."""
         if self.sampler or self.corrections:
-            raise Refusal(f"the denoiser brings {'the sampler ' + self.sampler if self.sampler else 'corrections'} along, which {who}: {otherwise}")
+            brought = f"the sampler {self.sampler}" if self.sampler else "corrections"
+            raise Refusal(f"the denoiser brings {brought} along, which {who}: {otherwise}")
 
 
 class Denoiser(eqx.Module):

@@ -172,9 +172,9 @@ class Task(abc.ABC):
 class Domain(abc.ABC):
     """A kind of sample: its data, units, network and tasks. Instances hold these attributes:
 
-    name: str; example: pytree of jax.ShapeDtypeStruct, one x without its batch axis; cond_example: the same for cond, or
-    None; normalizer: Normalizer; noise: the noise law, a `sd.noise.ByCondition` where samples have masks of their own, which cond holds; tasks: name -> Task; rewards: name -> Reward, by what `sciddm evaluate --steer`
-    may steer; suffix: of the files that `save` writes where the caller names none.
+    name: str; example: pytree of jax.ShapeDtypeStruct, one x without its batch axis; cond_example: the same for cond, or None;
+    normalizer: Normalizer; noise: the noise law, a `sd.noise.ByCondition` where cond holds a mask of each sample; tasks: name -> Task;
+    rewards: name -> Reward, for `sciddm evaluate --steer`; suffix: of the files that `save` writes where the caller names none.
     """
 
     name: str

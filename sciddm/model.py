@@ -18,7 +18,7 @@ from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import Refusal, UserError
 from sciddm.keys import as_key, sample_keys
 from sciddm.likelihood import log_prob
-from sciddm.sample import settle
+from sciddm.sample import sample, settle
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import initial_state, make_denoiser, with_params
 
@@ -65,8 +65,8 @@ class Model:
         return self._task(task).solve(self, jax.random.fold_in(as_key(key), 1), problem, members, **options)
 
     def draw(
-        self, key, n: int, *, denoiser: Denoiser | None = None, cond=None, shape=None, sampler: Callable = sample, progress: bool = False,
-        **options,
+        self, key, n: int, *, denoiser: Denoiser | None = None, cond=None, shape=None, sampler: Callable | None = None,
+        progress: bool = False, **options,
     ):  # fmt: skip
         """(n, ...) samples of `denoiser` (None: the model's own) in physical units, made in batches of config.sampling.batch_size.
 
@@ -74,7 +74,7 @@ class Model:
             key: a jax key, an integer seed, or (n,) keys; cond: one for all, its leaves (1, ...), or None: what the domain tells each
             sample (`Domain.told`).
             shape: of one sample where it is not the domain's, a shape or a pytree of them; the normaliser must broadcast to it.
-            sampler: (keys, denoiser, shape, *, cond, **options of `sd.sample`) -> (samples, info), in the place of `sd.sample`.
+            sampler: (keys, denoiser, shape, *, cond, **options) -> (samples, info); None: `sd.sample`.
         """
         denoiser = denoiser or self.denoiser
         options = self.sampling_options(denoiser, **options)
@@ -85,7 +85,7 @@ class Model:
             like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(rows), *leaf.shape), leaf.dtype), one)
             told = self.domain.told(some) if cond is None else cond
             try:
-                made, _ = sampler(some, denoiser, like, cond=told, **options)
+                made, _ = (sampler or sample)(some, denoiser, like, cond=told, **options)
             except Refusal as error:
                 raise UserError(f"config.sampling, or the guidance of the task: {error}") from error
             return self.normalizer.denormalize(made)

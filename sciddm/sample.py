@@ -145,7 +145,8 @@ def _scan(keys, denoiser, cond, solver, steps, grid, back, corrections, start, r
     def forth(x_t, memory, index, t, s):
         remaining = jnp.where(to_data, count - 1.0 - index, jnp.inf)
         x_s, memory, report = reverse_step(
-            denoiser, by(solver, t, s, x_t, memory), fold(keys, index + 1), t, s, x_t, cond=cond, corrections=corrections, remaining=remaining
+            denoiser, by(solver, t, s, x_t, memory), fold(keys, index + 1), t, s, x_t,
+            cond=cond, corrections=corrections, remaining=remaining,
         )  # fmt: skip
         return (x_s, memory), report
 

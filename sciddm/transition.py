@@ -43,8 +43,8 @@ class GaussianTransition(Transition):
         return self.noise.each("log_prob", eps) - self.noise.each("dimension", x_s) * jnp.log(self.std)
 
     def weighed(self, proposal, keys):
-        """See `Transition`. Of one std and noise law the ratio is -|d|^2 / 2 - <d, z>, in the norm of Sigma^-1, d = (proposal.mean - mean) / std,
-        x_s = proposal.mean + std z: normalisation and dimension cancel, and so do no digits."""
+        """See `Transition`. Of one std and noise law the ratio is -|d|^2 / 2 - <d, z>, in the norm of Sigma^-1, x_s = mean_q + std z,
+        d = (mean_q - mean) / std, q the proposal: normalisation and dimension cancel, and no digits do."""
         if not isinstance(proposal, GaussianTransition) or proposal.std is not self.std or proposal.noise is not self.noise:
             return super().weighed(proposal, keys)
         z = self.noise.sample_batch(keys, self.mean)

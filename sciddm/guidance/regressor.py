@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from sciddm.arithmetic import root_mean_square
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.guidance.classifier import Classifier
-from sciddm.lookahead.observe.observation import Observation
+from sciddm.lookahead.observe.observation import Observation, need_density
 
 
 def regressor(denoiser: Denoiser, function: Callable, value, std, scale=1.0) -> Denoiser:
@@ -27,7 +27,7 @@ def regressor(denoiser: Denoiser, function: Callable, value, std, scale=1.0) -> 
     Raises: ValueError if std is negative, or where value or std does not fit the output (at use).
     """
     if not callable(std):
-        Observation(function, value, std)  # names a negative std at once
+        need_density(Observation(function, value, std), "regressor")  # names a negative std at once
     return Regressor(denoiser, function, jax.tree.map(jnp.asarray, value), std, jnp.asarray(scale, jnp.float32))
 
 

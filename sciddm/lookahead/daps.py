@@ -18,7 +18,7 @@ from sciddm.denoiser import Denoiser, Draws, Guide, Sampling
 from sciddm.keys import fold
 from sciddm.lookahead.gradients import guidance_norm, value_and_gradient
 from sciddm.lookahead.nearest import noise_to_signal, pull
-from sciddm.lookahead.observe.observation import Observation
+from sciddm.lookahead.observe.observation import Observation, need_density
 from sciddm.lookahead.renoise import Renoise
 from sciddm.lookahead.steer import ahead
 from sciddm.noise import White
@@ -42,6 +42,8 @@ def daps(
     """
     if langevin_steps is None and not isinstance(potential, Observation):
         raise ValueError("daps draws exactly only of an Observation: give langevin_steps (100 as published)")
+    if langevin_steps is not None:
+        need_density(potential, "daps with Langevin steps")
     values = (jnp.asarray(value, jnp.float32) for value in (stiffness, prior_variance))
     return DAPS(denoiser, potential, *values, ode_steps, langevin_steps, iterations)
 

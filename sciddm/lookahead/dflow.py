@@ -17,7 +17,7 @@ from sciddm import grids
 from sciddm.answer import Answer
 from sciddm.arithmetic import combine, inner, root_mean_square
 from sciddm.denoiser import Denoiser, Sampling
-from sciddm.lookahead.observe.observation import Observation
+from sciddm.lookahead.observe.observation import Observation, need_density
 from sciddm.lookahead.prescribed import Prescribed
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
 from sciddm.solvers.unipc import UniPC
@@ -32,6 +32,7 @@ def dflow(denoiser: Denoiser, potential, *, ode_steps: int = 10, iterations: int
         potential: (x_0, t) -> (B,) in nats, or an Observation; ode_steps: of "unipc2" on the optimised grid, a network call each.
         iterations: of L-BFGS, each up to 6 trials of a step's length; weight: of the noise's own log density.
     """
+    need_density(potential, "dflow")
     solver = DFlow(potential, jnp.asarray(weight, jnp.float32), ode_steps, iterations)
     return Prescribed(denoiser, Sampling(solver, 1, "t", sampler="dflow"))
 

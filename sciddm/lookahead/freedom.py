@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from sciddm.arithmetic import combine, divide, root_mean_square
 from sciddm.denoiser import Denoiser, Guide, Sampling, linearize
 from sciddm.lookahead.gradients import guidance_norm, potential_report, value_and_gradient
+from sciddm.lookahead.observe.observation import need_density
 from sciddm.time_travel import TimeTravel
 
 
@@ -26,6 +27,7 @@ def freedom(denoiser: Denoiser, potential, *, scale=0.02, repeats: int = 3, wind
         repeats, window: time travel, each step of the window's share of the path so often, on 100 "ddpm" steps uniform in t, where
             `sd.sample` is not told otherwise.
     """
+    need_density(potential, "freedom")
     return FreeDoM(denoiser, potential, jnp.asarray(scale, jnp.float32), repeats, tuple(window))
 
 

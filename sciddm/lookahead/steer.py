@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.lookahead.gradients import gain, guidance_norm, potential_report, value_and_gradient
+from sciddm.lookahead.observe.observation import need_density
 from sciddm.solvers.base import DenoiserTerm
 from sciddm.solvers.ddim import ddim_step
 
@@ -33,6 +34,7 @@ def steer(
             steps before only what is linear in x_t: cheaper, biased. None differentiates all.
     Raises: ValueError on another `through`, a negative depth, depth without "network", or a `truncate` out of range.
     """
+    need_density(potential, "steer")
     if through not in ("network", "x0"):
         raise ValueError(f"through = {through!r}: expected 'network' or 'x0'")
     if depth < 0 or (depth and through != "network"):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser
 from sciddm.keys import sample_keys
+from sciddm.lookahead.observe.observation import need_density
 from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import by_chunks, population
 from sciddm.particles.resample import log_mean_exp
@@ -24,6 +25,7 @@ def best_of_n(
 
     Any solver serves: solver, steps and grid are those of `sd.sample` where they are not told.
     """
+    need_density(potential, "best_of_n")
     calls = int(planned_calls(denoiser, *settle(denoiser, solver, steps, grid), denoiser.sampling.corrections).sum())
     count = particles_for(num_particles, budget, calls)
     like = population(shape, chunk or count)

@@ -23,6 +23,7 @@ import jax.numpy as jnp
 from sciddm.arithmetic import batch_size, combine, divide, inner
 from sciddm.denoiser import Denoiser, Guide, Told, eps_from
 from sciddm.lookahead.gradients import gain, guidance_norm
+from sciddm.lookahead.observe.observation import need_density
 from sciddm.process import GaussianProcess
 from sciddm.solvers.exponential import weighted_sum
 
@@ -83,6 +84,7 @@ def tilt(denoiser: Denoiser, potential, strength: Callable | None = None) -> Cor
         potential: (x_t, t) -> (B,), nats, of noisy x_t, differentiable; t: (B,).
         strength: b(t), elementwise, 1 at t = 0; None: alpha^2 / (alpha^2 + sigma^2), the signal's share, see `Signal`.
     """
+    need_density(potential, "tilt")
     return Tilt(denoiser, potential, strength or Signal(denoiser.process))
 
 

@@ -18,6 +18,7 @@ from sciddm.arithmetic import as_structs, batch_size
 from sciddm.denoiser import Denoiser, Draws, Guide
 from sciddm.errors import Refusal
 from sciddm.keys import fold, one_key, sample_keys
+from sciddm.lookahead.observe.observation import need_density
 from sciddm.particles.resample import effective_sample_size, log_mean_exp, resolve
 from sciddm.particles.result import Result
 from sciddm.particles.twists.base import Look, Twist
@@ -49,8 +50,8 @@ class Resampling(NamedTuple):
 
 
 class State(NamedTuple):
-    """A population between two steps. x: pytree of (K, ...); log_weights: (K,), of which h at x is not a part; memory: the twist's, (K, ...);
-    cond: one for all, or with leaves of (K, ...), which go where their particle goes."""
+    """A population between two steps. x: pytree of (K, ...); log_weights: (K,), of which h at x is not a part; memory: the twist's,
+    (K, ...); cond: one for all, or with leaves of (K, ...), which go where their particle goes."""
 
     x: Any
     log_weights: jax.Array
@@ -59,8 +60,8 @@ class State(NamedTuple):
 
 
 class Population(eqx.Module):
-    """`state = population.init(x)`, `state, info = population.step(key, state, index, t, s)` down the times, `population.end(state, potential)`:
-    the loop opened, so that weights may enter and leave between stretches of it. `run` closes it."""
+    """The loop, opened, so that weights may enter and leave between stretches of it: `state = population.init(x)`, then down the times
+    `state, info = population.step(key, state, index, t, s)`, then `population.end(state, potential)`. `run` closes it."""
 
     denoiser: Denoiser
     twist: Twist
@@ -174,6 +175,7 @@ def run(
     Raises: ValueError where the solver's steps have no density; Refusal where the denoiser moves x besides.
     """
     key = one_key(key)
+    need_density(potential, "a particle method")
     for guide in (denoiser, proposal):
         if guide is not None:
             guide.sampling.refuse("give steps that have no density", "take a plain guide")

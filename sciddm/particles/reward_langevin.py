@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from sciddm.arithmetic import as_structs
 from sciddm.denoiser import Denoiser
 from sciddm.keys import fold, sample_keys, whole
+from sciddm.lookahead.observe.observation import need_density
 from sciddm.particles.pcnl import pcnl
 from sciddm.particles.result import Result
 
@@ -39,6 +40,7 @@ def reward_langevin(
         info: `network_calls`, `acceptance` (chains,), `noise` like the particles, `potential` (num_particles,).
     Raises: ValueError if chains does not divide num_particles, or their quotient does not divide moves.
     """
+    need_density(potential, "reward_langevin")
     if generator is None:
         denoiser.sampling.refuse("a one-step model has no steps for", "take a plain guide, or a generator")
     num_particles, moves, burn_in = whole(num_particles, "num_particles"), whole(moves, "moves"), whole(burn_in, "burn_in", 0)

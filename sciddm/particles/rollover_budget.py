@@ -16,6 +16,7 @@ from sciddm.arithmetic import batch_size
 from sciddm.denoiser import Denoiser, Draws
 from sciddm.errors import Refusal
 from sciddm.keys import fold, one_key, sample_keys, whole
+from sciddm.lookahead.observe.observation import need_density
 from sciddm.particles.engine import by_chunks, population
 from sciddm.particles.result import Result
 from sciddm.reverse import reverse_step
@@ -36,6 +37,7 @@ def rollover_budget(
     Returns: info: `tried`, (steps - 1,) children of each step; `best`, (steps,) the best potential so far.
     Raises: ValueError where the budget does not pay for a batch of children a step, or on a solver without noise.
     """
+    need_density(potential, "rollover_budget")
     key, (solver, steps, grid) = one_key(key), settle(denoiser, solver, steps, grid)
     if not (isinstance(solver, AncestralSolver) and solver.draws_noise()):
         raise Refusal(

@@ -14,6 +14,7 @@ import numpy as np
 from sciddm.arithmetic import batch_size
 from sciddm.denoiser import Denoiser, Draws
 from sciddm.keys import fold, one_key, sample_keys, whole
+from sciddm.lookahead.observe.observation import need_density
 from sciddm.particles.engine import by_chunks, population
 from sciddm.particles.result import Result
 from sciddm.reverse import by, reverse_step
@@ -32,6 +33,7 @@ def search_over_paths(
     forth, back: places of the grid, forth > back; None: a fifth of the steps, and half of that, which of 50 are the published 10 and 5.
     Raises: ValueError unless one of copies and budget is given, where the budget does not pay for one copy, or for an adaptive solver.
     """
+    need_density(potential, "search_over_paths")
     key, (solver, steps, grid) = one_key(key), settle(denoiser, solver, steps, grid)
     forth = max(2, steps // 5) if forth is None else whole(forth, "forth")
     back = max(1, forth // 2) if back is None else whole(back, "back")

@@ -8,12 +8,8 @@ particles whatever the twist, and nearly so with few where the twist is good.
 from collections.abc import Callable
 from typing import Any
 
-import jax
-import numpy as np
-
 from sciddm.denoiser import Denoiser
-from sciddm.lookahead.observe.measurement import Gaussian, MeasurementNoise
-from sciddm.lookahead.observe.observation import Observation
+from sciddm.lookahead.observe.observation import Observation, need_density
 from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import Resampling, run
 from sciddm.particles.exceeds import Exceeds, Tail
@@ -47,10 +43,7 @@ def smc(
     Raises: ValueError on an unknown name, a twist that does not fit the potential, exact observations (noise_std 0), a solver without a
         density, or guides that bring samplers or corrections of their own.
     """
-    if isinstance(potential, Observation) and _is_exact(potential):
-        raise ValueError(
-            "noise_std is 0: an exact value has no density to weigh by; give it a small noise, or use a guide"
-        )
+    need_density(potential, "smc")
     guess = make_twist(twist, potential)
     own_step = proposal is denoiser
     proposal = None if own_step else proposal
@@ -85,13 +78,6 @@ def make_twist(twist, potential) -> Twist:
             f"twist {twist!r} needs an Observation, got {type(potential).__name__}: take 'mmps' or 'plain'"
         )
     return made
-
-
-def _is_exact(observation: Observation) -> bool:
-    # of Gaussian noise alone: zeros of other laws, a bound or a step, are no exactness
-    laws = jax.tree.leaves(observation.noise, is_leaf=lambda node: isinstance(node, MeasurementNoise))
-    stds = [law.std for law in laws if isinstance(law, Gaussian) and not isinstance(law.std, jax.core.Tracer)]
-    return any(bool(np.any(np.asarray(std) == 0)) for std in stds)
 
 
 def _matched(potential, prior_variance=None):

@@ -1,5 +1,6 @@
 """The training loop: restore, step, write, checkpoint before the next batch is drawn."""
 
+import importlib
 import json
 import platform
 import signal
@@ -187,7 +188,14 @@ def check_same_run(config, stored: dict, workdir) -> None:
 def versions() -> dict[str, str]:
     """Of everything that the numbers of a run depend on."""
     packages = ("sciddm", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "diffrax", "grain", "numpy")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}}
+    return {"python": platform.python_version(), **{name: _version(name) for name in packages}}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # a checkout that is on the path alone
+        return getattr(importlib.import_module(name), "__version__", "unknown")
 
 
 def git_revision() -> str | None:

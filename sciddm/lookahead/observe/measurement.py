@@ -46,6 +46,10 @@ def _draw(sampler, key, prediction, *args):
     return jax.vmap(lambda k, *one: sampler(k, *one, prediction.shape[1:], prediction.dtype))(keys, *args)
 
 
+def _positive(value):
+    return (value > 0) & np.isfinite(value)
+
+
 def _require(where, law, name, wanted):
     # in numpy: jnp would trace it, where a law is made inside a jitted function
     value = getattr(law, name)
@@ -54,13 +58,13 @@ def _require(where, law, name, wanted):
 
 
 class Gaussian(MeasurementNoise):
-    """y = prediction + std * standard normal. Raises: ValueError if std is negative."""
+    """y = prediction + std * standard normal. Raises: ValueError if std is negative, NaN or infinite."""
 
     std: jax.Array = eqx.field(converter=_parameter)
 
     def __check_init__(self):
-        if not isinstance(self.std, jax.core.Tracer) and np.any(np.asarray(self.std) < 0):
-            raise ValueError("noise_std is negative: expected standard deviations, in the units of value")
+        if not isinstance(self.std, jax.core.Tracer) and not np.all((np.asarray(self.std) >= 0) & np.isfinite(self.std)):
+            raise ValueError(f"noise_std is negative or no finite number: {self.std}; expected standard deviations, in the units of value")
 
     def log_density(self, y, prediction):
         return -0.5 * ((y - prediction) ** 2 / self.std**2 + LOG_2PI) - jnp.log(self.std)
@@ -78,7 +82,7 @@ class Laplace(MeasurementNoise):
     scale: jax.Array = eqx.field(converter=_parameter)
 
     def __check_init__(self):
-        _require(lambda value: value > 0, self, "scale", "a positive scale")
+        _require(_positive, self, "scale", "a positive scale")
 
     def log_density(self, y, prediction):
         return -jnp.abs(y - prediction) / self.scale - jnp.log(2.0 * self.scale)
@@ -107,8 +111,8 @@ class Poisson(MeasurementNoise):
     floor: jax.Array = eqx.field(converter=_parameter, default=0.01)
 
     def __check_init__(self):
-        _require(lambda value: value > 0, self, "gain", "positive counts per unit")
-        _require(lambda value: value > 0, self, "floor", "positive counts")
+        _require(_positive, self, "gain", "positive counts per unit")
+        _require(_positive, self, "floor", "positive counts")
 
     def rate(self, prediction):
         """Expected counts."""
@@ -145,8 +149,8 @@ class Quantised(MeasurementNoise):
     step: jax.Array = eqx.field(converter=_parameter)
 
     def __check_init__(self):
-        _require(lambda value: value > 0, self, "std", "a positive standard deviation")
-        _require(lambda value: value > 0, self, "step", "a positive step")
+        _require(_positive, self, "std", "a positive standard deviation")
+        _require(_positive, self, "step", "a positive step")
 
     def log_density(self, y, prediction):
         # Phi is symmetric: put the interval in the lower half, where log Phi resolves its tail
@@ -176,7 +180,7 @@ class Clipped(MeasurementNoise):
     high: jax.Array = eqx.field(converter=_parameter, default=jnp.inf)
 
     def __check_init__(self):
-        _require(lambda value: value > 0, self, "std", "a positive standard deviation")
+        _require(_positive, self, "std", "a positive standard deviation")
         if not isinstance(self.low, jax.core.Tracer):
             _require(lambda value: np.all(np.asarray(self.low) < value), self, "high", f"more than low = {self.low}")
 

@@ -5,11 +5,13 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sciddm.arithmetic import batch_size
+from sciddm.errors import Refusal
 from sciddm.keys import fold, sample_keys
 from sciddm.lookahead.observe.measurement import Gaussian, MeasurementNoise
-from sciddm.lookahead.observe.operators import Matrix
+from sciddm.lookahead.observe.operators import Compose, Mask, Matrix, Points
 
 
 class Observation(eqx.Module):
@@ -21,7 +23,10 @@ class Observation(eqx.Module):
         value: like the operator's output, one for all samples (no batch axis) or one a sample.
         noise_std: standard deviation of Gaussian noise: a number, or an array that broadcasts to value (one a channel, a point, a
             sample); or another law: `sd.lookahead.Laplace`, `Poisson`, `Quantised`, `Clipped`; or a pytree of these like value.
-    Raises: ValueError if noise_std is negative, or where value or noise_std does not fit the operator's output (at use).
+            0 is exact: for methods that need no density.
+    A NaN in value means "not observed" where the operator is a mask or points: the entry counts for nothing.
+    Raises: ValueError if noise_std is negative or NaN, if value or operator is not finite elsewhere, or where value or noise_std does not
+        fit the operator's output (at use).
     """
 
     operator: Any
@@ -34,8 +39,9 @@ class Observation(eqx.Module):
             raise ValueError(
                 f"operator: expected a function or a (m, d) matrix, got {type(operator).__name__} of {jnp.ndim(operator)} axes"
             )
-        self.operator = Matrix(jnp.asarray(operator, jnp.result_type(float))) if is_matrix else operator
-        self.value = jax.tree.map(jnp.asarray, value)
+        operator = Matrix(jnp.asarray(operator, jnp.result_type(float))) if is_matrix else operator
+        _require_numbers(operator, "the operator holds NaN", np.isnan)
+        self.operator, self.value = _without_missing(operator, jax.tree.map(jnp.asarray, value))
         if jax.tree.structure(value) == jax.tree.structure(0) and isinstance(noise_std, (list, tuple)):
             noise_std = jnp.asarray(noise_std)
         self.noise = jax.tree.map(lambda law: law if _is_law(law) else Gaussian(law), noise_std, is_leaf=_is_law)
@@ -70,18 +76,28 @@ class Observation(eqx.Module):
     def log_likelihood(self, x_0):
         """log p(y | A(x_0)), normalised, in nats. Returns (B,)."""
 
-        def leaf(law, p, y):
-            return jnp.sum(law.log_density(_fit(y, p, "value"), p), axis=tuple(range(1, p.ndim)))
+        def leaf(law, p, y, there=True):
+            density = law.log_density(_fit(y, p, "value"), p)
+            return jnp.sum(jnp.where(there, density, 0.0), axis=tuple(range(1, p.ndim)))
 
-        return sum(jax.tree.leaves(self._each(leaf, self.operator(x_0), self.value)))
+        return sum(jax.tree.leaves(self._each(leaf, self.operator(x_0), self.value, *self._there())))
 
     def simulate(self, key, x_0):
-        """Draw y = A(x_0) + noise, like the operator's output. key: one key, folded by sample index, or (B,) keys."""
+        """Draw y = A(x_0) + noise, like the operator's output, NaN where nothing is observed. key: one key or seed, folded by sample
+        index, or (B,) keys."""
         prediction = self.operator(x_0)
         keys = sample_keys(key, batch_size(x_0))
         structure = jax.tree.structure(prediction)
         places = structure.unflatten(range(structure.num_leaves))
-        return self._each(lambda law, p, place: law.sample(fold(keys, place), p), prediction, places)
+
+        def leaf(law, p, place, there=True):
+            return jnp.where(there, law.sample(fold(keys, place), p), jnp.nan)
+
+        return self._each(leaf, prediction, places, *self._there())
+
+    def _there(self):
+        # what is observed, like value, where not everything is
+        return (self.operator.there,) if isinstance(self.operator, Seen) else ()
 
     def _each(self, function, prediction, *trees):
         # function(law, prediction, ...) leaf by leaf, the law's parameters checked against this leaf
@@ -96,6 +112,59 @@ class Observation(eqx.Module):
             return function(jax.tree.map(lambda parameter: _fit(parameter, p, "noise_std"), law), p, *others)
 
         return jax.tree.map(leaf, laws, prediction, *trees, is_leaf=_is_law)
+
+
+class Seen(eqx.Module):
+    """An operator of whose output some is not observed, and is 0. there: like the value, True where it is."""
+
+    operator: Any
+    there: Any
+
+    def __call__(self, x_0):
+        return jax.tree.map(lambda y, there: jnp.where(there, y, 0), self.operator(x_0), self.there)
+
+
+def need_density(potential, who: str) -> None:
+    """For methods that divide by noise_std. Raises: Refusal where a potential holds an `Observation` of which some value is exact."""
+    for node in jax.tree.leaves(potential, is_leaf=lambda node: isinstance(node, Observation)):
+        # of Gaussian noise alone: zeros of other laws, a bound or a step, are no exactness
+        laws = jax.tree.leaves(node.noise, is_leaf=_is_law) if isinstance(node, Observation) else ()
+        stds = [law.std for law in laws if isinstance(law, Gaussian) and not isinstance(law.std, jax.core.Tracer)]
+        if any(bool(np.any(np.asarray(std) == 0)) for std in stds):
+            raise Refusal(
+                f"{who}: noise_std is 0, by which it divides: give the value a small noise, or take a method that meets exact values "
+                "(mmps, pigdm, ddnm, ddrm, diffpir, repaint, constrain)"
+            )
+
+
+def _without_missing(operator, value):
+    """The operator and the value without NaN."""
+    _require_numbers(value, "value is infinite", np.isinf)
+    may_miss = isinstance(_last(operator), (Mask, Points))
+    if not may_miss:
+        _require_numbers(value, "value is NaN", np.isnan)
+        return operator, value
+    leaves = jax.tree.leaves(value)
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in leaves)
+    if not traced and not any(np.any(np.isnan(leaf)) for leaf in leaves):
+        return operator, value
+    there = jax.tree.map(lambda leaf: ~jnp.isnan(leaf), value)
+    return Seen(operator, there), jax.tree.map(lambda leaf, seen: jnp.where(seen, leaf, 0), value, there)
+
+
+def _last(operator):
+    return _last(operator.operators[-1]) if isinstance(operator, Compose) and operator.operators else operator
+
+
+def _require_numbers(tree, what: str, wrong) -> None:
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if isinstance(leaf, (jax.Array, np.ndarray)) and not isinstance(leaf, jax.core.Tracer):
+            if jnp.issubdtype(leaf.dtype, jnp.floating) and np.any(places := wrong(np.asarray(leaf, np.float64))):
+                index = tuple(int(i) for i in np.argwhere(places)[0])
+                raise ValueError(
+                    f"observation: {what} at index {index}{' of ' + jax.tree_util.keystr(path) if path else ''}: expected finite numbers; "
+                    "NaN means 'not observed' in the value of a mask or of points alone"
+                )
 
 
 def _is_law(node):
