@@ -17,6 +17,7 @@ from tqdm import tqdm
 from sciddm import grids, solvers
 from sciddm.arithmetic import as_structs
 from sciddm.denoiser import Denoiser, Guide
+from sciddm.keys import one_key, whole
 from sciddm.sample import sample
 
 FINE = {"solver": "dpmpp3m", "steps": 120, "grid": "logsnr"}
@@ -50,6 +51,7 @@ def search(
     Returns: (steps - 1,) numpy array for `grids.LogSNR`; (iterations + 1,) errors in units of the normalised data.
     Raises: ValueError if steps < 2, where there is no inner time, and on a solver that draws noise.
     """
+    key, steps = one_key(key), whole(steps, "steps", 0)
     if steps < 2:
         raise ValueError(f"steps = {steps}: a grid of one step has no inner time to choose")
     if solvers.resolve(solver).draws_noise():

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import batch_size
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.keys import sample_keys
+from sciddm.keys import one_key, sample_keys
 from sciddm.process import GaussianProcess
 
 # Weight of |x0_hat - x_0|^2, as a function of the log signal-to-noise ratio and sigma_data (a scalar).
@@ -81,7 +81,7 @@ class Objective(eqx.Module):
         Returns: (B,) losses.
         """
         count, denoiser = batch_size(x_0), denoiser.given(cond)
-        key_t, key_eps = jax.random.split(key)
+        key_t, key_eps = jax.random.split(one_key(key))
         frames = x_0.shape[-1] if self.levels == "frame" else 1
         t = self.sample_times(key_t, count * frames, denoiser.process, denoiser.sigma_data)
         if self.levels == "frame":

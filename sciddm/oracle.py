@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 from sciddm.answer import Answer
 from sciddm.arithmetic import as_structs, expand
 from sciddm.denoiser import Denoiser
+from sciddm.keys import one_key
 from sciddm.noise import Noise, White
 from sciddm.process import GaussianProcess
 
@@ -73,7 +74,8 @@ class GaussianMixture(eqx.Module):
         return jax.vmap(jax.grad(lambda one: self.log_prob(one[None])[0]))(x)
 
     def sample(self, key, n: int):
-        """(n, d) exact draws; draw i depends on (key, i) alone."""
+        """(n, d) exact draws; draw i depends on (key, i) alone. key: a jax key or an integer seed."""
+        key = one_key(key)
 
         def one(i):
             key_k, key_z = jax.random.split(jax.random.fold_in(key, i))

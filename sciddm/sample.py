@@ -59,10 +59,10 @@ def sample(
 def planned_calls(denoiser: Denoiser, solver, steps, grid, corrections=(), own=None):
     """(steps,) network calls a sample of each step, of what `settle` returns; own: those of an adaptive solver, which has no plan.
 
-    Raises: ValueError for an adaptive solver without `own`.
+    Raises: Refusal of an adaptive solver without `own`.
     """
     if own is None and solver.network_calls(1) is None:
-        raise ValueError(
+        raise Refusal(
             f"{type(solver).__name__} takes as many network calls as it needs: a budget wants a solver of fixed steps"
         )
     places = grid.places(steps) if isinstance(grid, TimeTravel) else np.arange(steps + 1)
@@ -110,6 +110,9 @@ def _checked_start(start, like):
         raise ValueError(f"start has shapes {shapes}, expected {expected}")
 
     def leaf(value, struct):
+        if not isinstance(value, jax.core.Tracer) and not np.all(finite := np.isfinite(np.asarray(value, np.float64))):
+            place = tuple(int(i) for i in np.argwhere(~finite)[0])
+            raise ValueError(f"start is not finite at {place}: expected numbers, x at the grid's first time")
         value = jnp.asarray(value)
         return value if jnp.issubdtype(value.dtype, jnp.inexact) else value.astype(struct.dtype)
 

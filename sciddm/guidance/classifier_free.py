@@ -24,6 +24,8 @@ def classifier_free(denoiser: Denoiser, scale, *, unconditional=None, interval=N
         interval: (low, high] of sigma/alpha within which guidance acts; outside it the prediction is plain conditional.
         rescale: phi in [0, 1]; 0.7 is the published value for large scales.
     """
+    if isinstance(unconditional, Denoiser):
+        unconditional.sampling.refuse("the unconditional branch has no place for", "put that guide around classifier_free")
     low, high = (0.0, jnp.inf) if interval is None else interval
     values = [jnp.asarray(value, jnp.float32) for value in (scale, low, high, rescale)]
     return ClassifierFree(denoiser, unconditional, *values)

@@ -105,6 +105,8 @@ class Powers(Corrector):
 
     def __check_init__(self):
         _refuse_tilt("a product or a power", self.denoiser, *self.others)
+        for expert in self.others:
+            expert.sampling.refuse("a product has no place for", "take the plain denoiser")
 
     @property
     def sharpness(self):

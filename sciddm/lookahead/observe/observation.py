@@ -11,7 +11,7 @@ from sciddm.arithmetic import batch_size
 from sciddm.errors import Refusal
 from sciddm.keys import fold, sample_keys
 from sciddm.lookahead.observe.measurement import Gaussian, MeasurementNoise
-from sciddm.lookahead.observe.operators import Compose, Mask, Matrix, Points
+from sciddm.lookahead.observe.operators import Compose, Mask, Matrix, Points, as_arrays
 
 
 class Observation(eqx.Module):
@@ -34,6 +34,7 @@ class Observation(eqx.Module):
     noise: Any  # a MeasurementNoise, or a pytree of them like value
 
     def __init__(self, operator, value, noise_std):
+        operator = operator if callable(operator) else as_arrays(operator)
         is_matrix = not callable(operator) and jnp.ndim(operator) == 2
         if not callable(operator) and not is_matrix:
             raise ValueError(
@@ -41,10 +42,9 @@ class Observation(eqx.Module):
             )
         operator = Matrix(jnp.asarray(operator, jnp.result_type(float))) if is_matrix else operator
         _require_numbers(operator, "the operator holds NaN", np.isnan)
-        self.operator, self.value = _without_missing(operator, jax.tree.map(jnp.asarray, value))
-        if jax.tree.structure(value) == jax.tree.structure(0) and isinstance(noise_std, (list, tuple)):
-            noise_std = jnp.asarray(noise_std)
-        self.noise = jax.tree.map(lambda law: law if _is_law(law) else Gaussian(law), noise_std, is_leaf=_is_law)
+        self.operator, self.value = _without_missing(operator, as_arrays(value))
+        laws = as_arrays(noise_std) if not _is_law(noise_std) else noise_std
+        self.noise = jax.tree.map(lambda law: law if _is_law(law) else Gaussian(law), laws, is_leaf=_is_law)
 
     def __call__(self, x_0, t=None):
         """`log_likelihood`."""

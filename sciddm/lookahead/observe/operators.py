@@ -8,6 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 
 
+def as_arrays(tree):
+    """A pytree of jax arrays, a list or tuple of numbers, of any depth, being one of them."""
+
+    def is_numbers(node):
+        numbers = (bool, int, float, np.number)
+        return isinstance(node, (list, tuple)) and all(isinstance(leaf, numbers) for leaf in jax.tree.leaves(node))
+
+    return jax.tree.map(jnp.asarray, tree, is_leaf=is_numbers)
+
+
 class Matrix(eqx.Module):
     """y = A vec(x_0). matrix: (m, d), d the number of entries of one x_0, leaves in order. Returns (B, m)."""
 
@@ -22,7 +32,7 @@ class Points(eqx.Module):
     """The entries of x_0 at chosen places. indices: (m,), or (B, m) for each sample its own, into the flattened x_0 (leaves in
     order, as `Matrix`). Returns (B, m)."""
 
-    indices: jax.Array
+    indices: jax.Array = eqx.field(converter=as_arrays)
 
     def __call__(self, x_0):
         rows = jnp.concatenate([leaf.reshape(leaf.shape[0], -1) for leaf in jax.tree.leaves(x_0)], axis=1)
@@ -33,7 +43,7 @@ class Points(eqx.Module):
 class Mask(eqx.Module):
     """x_0 where mask is 1 and 0 elsewhere. mask: a pytree like one x_0, or a batch of them."""
 
-    mask: Any
+    mask: Any = eqx.field(converter=as_arrays)
 
     def __call__(self, x_0):
         return jax.tree.map(lambda leaf, mask: leaf * mask, x_0, self.mask)
