@@ -66,7 +66,7 @@ class Answer(eqx.Module):
         """
         if self.kick is not None:
             raise Refusal(
-                f"the guide moves x after each step, which {who} does not pass on: take a solver of fixed steps in sd.sample, or a guide "
+                f"the guide moves x between fixed steps, which {who} does not pass on: take a solver of fixed steps in sd.sample, or a guide "
                 "that shifts x0_hat, such as mmps"
             )
         return self

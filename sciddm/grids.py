@@ -192,7 +192,7 @@ def checked_times(grid) -> np.ndarray:
     """Times given as such. Raises: ValueError unless they are finite and decrease strictly within [0, 1]."""
     times = np.asarray(grid, jnp.result_type(float))
     if times.ndim != 1 or len(times) < 2 or not (np.all(np.diff(times) < 0) and 0 <= times[-1] and times[0] <= 1):
-        raise ValueError(f"grid = {_shortly(times)}: times decrease strictly from at most 1 to at least 0")
+        raise ValueError(f"a grid of times decreases strictly from at most 1 to at least 0, got {_shortly(times)}")
     return times
 
 

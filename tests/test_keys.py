@@ -102,7 +102,7 @@ def test_steps_that_are_no_positive_integer_are_an_error_that_names_them(steps):
     ],
 )  # fmt: skip
 def test_times_that_do_not_decrease_from_one_to_zero_are_an_error(grid):
-    with pytest.raises(ValueError, match="times decrease"):
+    with pytest.raises(ValueError, match="a grid of times decreases"):
         sample(grid=grid)
 
 
@@ -117,7 +117,7 @@ GRIDS = {
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_a_grid_function_is_looked_at_before_it_is_walked(name):
-    expected = "expected .4,." if name == "of another length" else "times decrease"
+    expected = "expected .4,." if name == "of another length" else "a grid of times decreases"
     with pytest.raises(ValueError, match=expected):
         sample(grid=GRIDS[name])
     with pytest.raises(ValueError, match=expected):
