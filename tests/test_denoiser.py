@@ -1,33 +1,38 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_process import PROCESSES
+from solvers.common import NAMES, process_of
 
 import sciddm as sd
 from sciddm.denoiser import PREDICTIONS, target, x0_coefficients
 
 
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("name", PROCESSES)
-def test_the_target_as_output_gives_back_x_0(name, prediction):
-    process, key = PROCESSES[name](), jax.random.key(1)
-    x_0 = jax.random.normal(key, (7, 5))
-    t = jnp.linspace(0.05, 0.9, 7)
-    x_t, eps = process.perturb(key, x_0, t)
+@eqx.filter_jit
+def answer_to_the_target(process, prediction, x_0, t):
+    """What a denoiser makes of the target as its network's output, and sigma / alpha."""
+    x_t, eps = process.perturb(jax.random.key(1), x_0, t)
     out = target(process, prediction, x_0, eps, t, 0.7)
     denoiser = sd.NetworkDenoiser(lambda x, noise_level, cond: out, process, prediction, 0.7)
-    tolerance = 2e-4 * float(jnp.max(process.sigma(t) / process.alpha(t)) + 1)
-    np.testing.assert_allclose(denoiser(x_t, t), x_0, atol=tolerance)
+    return denoiser(x_t, t), process.sigma(t) / process.alpha(t)
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_target_as_output_gives_back_x_0(name, prediction):
+    x_0 = np.random.default_rng(1).normal(size=(7, 5)).astype(np.float32)
+    t = np.linspace(0.05, 0.9, 7, dtype=np.float32)
+    answer, ratio = answer_to_the_target(process_of(name), prediction, x_0, t)
+    np.testing.assert_allclose(answer, x_0, atol=2e-4 * (np.max(ratio) + 1))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_edm_preconditioning_has_unit_variance_and_finite_ends(name):
-    process = PROCESSES[name]()
-    t = jnp.linspace(0.0, 1.0, 33)
-    c_skip, c_out = x0_coefficients(process, "edm", t, 0.5)
-    alpha, sigma = process.alpha(t), process.sigma(t)
-    assert bool(jnp.all(jnp.isfinite(c_skip) & jnp.isfinite(c_out)))
+    ask = eqx.filter_jit(lambda process, t: (x0_coefficients(process, "edm", t, 0.5), process.level(t)))
+    asked = ask(process_of(name), np.linspace(0.0, 1.0, 33, dtype=np.float32))
+    (c_skip, c_out), (alpha, sigma, _) = jax.tree.map(np.asarray, asked)
+    assert np.all(np.isfinite(c_skip) & np.isfinite(c_out))
     # the error of the skip path is what the network must supply: var(x_0 - c_skip x_t) = c_out^2 (Karras et al., eq. 129)
     np.testing.assert_allclose((1 - c_skip * alpha) ** 2 * 0.25 + c_skip**2 * sigma**2, c_out**2, rtol=1e-4, atol=1e-7)
 
@@ -35,25 +40,36 @@ def test_edm_preconditioning_has_unit_variance_and_finite_ends(name):
 def test_score_eps_and_velocity_are_those_of_the_exact_density(mixture):
     process = sd.GaussianProcess.vp()
     denoiser, t = mixture.denoiser(process), 0.3
-    x_t = jax.random.normal(jax.random.key(0), (9, 3))
-    alpha, sigma = process.alpha(t), process.sigma(t)
-    noisy = sd.oracle.GaussianMixture(mixture.weights, alpha * mixture.means, alpha**2 * mixture.variances + sigma**2)
-    np.testing.assert_allclose(denoiser.score(x_t, t), noisy.score(x_t), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(denoiser.eps(x_t, t), -sigma * noisy.score(x_t), rtol=1e-4, atol=1e-5)
-    ode = process.drift(t) * x_t - 0.5 * process.diffusion2(t) * noisy.score(x_t)
-    np.testing.assert_allclose(denoiser.velocity(x_t, t), ode, rtol=1e-4, atol=1e-5)
+
+    @jax.jit
+    def ask(x_t):
+        alpha, sigma, _ = process.level(t)
+        means, variances = alpha * mixture.means, alpha**2 * mixture.variances + sigma**2
+        score = sd.oracle.GaussianMixture(mixture.weights, means, variances).score(x_t)
+        ours = denoiser.score(x_t, t), denoiser.eps(x_t, t), denoiser.velocity(x_t, t)
+        return ours, (score, -sigma * score, process.drift(t) * x_t - 0.5 * process.diffusion2(t) * score)
+
+    for ours, exact in zip(*ask(np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)), strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=1e-4, atol=1e-5)
 
 
 def test_denoise_with_vjp_is_the_symmetric_posterior_covariance(mixture):
     process, t = sd.GaussianProcess.vp(), 0.4
-    x_t = jax.random.normal(jax.random.key(2), (4, 3))
-    x0_hat, vjp = sd.denoise_with_vjp(mixture.denoiser(process), x_t, t)
-    rows = jnp.stack([vjp(jnp.broadcast_to(axis, (4, 3))) for axis in jnp.eye(3)], 1)
+    x_t = np.random.default_rng(2).normal(size=(4, 3)).astype(np.float32)
+
+    @jax.jit
+    def ask(x_t):
+        x0_hat, vjp = sd.denoise_with_vjp(mixture.denoiser(process), x_t, t)
+        rows = jnp.stack([vjp(jnp.broadcast_to(axis, (4, 3))) for axis in jnp.eye(3)], 1)
+        return x0_hat, mixture.denoiser(process)(x_t, t), rows
+
+    x0_hat, answer, rows = jax.tree.map(np.asarray, ask(x_t))
+    alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
     np.testing.assert_allclose(rows, rows.transpose(0, 2, 1), atol=1e-5)
     for one, row in zip(x_t, rows, strict=True):
-        posterior = mixture.posterior(process.alpha(t) * jnp.eye(3), one, process.sigma(t))
-        np.testing.assert_allclose(row * process.sigma(t) ** 2 / process.alpha(t), posterior.covariance, atol=2e-4)
-    np.testing.assert_array_equal(x0_hat, mixture.denoiser(process)(x_t, t))
+        posterior = mixture.posterior(alpha * np.eye(3), one, sigma)
+        np.testing.assert_allclose(row * sigma**2 / alpha, posterior.covariance, atol=2e-4)
+    np.testing.assert_array_equal(x0_hat, answer)
 
 
 def test_time_may_be_scalar_per_sample_or_per_element(mixture):

@@ -1,25 +1,30 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_process import PROCESSES
+from solvers.common import NAMES, process_of
 
 import sciddm as sd
 
 
-@pytest.mark.parametrize("old", PROCESSES)
-@pytest.mark.parametrize("new", PROCESSES)
-def test_the_matched_denoiser_is_the_exact_one_of_the_new_process_and_finite_at_both_ends(old, new, mixture):
-    process = PROCESSES[new]()
-    matched, exact = sd.match_snr(mixture.denoiser(PROCESSES[old]()), process), mixture.denoiser(process)
-    x_0, t = mixture.sample(jax.random.key(0), 40), jnp.linspace(0.0, 1.0, 40)
-    x_t, _ = process.perturb(jax.random.key(1), x_0, t)
-    np.testing.assert_allclose(
-        matched(x_t, t), exact(x_t, t), atol=5e-2
-    )  # the ends of VE and EDM lie inside those of the others
-    inside = (t > 0.2) & (t < 0.8)
-    np.testing.assert_allclose(matched(x_t, t)[inside], exact(x_t, t)[inside], atol=1e-3)
+@eqx.filter_jit
+def answers(mixture, old, new, t):
+    """The matched denoiser's and the exact one's, about the same x_t."""
+    matched, exact = sd.match_snr(mixture.denoiser(old), new), mixture.denoiser(new)
     assert matched.calls == 1
+    x_t, _ = new.perturb(jax.random.key(1), mixture.sample(jax.random.key(0), len(t)), t)
+    return matched(x_t, t), exact(x_t, t)
+
+
+@pytest.mark.parametrize("old", NAMES)
+@pytest.mark.parametrize("new", NAMES)
+def test_the_matched_denoiser_is_the_exact_one_of_the_new_process_and_finite_at_both_ends(old, new, mixture):
+    t = np.linspace(0.0, 1.0, 40, dtype=np.float32)
+    matched, exact = (np.asarray(answer) for answer in answers(mixture, process_of(old), process_of(new), t))
+    np.testing.assert_allclose(matched, exact, atol=5e-2)  # the ends of VE and EDM lie inside those of the others
+    inside = (t > 0.2) & (t < 0.8)
+    np.testing.assert_allclose(matched[inside], exact[inside], atol=1e-3)
 
 
 def test_the_flow_of_a_linear_path_ends_where_its_vp_path_does(mixture):
@@ -29,9 +34,9 @@ def test_the_flow_of_a_linear_path_ends_where_its_vp_path_does(mixture):
 
     def end(denoiser, process):
         grid = np.asarray(process.time(log_snr))
-        norm = jnp.hypot(process.alpha(grid[0]), process.sigma(grid[0]))
-        x, _ = sd.sample(jax.random.key(0), denoiser, like, solver="heun", grid=grid, start=norm * start)
-        return x / jnp.hypot(process.alpha(grid[-1]), process.sigma(grid[-1]))
+        norms = np.hypot(*(np.asarray(level) for level in process.level(grid)[:2]))
+        x, _ = sd.sample(jax.random.key(0), denoiser, like, solver="heun", grid=grid, start=norms[0] * start)
+        return x / norms[-1]
 
     np.testing.assert_allclose(end(flow, old), end(sd.match_snr(flow, new), new), atol=1e-4)
 
@@ -53,7 +58,7 @@ def test_trees_and_a_time_a_sample_are_carried(mixture):
 
     matched = sd.match_snr(sd.FunctionDenoiser(function, exact.process), sd.GaussianProcess.edm())
     x, t = mixture.sample(jax.random.key(0), 5), jnp.linspace(0.0, 1.0, 5)
-    tree = matched({"a": x[:, :1], "b": x[:, 1:]}, t)
-    one_by_one = sd.match_snr(exact, matched.process)
-    rows = jnp.concatenate([one_by_one(x[i : i + 1], t[i]) for i in range(5)])
-    np.testing.assert_allclose(jnp.concatenate([tree["a"], tree["b"]], 1), rows, atol=1e-4)
+    tree = jax.jit(lambda x, t: matched({"a": x[:, :1], "b": x[:, 1:]}, t))(x, t)
+    one_by_one = jax.jit(lambda row, t: sd.match_snr(exact, matched.process)(row, t))
+    rows = np.concatenate([one_by_one(x[i : i + 1], t[i]) for i in range(5)])
+    np.testing.assert_allclose(np.concatenate([tree["a"], tree["b"]], 1), rows, atol=1e-4)

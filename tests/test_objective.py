@@ -1,11 +1,22 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from solvers.common import process_of
 
 import sciddm as sd
 from sciddm.objective import TIMES, WEIGHTINGS, measure_sigma_data
+
+
+@eqx.filter_jit
+def losses_of(objective, denoiser, x_0, counted=None):
+    return objective(denoiser, jax.random.key(1), x_0, None, counted)
+
+
+def silent(x, level, cond):
+    return jnp.zeros_like(x)
 
 
 @pytest.mark.parametrize("weighting", WEIGHTINGS)
@@ -14,6 +25,7 @@ def test_the_exact_denoiser_minimises_every_weighting(weighting, mixture):
     exact = mixture.denoiser(process)
     objective = sd.Objective(weighting, "stratified")
 
+    @jax.jit
     def loss(stretch, shift):
         # prediction "x0" hands the network the scaled x_t; undo the scale and answer exactly, then disturb
         class Network:
@@ -32,15 +44,15 @@ def test_edm_weighting_makes_the_loss_of_a_zero_network_one():
     # with F = 0 the error is c_out^2 by construction, so weight * error = 1 at every noise level (Karras et al., eq. 144)
     x_0 = 0.5 * jax.random.normal(jax.random.key(0), (8192, 4))
     for name in ("edm", "vp", "cosine", "rectified"):
-        process = getattr(sd.GaussianProcess, name)()
-        denoiser = sd.NetworkDenoiser(lambda x, c, cond: jnp.zeros_like(x), process, "edm", 0.5)
-        losses = sd.Objective("edm", "stratified")(denoiser, jax.random.key(1), x_0)
+        denoiser = sd.NetworkDenoiser(silent, process_of(name), "edm", 0.5)
+        losses = losses_of(sd.Objective("edm", "stratified"), denoiser, x_0)
         assert float(losses.mean()) == pytest.approx(1.0, abs=0.02)
 
 
 def test_times_have_their_laws():
     process, key = sd.GaussianProcess.edm(), jax.random.key(0)
-    times = {name: np.asarray(sd.Objective("edm", name).sample_times(key, 20000, process, 0.5)) for name in TIMES}
+    draw = jax.jit(lambda: {name: sd.Objective("edm", name).sample_times(key, 20000, process, 0.5) for name in TIMES})
+    times = jax.tree.map(np.asarray, draw())
     assert scipy.stats.kstest(times["uniform"], "uniform").pvalue > 1e-3
     np.testing.assert_allclose(np.sort(times["stratified"]), (np.arange(20000) + 0.5) / 20000, atol=1e-4)
     log_sigma = np.log(np.asarray(process.sigma(times["log-normal"])))
@@ -63,22 +75,20 @@ def test_unknown_names_are_refused():
 def test_entries_that_do_not_count_change_no_loss():
     # the exact loss of those that do: an error of 1 in half of the entries, whatever stands in the other half
     process = sd.GaussianProcess.edm()
-    x_0 = jax.random.normal(jax.random.key(0), (6, 8))
-    counted = jnp.zeros((6, 8)).at[:, :4].set(1.0)
-    denoiser = sd.NetworkDenoiser(lambda x, c, cond: jnp.zeros_like(x), process, "edm", 1.0)
-    objective = sd.Objective("edm", "stratified")
-    loss = objective(denoiser, jax.random.key(1), x_0, None, counted)
-    small = objective(denoiser, jax.random.key(1), x_0)
-    other = objective(denoiser, jax.random.key(1), x_0.at[:, 4:].add(9.0), None, counted)
+    x_0 = np.random.default_rng(0).normal(size=(6, 8)).astype(np.float32)
+    counted = np.tile(np.float32([1, 1, 1, 1, 0, 0, 0, 0]), (6, 1))
+    denoiser, objective = sd.NetworkDenoiser(silent, process, "edm", 1.0), sd.Objective("edm", "stratified")
+    loss, small = losses_of(objective, denoiser, x_0, counted), losses_of(objective, denoiser, x_0)
+    other = losses_of(objective, denoiser, x_0 + 9 * (1 - counted), counted)
     np.testing.assert_allclose(loss, other, rtol=1e-5)
     assert np.abs(loss - small).max() > 0.01
-    np.testing.assert_allclose(objective(denoiser, jax.random.key(1), x_0, None, jnp.ones_like(x_0)), small, rtol=1e-6)
-    assert not objective(denoiser, jax.random.key(1), x_0, None, jnp.zeros_like(x_0)).any()
+    np.testing.assert_allclose(losses_of(objective, denoiser, x_0, np.ones_like(x_0)), small, rtol=1e-6)
+    assert not losses_of(objective, denoiser, x_0, np.zeros_like(x_0)).any()
 
 
 def test_a_level_a_frame_is_drawn_for_each_and_weighed_with_its_own_weight():
     # With the network 0 weight * error is 1 in expectation at every level: so also for each frame at its own.
-    x_0 = jax.random.normal(jax.random.key(0), (512, 3, 4, 5))
+    x_0 = np.random.default_rng(0).normal(size=(512, 3, 4, 5)).astype(np.float32)
     process, seen = sd.GaussianProcess.edm(), []
 
     def network(x, level, cond):
@@ -86,8 +96,14 @@ def test_a_level_a_frame_is_drawn_for_each_and_weighed_with_its_own_weight():
         return jnp.zeros_like(x)
 
     denoiser = sd.NetworkDenoiser(network, process, "edm", 1.0)
-    losses = sd.Objective("edm", "log-normal", "frame")(denoiser, jax.random.key(1), x_0)
-    assert seen[0].shape == (512, 1, 1, 5) and len(np.unique(seen[0])) == 512 * 5
+
+
+    @jax.jit
+    def losses_and_levels(x_0):
+        return sd.Objective("edm", "log-normal", "frame")(denoiser, jax.random.key(1), x_0), seen[-1]
+
+    losses, levels = losses_and_levels(x_0)
+    assert levels.shape == (512, 1, 1, 5) and len(np.unique(levels)) == 512 * 5
     assert losses.shape == (512,) and float(losses.mean()) == pytest.approx(1.0, abs=0.02)
     with pytest.raises(ValueError, match="objective levels 'pixel'"):
         sd.Objective("edm", "log-normal", "pixel")

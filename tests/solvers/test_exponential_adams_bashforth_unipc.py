@@ -8,11 +8,13 @@ import sciddm as sd
 from sciddm.solvers import AdamsBashforth, UniPC
 from sciddm.solvers.exponential import interpolation_weights, moments
 
+five_moments = jax.jit(lambda c: moments(c, 5))
+
 
 @pytest.mark.parametrize("c", [1e-6, 1e-3, 0.3, 0.99, 1.01, 4.0, 30.0])
 def test_moments_are_the_integrals_in_single_precision(c):
     with jax.enable_x64(False):
-        ours = np.array([float(m) for m in moments(jnp.float32(c), 5)])
+        ours = np.array([float(m) for m in five_moments(jnp.float32(c))])
     exact = [
         scipy.integrate.quad(lambda v, i=i: c * np.exp(c * (v - 1)) * v**i, 0, 1, epsabs=1e-13)[0] for i in range(5)
     ]
@@ -62,7 +64,7 @@ def test_start_without_signal_counts_as_history_but_points_below_it_do_not(mixtu
     denoiser = mixture.denoiser(sd.GaussianProcess.rectified())
     process = denoiser.process
     inner = np.asarray(process.time(np.array([-15.0, -13.0, -11.0, -8.0, -4.0, 0.0, 4.0])))
+    fine, _ = sd.sample(jax.random.key(0), denoiser, (8, 3), solver="dpmpp2m", steps=100)
     for solver in (AdamsBashforth(4), UniPC(3), "dpmpp2m"):
         end, _ = sd.sample(jax.random.key(0), denoiser, (8, 3), solver=solver, grid=[1.0, *inner, 0.0])
-        fine, _ = sd.sample(jax.random.key(0), denoiser, (8, 3), solver="dpmpp2m", steps=100)
-        assert float(jnp.median(jnp.abs(end - fine))) < 0.15
+        assert np.median(np.abs(end - fine)) < 0.15
