@@ -1,7 +1,12 @@
 """What a chain of ancestral steps samples of Gaussian data N(0, VARIANCE), exactly: not quite N(0, VARIANCE), at any number of steps."""
 
+import functools
+
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 
 import sciddm as sd
 from sciddm.sample import grid_times, settle
@@ -15,6 +20,7 @@ def gaussian(dimension=1, process=PROCESS):
     return sd.oracle.GaussianMixture([1.0], jnp.zeros((1, dimension)), VARIANCE).denoiser(process)
 
 
+@functools.cache
 def end_variance(steps, process=PROCESS):
     """Variance of x_0 under ddpm on the log-SNR grid, the last step having the spread sigma / sqrt(alpha^2 + sigma^2)."""
     _, _, grid = settle(gaussian(process=process), "ddpm", steps, "logsnr")
@@ -32,3 +38,19 @@ def end_variance(steps, process=PROCESS):
 
 def log_normal(y, variance):
     return -0.5 * (y**2 / variance + np.log(2.0 * np.pi * variance))
+
+
+def mixture_posterior(weights, means, covariance, A, y, noise_std):
+    """Weights, means and covariance of a mixture of one covariance given y = A x + noise, and log p(y)."""
+    s = A @ covariance @ A.T + noise_std**2 * np.eye(len(y))
+    gain, residual = covariance @ A.T @ np.linalg.inv(s), y - means @ A.T
+    log_joint = np.log(weights / np.sum(weights)) + multivariate_normal.logpdf(residual, cov=s)
+    evidence = logsumexp(log_joint)
+    return np.exp(log_joint - evidence), means + residual @ gain.T, covariance - gain @ A @ covariance, evidence
+
+
+@eqx.filter_jit
+def populated(key, method, denoiser, potential, shape, **options):
+    """A population and its mean, by one program."""
+    result = method(key, denoiser, potential, shape, **options)
+    return result, result.mean()
