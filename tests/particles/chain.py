@@ -3,10 +3,9 @@
 import functools
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import logsumexp
-from scipy.stats import multivariate_normal
 
 import sciddm as sd
 from sciddm.sample import grid_times, settle
@@ -15,15 +14,20 @@ VARIANCE = 0.7
 PROCESS = sd.GaussianProcess.vp()
 
 
-def gaussian(dimension=1, process=PROCESS):
-    """The exact denoiser of N(0, VARIANCE I)."""
-    return sd.oracle.GaussianMixture([1.0], jnp.zeros((1, dimension)), VARIANCE).denoiser(process)
+def gaussian(process=PROCESS):
+    """The exact denoiser of N(0, VARIANCE I) in any dimension, of few operations: it is compiled into many programs."""
+    return sd.FunctionDenoiser(jax.tree_util.Partial(_expected, process), process)
+
+
+def _expected(process, x_t, t, cond):
+    alpha, sigma = process.alpha(t)[..., None], process.sigma(t)[..., None]
+    return alpha * VARIANCE / (alpha**2 * VARIANCE + sigma**2) * x_t
 
 
 @functools.cache
 def end_variance(steps, process=PROCESS):
     """Variance of x_0 under ddpm on the log-SNR grid, the last step having the spread sigma / sqrt(alpha^2 + sigma^2)."""
-    _, _, grid = settle(gaussian(process=process), "ddpm", steps, "logsnr")
+    _, _, grid = settle(gaussian(process), "ddpm", steps, "logsnr")
     times = np.asarray(grid_times(grid, process, steps), float)
     alpha, sigma = (np.asarray(f(jnp.asarray(times)), float) for f in (process.alpha, process.sigma))
     variance = sigma[0] ** 2
@@ -38,15 +42,6 @@ def end_variance(steps, process=PROCESS):
 
 def log_normal(y, variance):
     return -0.5 * (y**2 / variance + np.log(2.0 * np.pi * variance))
-
-
-def mixture_posterior(weights, means, covariance, A, y, noise_std):
-    """Weights, means and covariance of a mixture of one covariance given y = A x + noise, and log p(y)."""
-    s = A @ covariance @ A.T + noise_std**2 * np.eye(len(y))
-    gain, residual = covariance @ A.T @ np.linalg.inv(s), y - means @ A.T
-    log_joint = np.log(weights / np.sum(weights)) + multivariate_normal.logpdf(residual, cov=s)
-    evidence = logsumexp(log_joint)
-    return np.exp(log_joint - evidence), means + residual @ gain.T, covariance - gain @ A @ covariance, evidence
 
 
 @eqx.filter_jit

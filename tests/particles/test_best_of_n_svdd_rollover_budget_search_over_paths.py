@@ -67,7 +67,7 @@ def test_one_step_of_svdd_is_best_of_n_draw_by_draw():
     process = sd.GaussianProcess.cosine()
     options = {"num_particles": 10, "solver": EXACT, "steps": 1, "grid": at(1.0, 0.0)}
     ours, theirs = (
-        answers(method, 300, gaussian(process=process), **options) for method in (particles.svdd, particles.best_of_n)
+        answers(method, 300, gaussian(process), **options) for method in (particles.svdd, particles.best_of_n)
     )
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     assert_best_of(10, ours)
@@ -93,7 +93,7 @@ def test_the_choice_of_svdd_is_a_softmax_at_its_temperature():
     options = {"num_particles": 6, "solver": EXACT, "steps": 1, "grid": at(1.0, 0.0)}
 
     def one(key):
-        result = particles.svdd(key, gaussian(process=process), first, (1,), temperature=temperature, **options)
+        result = particles.svdd(key, gaussian(process), first, (1,), temperature=temperature, **options)
         return result.particles[:, 0], result.best()[0]
 
     x, chosen = (np.asarray(v) for v in eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=3000))
@@ -189,14 +189,14 @@ def test_every_method_counts_the_evaluations_of_guides_within_keeps_to_its_budge
 @pytest.mark.parametrize("name", [*particles.METHODS, "mcgdiff"])
 def test_a_budget_too_small_is_refused_with_the_least_that_works(name):
     with pytest.raises(ValueError, match="the least is") as refusal:
-        searched(name, jax.random.key(0), gaussian(2), 0.7, 1)
+        searched(name, jax.random.key(0), gaussian(), 0.7, 1)
     least = int(re.search(r"the least is (\d+) network calls", str(refusal.value))[1])
     with pytest.raises(ValueError, match=f"the least is {least} "):
-        searched(name, jax.random.key(0), gaussian(2), 0.7, least - 1)
+        searched(name, jax.random.key(0), gaussian(), 0.7, least - 1)
     calls = []
 
     def traced():  # as far as shapes go
-        result = searched(name, jax.random.key(0), gaussian(2), 0.7, least)
+        result = searched(name, jax.random.key(0), gaussian(), 0.7, least)
         calls.append(result.info["network_calls"])
         return result
 
