@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gaussian_posterior import gaussian_posterior, mixture_draws, mixture_posterior
+from gaussian_posterior import gaussian_denoiser, gaussian_posterior, mixture_draws, mixture_posterior
 
 import sciddm as sd
 
@@ -23,9 +23,8 @@ def law_of_the_end(guided, **options):
 @pytest.mark.parametrize("method", ["pigdm", "mmps"])
 @pytest.mark.parametrize("name", ["edm", "vp", "rectified"])
 def test_guide_is_the_exact_posterior_of_an_isotropic_gaussian(method, name):
-    prior = sd.oracle.GaussianMixture([1.0], [[0.0, 0.0, 0.0]], 2.0)
     mean, covariance = gaussian_posterior(np.zeros(3), 2.0 * np.eye(3), A, Y, 0.3)
-    denoiser = prior.denoiser(getattr(sd.GaussianProcess, name)())
+    denoiser = gaussian_denoiser(getattr(sd.GaussianProcess, name)(), 2.0)
     options = {"prior_variance": 2.0} if method == "pigdm" else {}
     guided = getattr(sd.lookahead, method)(denoiser, sd.lookahead.Observation(A, Y, 0.3), **options)
     found, spread, _ = law_of_the_end(guided, solver="dpmpp2m", steps=60)
@@ -49,13 +48,12 @@ SOLVERS = sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral", "dopri8"})
 
 @pytest.mark.parametrize("solver", [*SOLVERS, pytest.param("dopri8", marks=pytest.mark.slow)])
 def test_guides_compose_with_every_solver_and_with_guidance(solver):
-    prior = sd.oracle.GaussianMixture([1.0], [[0.0, 0.0, 0.0]], 1.0)
     mean, covariance = gaussian_posterior(np.zeros(3), np.eye(3), A, Y, 0.5)
-    conditional = sd.guidance.classifier_free(prior.denoiser(sd.GaussianProcess.vp()), 1.0)
+    conditional = sd.guidance.classifier_free(gaussian_denoiser(sd.GaussianProcess.vp(), 1.0), 1.0)
     guided = sd.lookahead.mmps(conditional, sd.lookahead.Observation(A, Y, 0.5))
     steps = 4 if solver in ("tsit5", "dopri8") else 100
     if solver in ("ddpm", "ddim-eta", "sde-dpmpp2m", "seeds2", "edm", "flow-sde", "euler-maruyama"):
-        count = 3000
+        count = 2000
         samples, info = sd.sample(jax.random.key(0), guided, (count, 3), solver=solver, steps=steps)
         found, variance = np.mean(samples, 0), np.var(samples, 0)
     else:

@@ -3,9 +3,9 @@
 import functools
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
+from gaussian_posterior import gaussian_denoiser
 
 import sciddm as sd
 from sciddm.sample import grid_times, settle
@@ -15,13 +15,8 @@ PROCESS = sd.GaussianProcess.vp()
 
 
 def gaussian(process=PROCESS):
-    """The exact denoiser of N(0, VARIANCE I) in any dimension, of few operations: it is compiled into many programs."""
-    return sd.FunctionDenoiser(jax.tree_util.Partial(_expected, process), process)
-
-
-def _expected(process, x_t, t, cond):
-    alpha, sigma = process.alpha(t)[..., None], process.sigma(t)[..., None]
-    return alpha * VARIANCE / (alpha**2 * VARIANCE + sigma**2) * x_t
+    """The exact denoiser of N(0, VARIANCE I) in any dimension."""
+    return gaussian_denoiser(process, VARIANCE)
 
 
 @functools.cache
