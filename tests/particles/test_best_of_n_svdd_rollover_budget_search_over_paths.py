@@ -19,7 +19,7 @@ from sciddm.particles.svdd import One
 
 EXACT = sd.solvers.DDPM(prior_variance=VARIANCE)  # for these data the kernel is exact at any number of steps
 LARGEST = {4: 1.0294, 10: 1.5388, 50: 2.2491}  # E max of as many standard normals
-SEARCHES = ("best_of_n", "svdd", "rollover_budget", "search_over_paths")
+SEARCHES = ("svdd", "rollover_budget", "search_over_paths")  # of best-of-N the law is known, and what it spends
 
 
 def first(x, t=None):
@@ -180,7 +180,7 @@ def test_every_method_counts_the_evaluations_of_guides_within_keeps_to_its_budge
         evaluated.clear()
         result = searched(name, jax.random.key(seed), inside, jnp.asarray(target), budget)
         jax.effects_barrier()
-        assert sum(evaluated) == result.info["network_calls"] <= budget
+        assert budget // 2 < sum(evaluated) == result.info["network_calls"] <= budget
         assert np.all(np.isfinite(result.particles)) and ess(result) >= 1.0
         once = once if seed else len(traces)
     assert len(traces) == once
