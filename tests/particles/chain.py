@@ -1,7 +1,11 @@
 """What a chain of ancestral steps samples of Gaussian data N(0, VARIANCE), exactly: not quite N(0, VARIANCE), at any number of steps."""
 
+import functools
+
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
+from gaussian_posterior import gaussian_denoiser
 
 import sciddm as sd
 from sciddm.sample import grid_times, settle
@@ -10,14 +14,15 @@ VARIANCE = 0.7
 PROCESS = sd.GaussianProcess.vp()
 
 
-def gaussian(dimension=1, process=PROCESS):
-    """The exact denoiser of N(0, VARIANCE I)."""
-    return sd.oracle.GaussianMixture([1.0], jnp.zeros((1, dimension)), VARIANCE).denoiser(process)
+def gaussian(process=PROCESS):
+    """The exact denoiser of N(0, VARIANCE I) in any dimension."""
+    return gaussian_denoiser(process, VARIANCE)
 
 
+@functools.cache
 def end_variance(steps, process=PROCESS):
     """Variance of x_0 under ddpm on the log-SNR grid, the last step having the spread sigma / sqrt(alpha^2 + sigma^2)."""
-    _, _, grid = settle(gaussian(process=process), "ddpm", steps, "logsnr")
+    _, _, grid = settle(gaussian(process), "ddpm", steps, "logsnr")
     times = np.asarray(grid_times(grid, process, steps), float)
     alpha, sigma = (np.asarray(f(jnp.asarray(times)), float) for f in (process.alpha, process.sigma))
     variance = sigma[0] ** 2
@@ -32,3 +37,10 @@ def end_variance(steps, process=PROCESS):
 
 def log_normal(y, variance):
     return -0.5 * (y**2 / variance + np.log(2.0 * np.pi * variance))
+
+
+@eqx.filter_jit
+def populated(key, method, denoiser, potential, shape, **options):
+    """A population and its mean, by one program."""
+    result = method(key, denoiser, potential, shape, **options)
+    return result, result.mean()

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 from chain import PROCESS, VARIANCE, gaussian
 
 import sciddm as sd
@@ -17,7 +19,7 @@ from sciddm.particles.svdd import One
 
 EXACT = sd.solvers.DDPM(prior_variance=VARIANCE)  # for these data the kernel is exact at any number of steps
 LARGEST = {4: 1.0294, 10: 1.5388, 50: 2.2491}  # E max of as many standard normals
-SEARCHES = ("best_of_n", "svdd", "rollover_budget", "search_over_paths")
+SEARCHES = ("svdd", "rollover_budget", "search_over_paths")  # of best-of-N the law is known, and what it spends
 
 
 def first(x, t=None):
@@ -32,28 +34,28 @@ def answers(method, count, denoiser=None, potential=first, **options):
     def one(key):
         return method(key, denoiser, potential, (1,), **options).best()[0]
 
-    return np.asarray(eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=count, chunk=count))
+    return np.asarray(eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=count))
 
 
 def at(*times):
     """A grid of these times."""
-    return lambda process, steps: jnp.array(times)
+    return lambda process, steps: np.array(times, np.float32)
 
 
 def assert_best_of(n, values, std=np.sqrt(VARIANCE)):
     """Values are the largest of n draws of N(0, std^2): their mean, and E log Phi = -1/n, whence KL = log n - (n - 1) / n."""
     z = values / std
-    for found, expected in ((z, LARGEST[n]), (np.asarray(jax.scipy.stats.norm.logcdf(z)), -1.0 / n)):
+    for found, expected in ((z, LARGEST[n]), (scipy.stats.norm.logcdf(z), -1.0 / n)):
         assert abs(found.mean() - expected) < 3.0 * found.std(ddof=1) / np.sqrt(len(z)), (found.mean(), expected)
 
 
-@pytest.mark.parametrize("n", sorted(LARGEST))
+@pytest.mark.parametrize("n", [4, 50])
 def test_the_best_of_n_has_the_law_of_the_largest_of_n_normals(n):
     def one(key):
         result = particles.best_of_n(key, gaussian(), first, (1,), num_particles=n, solver=EXACT, steps=1)
         return result.best()[0], jnp.exp(result.log_evidence), result.ess
 
-    x, evidence, ess = eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=2000, chunk=2000)
+    x, evidence, ess = eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=2000)
     assert_best_of(n, np.asarray(x))
     np.testing.assert_allclose(ess, 1.0, rtol=1e-5)
     evidence = np.asarray(evidence)  # of the samples, not of the best
@@ -65,7 +67,7 @@ def test_one_step_of_svdd_is_best_of_n_draw_by_draw():
     process = sd.GaussianProcess.cosine()
     options = {"num_particles": 10, "solver": EXACT, "steps": 1, "grid": at(1.0, 0.0)}
     ours, theirs = (
-        answers(method, 300, gaussian(process=process), **options) for method in (particles.svdd, particles.best_of_n)
+        answers(method, 300, gaussian(process), **options) for method in (particles.svdd, particles.best_of_n)
     )
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
     assert_best_of(10, ours)
@@ -91,18 +93,24 @@ def test_the_choice_of_svdd_is_a_softmax_at_its_temperature():
     options = {"num_particles": 6, "solver": EXACT, "steps": 1, "grid": at(1.0, 0.0)}
 
     def one(key):
-        result = particles.svdd(key, gaussian(process=process), first, (1,), temperature=temperature, **options)
+        result = particles.svdd(key, gaussian(process), first, (1,), temperature=temperature, **options)
         return result.particles[:, 0], result.best()[0]
 
     x, chosen = (np.asarray(v) for v in eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=3000))
     for assumed, fits in ((temperature, True), (2 * temperature, False), (0.5 * temperature, False)):
-        gap = chosen - np.sum(x * np.asarray(jax.nn.softmax(x / assumed, axis=1)), 1)
+        gap = chosen - np.sum(x * scipy.special.softmax(x / assumed, axis=1), 1)
         assert (abs(gap.mean()) < 3.0 * gap.std(ddof=1) / np.sqrt(3000)) == fits
-    weights = jnp.log(jnp.array([0.5, 0.3, 0.2]))
-    drawn = jax.vmap(lambda key: One(2.0)(key, weights)[0])(jax.random.split(jax.random.key(1), 4000))
+    weights = np.log(np.array([0.5, 0.3, 0.2], np.float32))
+
+    @jax.jit
+    def draws(key):
+        warm = jax.lax.map(lambda key: One(2.0)(key, weights)[0], jax.random.split(key, 4000))
+        return warm, One(0.0)(key, weights, 4)
+
+    warm, cold = draws(jax.random.key(1))
     expected = np.sqrt([0.5, 0.3, 0.2]) / np.sqrt([0.5, 0.3, 0.2]).sum()
-    np.testing.assert_allclose(np.bincount(drawn, minlength=3) / 4000, expected, atol=0.025)
-    np.testing.assert_array_equal(One(0.0)(jax.random.key(0), weights, 4), [0, 0, 0, 0])
+    np.testing.assert_allclose(np.bincount(warm, minlength=3) / 4000, expected, atol=0.025)
+    np.testing.assert_array_equal(cold, [0, 0, 0, 0])
 
 
 def test_code_chooses_at_every_other_step_and_the_best_output_goes_on():
@@ -117,7 +125,7 @@ def test_code_chooses_at_every_other_step_and_the_best_output_goes_on():
     # siblings after a choice, others in between
     potential = np.asarray(result.info["potential"])
     assert np.all(potential[::2] == potential[::2, :1]) and np.all(np.ptp(potential[1::2], axis=1) > 0)
-    assert int(jnp.argmax(result.log_weights)) == int(jnp.argmax(reward(result.particles, 0.0)))
+    assert np.argmax(result.log_weights) == np.argmin(np.abs(np.asarray(result.particles)[:, 0] - 0.5))
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -131,6 +139,9 @@ def test_more_calls_find_more_reward(name):
 
 
 BUDGETS = {"best_of_n": 43, "rollover_budget": 70, "search_over_paths": 120, "psi": 130}
+
+
+ess = jax.jit(lambda result: result.ess)
 
 
 def count_above(least, x, t):
@@ -169,8 +180,8 @@ def test_every_method_counts_the_evaluations_of_guides_within_keeps_to_its_budge
         evaluated.clear()
         result = searched(name, jax.random.key(seed), inside, jnp.asarray(target), budget)
         jax.effects_barrier()
-        assert sum(evaluated) == result.info["network_calls"] <= budget
-        assert bool(jnp.all(jnp.isfinite(result.particles))) and float(result.ess) >= 1.0
+        assert budget // 2 < sum(evaluated) == result.info["network_calls"] <= budget
+        assert np.all(np.isfinite(result.particles)) and ess(result) >= 1.0
         once = once if seed else len(traces)
     assert len(traces) == once
 
@@ -178,14 +189,14 @@ def test_every_method_counts_the_evaluations_of_guides_within_keeps_to_its_budge
 @pytest.mark.parametrize("name", [*particles.METHODS, "mcgdiff"])
 def test_a_budget_too_small_is_refused_with_the_least_that_works(name):
     with pytest.raises(ValueError, match="the least is") as refusal:
-        searched(name, jax.random.key(0), gaussian(2), 0.7, 1)
+        searched(name, jax.random.key(0), gaussian(), 0.7, 1)
     least = int(re.search(r"the least is (\d+) network calls", str(refusal.value))[1])
     with pytest.raises(ValueError, match=f"the least is {least} "):
-        searched(name, jax.random.key(0), gaussian(2), 0.7, least - 1)
+        searched(name, jax.random.key(0), gaussian(), 0.7, least - 1)
     calls = []
 
     def traced():  # as far as shapes go
-        result = searched(name, jax.random.key(0), gaussian(2), 0.7, least)
+        result = searched(name, jax.random.key(0), gaussian(), 0.7, least)
         calls.append(result.info["network_calls"])
         return result
 
@@ -205,7 +216,7 @@ def test_what_rollover_does_not_spend_rolls_over_and_the_last_step_leaves_nothin
         (times[2], 1, [1, 1, 52, 18, 18]),
         (1.0, 4, [16, 16, 20, 16, 20]),  # 22 batches
     ):
-        reward = jax.tree_util.Partial(until, jnp.asarray(ends))
+        reward = jax.tree_util.Partial(until, np.float32(ends))
         result = particles.rollover_budget(
             jax.random.key(0), gaussian(), reward, (1,), budget=100, initial=10, steps=6, batch=batch
         )
@@ -215,13 +226,13 @@ def test_what_rollover_does_not_spend_rolls_over_and_the_last_step_leaves_nothin
 
 
 def test_rollover_takes_the_first_child_that_is_better_else_the_best_of_its_quota():
-    # From noise to times[1] by the exact step, so that a child's x0_hat there is N(0, std^2); what comes after it is no better.
-    times = sd.grids.resolve("logsnr", PROCESS, 3)
-    alpha, sigma = (float(value) for value in PROCESS.level(times[1])[:2])
+    # From noise to the second time by the exact step, so that a child's x0_hat there is N(0, std^2); what comes after it is no better.
+    second = np.asarray(sd.grids.resolve("logsnr", PROCESS, 3))[1]
+    alpha, sigma = (float(value) for value in PROCESS.level(second)[:2])
     std = alpha * VARIANCE / np.sqrt(alpha**2 * VARIANCE + sigma**2)
 
     def above(least):
-        return lambda x, t: jnp.where(t > times[1], least, jnp.where(t < times[1], -100.0, x[:, 0]))
+        return lambda x, t: jnp.where(t > second, least, jnp.where(t < second, -100.0, x[:, 0]))
 
     def one(key):
         info = particles.rollover_budget(
@@ -229,9 +240,7 @@ def test_rollover_takes_the_first_child_that_is_better_else_the_best_of_its_quot
         ).info
         return info["best"], info["tried"]
 
-    best, tried = (
-        np.asarray(v) for v in eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=2000, chunk=2000)
-    )
+    best, tried = (np.asarray(v) for v in eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=2000))
     best, last = best[:, 1], best[:, 2]
     assert np.all(tried[best > 0, 0] == 20)
     np.testing.assert_array_equal(last, best)  # the record of what was worth -100 after
@@ -239,7 +248,7 @@ def test_rollover_takes_the_first_child_that_is_better_else_the_best_of_its_quot
     half = best / std
     assert abs(half.mean() - np.sqrt(2 / np.pi)) < 3.0 * half.std(ddof=1) / np.sqrt(2000)
     # the last step with children takes the best of all of them
-    options = {"budget": 11, "initial": 1, "solver": EXACT, "steps": 2, "grid": at(1.0, float(times[1]), 0.0)}
+    options = {"budget": 11, "initial": 1, "solver": EXACT, "steps": 2, "grid": at(1.0, second, 0.0)}
     x = answers(particles.rollover_budget, 2000, potential=above(50.0), **options)
     assert_best_of(10, x, std)
 
@@ -257,13 +266,18 @@ def test_rounds_cover_the_grid_and_overlap():
 def test_fk_steering_multiplies_its_potentials_up():
     expected = {"difference": [0.5, 0.2, 0.9], "max": [0.5, 1.0, 1.9], "sum": [0.5, 1.2, 2.8]}
     same = sd.FunctionDenoiser(lambda x, t, cond: x, PROCESS)
-    for kind, values in expected.items():
+
+    def multiplied(kind):
         twist, found = History(first, kind), []
         memory = twist.memory(1)
         for value in (0.5, 0.2, 0.9):
             seen, memory = twist.look(same, jnp.array([[value]]), jnp.asarray(0.5), None, 0, memory)
-            found.append(float(seen.log_h[0]))
-        np.testing.assert_allclose(found, values, rtol=1e-5)
+            found.append(seen.log_h[0])
+        return found
+
+    found = jax.jit(lambda: {kind: multiplied(kind) for kind in expected})()
+    for kind, values in expected.items():
+        np.testing.assert_allclose(found[kind], values, rtol=1e-5)
 
 
 def test_each_round_goes_on_from_the_best_of_the_one_before():
@@ -272,7 +286,7 @@ def test_each_round_goes_on_from_the_best_of_the_one_before():
     def one(key):
         return particles.search_over_paths(key, gaussian(), first, (1,), **options).info["best"]
 
-    best = np.asarray(eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=300, chunk=300))
+    best = np.asarray(eqx.filter_jit(particles.for_each)(jax.random.key(0), one, count=300))
     gain = np.diff(best, axis=1)
     assert best.shape == (300, 3) and np.all(gain.mean(0) > 5.0 * gain.std(0) / np.sqrt(300)), best.mean(0)
 
@@ -309,9 +323,12 @@ def test_rollover_refuses_solvers_without_children():
 )
 def test_a_count_is_a_potential_that_needs_no_gradient(name, options):
     reward = jax.tree_util.Partial(count_above, 0.0)
-    result = particles.METHODS[name](
-        jax.random.key(2), gaussian(), reward, (1,), num_particles=1000, steps=3, **options
-    )
+
+    @eqx.filter_jit
+    def above(key):
+        result = particles.METHODS[name](key, gaussian(), reward, (1,), num_particles=1000, steps=3, **options)
+        return result.mean(lambda x: x[:, 0] > 0)
+
     # e^3 to one for what is above 0, which is half of the prior
-    share = float(result.mean(lambda x: x[:, 0] > 0))
+    share = float(above(jax.random.key(2)))
     assert abs(share - np.exp(3.0) / (1.0 + np.exp(3.0))) < 0.03

@@ -20,7 +20,7 @@ observation = sd.lookahead.Observation(np.array([[1.0, 0.5]]), np.array([2.0]), 
 
 def weighted(**options):
     return particles.smc(
-        jax.random.key(0), gaussian(2), observation, (2,), num_particles=64, steps=6, twist="plain", ess_threshold=0.7, **options
+        jax.random.key(0), gaussian(), observation, (2,), num_particles=64, steps=6, twist="plain", ess_threshold=0.7, **options
     )
 
 
