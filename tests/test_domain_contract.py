@@ -1,66 +1,45 @@
-"""What every domain must do, run through the same checks. A new domain is one line here."""
-
-import importlib
+"""What every domain must do, run through the same checks on one small run. A new domain is one line in `small_configs`."""
 
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from toy_domain import toy_config
+from small_configs import DOMAINS
 
 import sciddm as sd
 from sciddm.domain import reward_potential
-from sciddm.train import fit
-
-
-def pde_config():
-    config = importlib.import_module("configs.pde").get_config("smoke")
-    config.data.update({"resolution": 16, "count": 96, "held_out": 8})
-    config.network.update({"channels": (16, 16), "attention_levels": ()})
-    config.data.guidance.steps = 4
-    return config
-
-
-def weather_config():
-    config = importlib.import_module("configs.weather").get_config("smoke")
-    config.data.update({"size": 32, "events": 10, "frames": 18, "held_out": 2, "wide": 48, "windows": 2})
-    config.network.update({"channels": (8, 8), "attention_levels": (), "features": 16})
-    config.data.guidance.update({"steps": 3, "gauges": 0.02})
-    return config
-
-
-def molecules_config():
-    config = importlib.import_module("configs.molecules").get_config("smoke")
-    config.data.update({"source": "qm9", "count": 60})
-    config.network.update({"hidden": 16, "layers": 1})
-    config.data.tasks.update({"steps": 3, "conformers": 2})
-    config.data.tasks.count.update({"number": 1, "particles": 4})
-    return config
-
-
-DOMAINS = {"toy": toy_config, "pde": pde_config, "weather": weather_config, "molecules": molecules_config}
+from sciddm.train.checkpoint import Checkpoints
 
 
 @pytest.fixture(params=DOMAINS)
-def config(request, tmp_path):
-    config = DOMAINS[request.param]()
-    config.data.cache = str(tmp_path / "cache")
-    config.training.update({"steps": 2, "wall_minutes": None, "batch_size": 8})
-    config.sampling.update({"steps": 3, "batch_size": 4})
-    config.checkpoint.every = 1
-    return config
+def name(request):
+    return request.param
 
 
-def test_domain_keeps_its_contract(config, tmp_path):
-    workdir = tmp_path / "run"
-    domain = sd.get_domain(config)
+@pytest.fixture
+def model(name, small_model):
+    return small_model(name)
 
-    # data are of the example's shape, and the normaliser's round trip is exact to rounding
-    data = domain.dataset("train")
+
+@pytest.fixture
+def x(model):
+    """Training data in physical units."""
+    data = model.domain.dataset("train")
     elements = [data[i]["x"] for i in range(0, len(data), max(len(data) // 128, 1))]
-    assert jax.tree.map(np.shape, elements[0]) == jax.tree.map(lambda leaf: leaf.shape, domain.example)
-    x = jax.tree.map(lambda *leaves: np.stack(leaves), *elements)
+    assert jax.tree.map(np.shape, elements[0]) == jax.tree.map(lambda leaf: leaf.shape, model.domain.example)
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *elements)
+
+
+def shapes(tree):
+    return jax.tree.map(np.shape, tree)
+
+
+def test_a_run_of_two_steps_goes_on_where_it_stopped(name, small_run):
+    assert Checkpoints(small_run(name), read_only=True).steps() == [4, 2]
+
+
+def test_data_are_of_the_example_s_shape_and_the_normaliser_goes_there_and_back(model, x):
+    domain = model.domain
     normal = domain.normalizer.normalize(x)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max()),
@@ -72,43 +51,49 @@ def test_domain_keeps_its_contract(config, tmp_path):
     stored = sd.Normalizer.from_json(domain.normalizer.to_json(), domain.example)
     jax.tree.map(np.testing.assert_allclose, stored.mean, domain.normalizer.mean)
 
-    # every reward: a finite value a sample, in units, with another reward beside it, and a potential with a gradient or none
-    for name, reward in domain.rewards.items():
-        values = reward.function(jax.tree.map(lambda leaf: jnp.asarray(leaf[:6]), x))
-        assert values.shape == (6,) and np.isfinite(values).all(), name
-        assert reward.units and reward.held_out != name and reward.held_out in domain.rewards, name
-        potential = reward_potential(domain, name)
-        slope = jax.grad(lambda z, potential=potential: potential(z, 0.0).sum())(
-            jax.tree.map(lambda leaf: jnp.asarray(leaf[:6]), normal)
-        )
-        steepest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(slope))
+
+def test_every_reward_has_units_another_beside_it_and_a_finite_value_and_potential_with_a_gradient_or_none(model, x):
+    rewards, few = model.domain.rewards, jax.tree.map(lambda leaf: leaf[:6], x)
+    for name, reward in rewards.items():
+        assert reward.units and reward.held_out != name and reward.held_out in rewards, name
+    values = jax.jit(lambda x: {name: reward.function(x) for name, reward in rewards.items()})(few)
+    potentials = {name: reward_potential(model.domain, name) for name in rewards}
+    slopes = jax.jit(
+        lambda z: {name: jax.grad(lambda z, p=p: p(z, 0.0).sum())(z) for name, p in potentials.items()}
+    )(model.normalizer.normalize(few))
+    for name, reward in rewards.items():
+        assert values[name].shape == (6,) and np.isfinite(values[name]).all(), name
+        steepest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(slopes[name]))
         assert np.isfinite(steepest) and (steepest > 0) == reward.differentiable, name
 
-    # two steps, then two more from where it stopped
-    assert int(fit(config, workdir, progress=False).step) == 2
-    config.training.steps = 4
-    assert int(fit(config, workdir, progress=False).step) == 4
 
-    # samples of the right shape, through the native form and back, saved and drawn
-    model = sd.load(workdir)
+def test_samples_are_of_the_right_shape_go_through_the_native_form_and_back_and_are_saved_and_drawn(model, tmp_path):
     native = model.sample(0, 5)
     x = model.domain.from_native(native)
-    assert jax.tree.map(np.shape, x) == jax.tree.map(lambda leaf: (5, *leaf.shape), domain.example)
+    assert shapes(x) == jax.tree.map(lambda leaf: (5, *leaf.shape), model.domain.example)
     model.domain.save(native, tmp_path / f"samples{model.domain.suffix}")
     assert isinstance(model.domain.plot(native), plt.Figure)
     assert all(np.isfinite(value) for value in model.domain.metrics(x, x).values())
+    plt.close("all")
 
-    # every task: a problem, two members, scores, a classical answer, a picture
-    for name, task in model.domain.tasks.items():
-        problem = model.problem(name)
-        members = model.solve(1, name, problem, 2, steps=3, progress=False)
-        shape = jax.tree.map(np.shape, problem.truth)  # of the example, unless the task's answers are longer or wider
-        assert jax.tree.map(np.shape, members) == jax.tree.map(lambda leaf: (2, *leaf.shape), problem.truth)
-        assert task.metrics(members, problem)
-        controls = task.controls(model, jax.random.key(1), problem, 2)
-        for answer in [*controls.values(), *task.baseline(problem).values()]:  # one x, or an ensemble
-            assert jax.tree.map(np.shape, answer) == shape or jax.tree.map(lambda leaf: leaf.shape[1:], answer) == shape
-        assert isinstance(task.plot(members, problem), plt.Figure)
+
+def test_tasks_are_those_that_are_tested_here(name, model):
+    assert set(model.domain.tasks) == set(DOMAINS[name][1])
+
+
+@pytest.mark.parametrize(
+    "name, kind", [(name, kind) for name, (_, kinds) in DOMAINS.items() for kind in kinds], indirect=["name"]
+)
+def test_a_task_makes_a_problem_two_members_scores_a_classical_answer_and_a_picture(kind, model):
+    task, problem = model.domain.tasks[kind], model.problem(kind)
+    members = model.solve(1, kind, problem, 2, steps=3, progress=False)
+    shape = shapes(problem.truth)  # of the example, unless the task's answers are longer or wider
+    assert shapes(members) == jax.tree.map(lambda leaf: (2, *leaf.shape), problem.truth)
+    assert task.metrics(members, problem)
+    controls = task.controls(model, jax.random.key(1), problem, 2)
+    for answer in [*controls.values(), *task.baseline(problem).values()]:  # one x, or an ensemble
+        assert shapes(answer) == shape or jax.tree.map(lambda leaf: leaf.shape[1:], answer) == shape
+    assert isinstance(task.plot(members, problem), plt.Figure)
     plt.close("all")
 
 

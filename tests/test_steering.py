@@ -1,6 +1,7 @@
 """Steering by rewards as a user meets it, with a stand-in for the particle methods whose answers are known."""
 
 import json
+import shutil
 
 import equinox as eqx
 import jax
@@ -15,7 +16,6 @@ from sciddm.domain import Reward, reward_potential
 from sciddm.errors import UserError
 from sciddm.model import Model
 from sciddm.particles.result import Result
-from sciddm.train import fit
 
 
 def keep_best(key, denoiser, potential, shape, *, budget, steps, **options):
@@ -177,12 +177,9 @@ def test_nothing_stored_is_lost_but_what_is_made_again(model, methods, tmp_path)
     assert path.read_text() == "{}"
 
 
-def test_evaluate_steers_and_says_what_is_wrong_in_one_line(tmp_path, methods, capsys, monkeypatch):
-    run = str(tmp_path)
-    config = toy_config(steps=20)
-    config.evaluation.members = 3
-    fit(config, tmp_path, progress=False)
-    steered = ["evaluate", "--workdir", run, "--config.sampling.steps=4"]
+def test_evaluate_steers_and_says_what_is_wrong_in_one_line(toy_run, tmp_path, methods, capsys, monkeypatch):
+    shutil.copytree(toy_run, tmp_path, dirs_exist_ok=True)
+    steered = ["evaluate", "--workdir", str(tmp_path), "--config.sampling.steps=4", "--config.evaluation.members=3"]
     assert cli.main([*steered, "--steer", "keep_best", "--steer", "always_the_same", "--reward", "up"]) == 0
     told = capsys.readouterr().out
     assert "held out: right [m]" in told and "64 network calls an answer, 3 answers a method" in told

@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -16,10 +17,9 @@ from sciddm.train.checkpoint import Checkpoints, digests
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(toy_run, tmp_path):
     """A finished toy run with checkpoints at 20, 40 and 60."""
-    fit(toy_config(), tmp_path, progress=False)
-    return tmp_path
+    return shutil.copytree(toy_run, tmp_path, dirs_exist_ok=True)
 
 
 def abstract(state):
@@ -49,9 +49,8 @@ def test_a_flipped_bit_is_refused_and_the_checkpoint_before_it_used(run, seed):
 
 
 def test_reading_never_changes_a_workdir(run):
+    said, state = [], fit(toy_config(), run, progress=False)
     flip_a_bit(run, 60)
-    before = sorted(path.relative_to(run) for path in run.rglob("*"))
-    said, state = [], fit(toy_config(steps=1), run / "other", progress=False)
     before = sorted(path.relative_to(run) for path in run.rglob("*"))
     assert Checkpoints(run, read_only=True, say=said.append).restore(abstract(state))[1]["step"] == 40
     assert said and sorted(path.relative_to(run) for path in run.rglob("*")) == before
@@ -118,7 +117,7 @@ def test_older_checkpoints_go_and_the_newest_stay(tmp_path):
 
 
 @pytest.mark.parametrize("size", [0, 3000], ids=["nothing-fits", "part-of-it-fits"])
-def test_a_disk_that_fills_during_a_save_is_one_line_and_loses_nothing(tmp_path, size):
+def test_a_disk_that_fills_during_a_save_is_one_line_and_loses_nothing(run, tmp_path, size):
     # A limit on the size of files stands for the disk: the operating system then refuses to write, as a full disk does.
     script = textwrap.dedent(
         """
@@ -132,7 +131,7 @@ def test_a_disk_that_fills_during_a_save_is_one_line_and_loses_nothing(tmp_path,
         sys.exit(cli.main([*command, "--config.training.steps=100"]))
         """
     )
-    config, workdir = tmp_path / "toy.py", tmp_path / "run"
+    config, workdir = tmp_path / "toy.py", run
     config.write_text("from toy_domain import toy_config\n\n\ndef get_config(variant=''):\n    return toy_config()\n")
     # An empty compile cache, so that it meets the limit as well.
     paths = {"PYTHONPATH": os.pathsep.join(sys.path), "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}

@@ -8,6 +8,10 @@ import subprocess
 import sys
 import time
 
+import pytest
+from toy_domain import toy_config
+
+from sciddm.train import fit
 from sciddm.train.checkpoint import Checkpoints
 
 SCRIPT = """
@@ -32,6 +36,32 @@ def final_digests(workdir, steps):
     return meta["digests"]
 
 
+def wait_for_lines(process, metrics, count):
+    """Until the run has written so many lines of metrics; whether it is still under way."""
+    while not (metrics.exists() and len(metrics.read_text().splitlines()) >= count):
+        if process.poll() is not None:
+            assert process.returncode == 0, process.stderr.read()
+            return False
+        time.sleep(0.01)
+    return process.poll() is None
+
+
+def test_killed_in_the_middle_equals_never_killed_to_the_bit(tmp_path):
+    steps, chance, unbroken, broken = 240, random.Random(0), tmp_path / "unbroken", tmp_path / "broken"
+    fit(toy_config(steps=steps), unbroken, progress=False)
+    process = start(broken, steps)
+    assert wait_for_lines(process, broken / "metrics.jsonl", chance.randrange(3, 12))  # of 24
+    time.sleep(chance.uniform(0.0, 0.03))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    stopped = Checkpoints(broken, read_only=True).steps()[0]
+    assert 0 < stopped < steps
+    fit(toy_config(steps=steps), broken, progress=False)
+    assert final_digests(broken, steps) == final_digests(unbroken, steps)
+    assert (broken / "metrics.jsonl").read_text() == (unbroken / "metrics.jsonl").read_text()
+
+
+@pytest.mark.slow
 def test_killed_ten_times_equals_never_killed_to_the_bit(tmp_path):
     steps, kills, chance, number = 600, 0, random.Random(0), 0
     began = time.monotonic()
@@ -56,9 +86,7 @@ def test_killed_ten_times_equals_never_killed_to_the_bit(tmp_path):
 def test_sigterm_saves_and_ends_cleanly(tmp_path):
     process = start(tmp_path / "run", 10**6)
     metrics = tmp_path / "run" / "metrics.jsonl"
-    while not (metrics.exists() and len(metrics.read_text().splitlines()) > 3):
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
+    assert wait_for_lines(process, metrics, 4)
     process.send_signal(signal.SIGTERM)
     assert process.wait() == 0, process.stderr.read()
     saved = Checkpoints(tmp_path / "run", read_only=True).steps()[0]

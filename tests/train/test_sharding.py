@@ -12,34 +12,37 @@ import pytest
 from toy_domain import toy_config
 
 from sciddm.errors import UserError
+from sciddm.train import fit
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.sharding import make_mesh, usable_cores, virtual_devices
 
 SCRIPT = """
 import sys
-from toy_domain import toy_config
-from sciddm.train import fit
-config = toy_config(steps=int(sys.argv[2]), log_every=int(sys.argv[4]))
-config.checkpoint.every = max(20, int(sys.argv[4]))
-config.mesh.fsdp = int(sys.argv[3])
-state = fit(config, sys.argv[1], progress=False)
 import jax
-print(len(jax.devices()), state.params["middle"]["kernel"].sharding.spec)
+from test_sharding import train
+for workdir, fsdp in zip(sys.argv[3::2], sys.argv[4::2]):
+    state = train(workdir, int(sys.argv[1]), int(fsdp), int(sys.argv[2]))
+    print(len(jax.devices()), state.params["middle"]["kernel"].sharding.spec)
 """
 
 
-def run(workdir, devices, steps=40, fsdp=1, log_every=1):
+def train(workdir, steps=40, fsdp=1, log_every=1):
+    config = toy_config(steps=steps, log_every=log_every)
+    config.checkpoint.every = max(20, log_every)
+    config.mesh.fsdp = fsdp
+    return fit(config, workdir, progress=False)
+
+
+def on_devices(devices, *workdirs, steps=40, log_every=1):
+    """A line about each of the runs that one process with so many devices makes, given as (workdir, fsdp)."""
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(sys.path), "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+        "PYTHONPATH": os.pathsep.join([*sys.path, os.path.dirname(__file__)]),
+        "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}",
     }  # fmt: skip
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(workdir), str(steps), str(fsdp), str(log_every)],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-c", SCRIPT, str(steps), str(log_every), *(str(part) for pair in workdirs for part in pair)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return done.stdout.splitlines()
 
 
 def losses(workdir):
@@ -47,20 +50,20 @@ def losses(workdir):
 
 
 def test_eight_devices_give_the_loss_trace_of_one_and_each_others_checkpoints(tmp_path):
-    one, data, split = tmp_path / "one", tmp_path / "data", tmp_path / "split"
-    run(one, 1)
-    assert "8" in run(data, 8)
-    assert "fsdp" in run(split, 8, fsdp=2)
-    for workdir in (data, split):
+    one, data, split, begun = (tmp_path / name for name in ("one", "data", "split", "begun"))
+    assert len(jax.devices()) == 1  # here; in the other process eight
+    train(one)
+    shutil.copytree(one, begun)
+    shutil.rmtree(begun / "checkpoints" / "40")  # a checkpoint of one goes on on eight
+    told = on_devices(8, (data, 1), (split, 2), (begun, 4))
+    assert all(line.startswith("8 ") for line in told) and "fsdp" in told[1] and "fsdp" in told[2]
+    for workdir in (data, split, begun):
         assert len(losses(workdir)) == 40
         np.testing.assert_allclose(losses(workdir), losses(one), rtol=1e-5, atol=1e-5)
-    for workdir, devices, fsdp in (
-        (split, 1, 1),
-        (one, 8, 4),
-    ):  # a checkpoint of eight goes on on one, and one of one on eight
-        shutil.rmtree(workdir / "checkpoints" / "40")
-        run(workdir, devices, fsdp=fsdp)
-        np.testing.assert_allclose(losses(workdir), losses(data), rtol=1e-5, atol=1e-5)
+    assert losses(begun)[:20] == losses(one)[:20] and Checkpoints(begun, read_only=True).steps()[0] == 40
+    shutil.rmtree(split / "checkpoints" / "40")  # and one of eight on one
+    assert int(train(split).step) == 40
+    np.testing.assert_allclose(losses(split), losses(data), rtol=1e-5, atol=1e-5)
 
 
 def test_a_mesh_that_does_not_fit_is_refused():
@@ -115,5 +118,5 @@ def test_the_command_line_takes_a_device_a_core_unless_told_otherwise(case, tmp_
 
 def test_steps_that_nothing_waits_for_come_to_their_end_over_two_devices(tmp_path):
     # Devices of one process wait for each other for ever once their queue of steps is full: the loop must not fill it.
-    run(tmp_path / "run", 2, steps=300, log_every=10**6)
+    on_devices(2, (tmp_path / "run", 1), steps=300, log_every=10**6)
     assert Checkpoints(tmp_path / "run", read_only=True).steps()[0] == 300

@@ -1,5 +1,6 @@
-import importlib
+import shutil
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,18 +8,14 @@ import pytest
 
 import sciddm as sd
 from domains.molecules import regressor
-from sciddm.train import fit
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    place = tmp_path_factory.mktemp("run")
-    config = importlib.import_module("configs.molecules").get_config("smoke")
-    config.data.update({"source": "qm9", "count": 100, "cache": str(place / "cache"), "property": "logP"})
-    config.network.update({"hidden": 8, "layers": 1})
-    config.training.update({"steps": 1, "wall_minutes": None, "batch_size": 4})
-    fit(config, place / "run", progress=False)
-    return sd.load(place / "run")
+def model(small_run, tmp_path_factory):
+    return sd.load(shutil.copytree(small_run("molecules"), tmp_path_factory.mktemp("regressor") / "run"))
+
+
+call = eqx.filter_jit(lambda function, *inputs: function(*inputs))
 
 
 def test_it_learns_at_low_noise_knows_its_spread_and_comes_back_from_the_disk(model):
@@ -28,16 +25,16 @@ def test_it_learns_at_low_noise_knows_its_spread_and_comes_back_from_the_disk(mo
     x = jax.tree.map(jnp.asarray, domain.normalizer.normalize(domain.layout.expand(packed)))
     mask = jnp.asarray(domain.layout.mask_of(x))
     low, high = (trained.process.time(level) for level in (8.0, -8.0))
-    mean, std = trained.both(x, low, mask)
+    mean, std = call(trained.both, x, low, mask)
     error = float(np.sqrt(np.mean((mean - values) ** 2)))
     assert error < 0.6 * values.std() and 0.4 < float(std[0]) / error < 2.5
     noise = jax.tree.map(lambda leaf: leaf + trained.process.sigma(high) * leaf.std(), x)
-    assert float(trained.both(noise, high, mask)[1][0]) > 1.3 * float(std[0])
+    assert float(call(trained.both, noise, high, mask)[1][0]) > 1.3 * float(std[0])
     again = regressor.load(model)
-    np.testing.assert_array_equal(again.both(x, low, mask)[0], mean)
+    np.testing.assert_array_equal(call(again.both, x, low, mask)[0], mean)
     one = jax.tree.map(lambda leaf: leaf[:1], x)
-    np.testing.assert_allclose(regressor.Spread(again, mask[:1], one)(low), std, rtol=1e-6)
-    np.testing.assert_allclose(regressor.Mean(again, mask[:1])(one, low), mean[:1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(call(regressor.Spread(again, mask[:1], one), low), std, rtol=1e-6)
+    np.testing.assert_allclose(call(regressor.Mean(again, mask[:1]), one, low), mean[:1], rtol=1e-4, atol=1e-5)
 
 
 def test_the_task_steers_by_it(model):
@@ -69,5 +66,5 @@ def test_padding_changes_no_prediction(model):
     values = []
     for size in (domain.size, domain.size + 3):
         x = jax.tree.map(jnp.asarray, domain.normalizer.normalize(domain.layout.expand(domain.layout.pack(few, size))))
-        values.append(blank.both(x, 0.3, jnp.asarray(domain.layout.mask_of(x)))[0])
+        values.append(call(blank.both, x, 0.3, jnp.asarray(domain.layout.mask_of(x)))[0])
     np.testing.assert_allclose(values[1], values[0], atol=1e-5)

@@ -10,8 +10,10 @@ from sciddm.errors import UserError
 
 
 @pytest.fixture
-def path(tmp_path):
-    return generate.ensure_dataset("poisson", 16, 130, 3, tmp_path, progress=False)
+def path(once, tmp_path):
+    made = once("poisson", lambda folder: generate.ensure_dataset("poisson", 16, 130, 3, folder, progress=False))
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return next(tmp_path.glob("*.zarr"))
 
 
 def first_chunk(path, name="u"):

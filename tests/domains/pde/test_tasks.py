@@ -11,11 +11,20 @@ from domains.pde.metrics import ensemble_metrics, field_metrics
 from domains.pde.tasks import GUIDES, residual_potential
 
 
-@pytest.fixture
-def domain(tmp_path):
+def pde_config(cache):
     config = importlib.import_module("configs.pde").get_config("smoke")
-    config.data.update({"resolution": 16, "count": 64, "held_out": 8, "cache": str(tmp_path)})
-    return sd.get_domain(config)
+    config.data.update({"resolution": 16, "count": 64, "held_out": 8, "cache": str(cache)})
+    return config
+
+
+@pytest.fixture(scope="session")
+def cache(once):
+    return once("darcy", lambda folder: sd.get_domain(pde_config(folder)).dataset("test"))
+
+
+@pytest.fixture
+def domain(cache):
+    return sd.get_domain(pde_config(cache))
 
 
 @pytest.mark.parametrize("name,side", [("forward", 0), ("inverse", 1)])
@@ -50,7 +59,7 @@ def test_radial_basis_interpolation_passes_through_what_is_seen(domain):
 
 def test_residual_potential_is_largest_on_solutions(domain):
     truth = domain.normalizer.normalize(domain.fields("test")[:2])
-    potential = residual_potential(domain)
+    potential = jax.jit(residual_potential(domain))
     assert float(jnp.abs(potential(jnp.asarray(truth), 0.0)).max()) < 1e-4
     off = jnp.asarray(truth).at[..., 1].multiply(1.2)
     gradient = jax.grad(lambda x: potential(x, 0.0).sum())(off)
@@ -86,9 +95,8 @@ def test_the_users_own_file_stands_in_for_the_embedded_default(domain, tmp_path)
         sd.get_domain(config)
 
 
-def test_any_method_may_be_asked_for_and_samples_its_own_way_where_the_config_leaves_it_open(domain, tmp_path):
-    config = importlib.import_module("configs.pde").get_config("smoke")
-    config.data.update({"resolution": 16, "count": 64, "held_out": 8, "cache": str(tmp_path)})
+def test_any_method_may_be_asked_for_and_samples_its_own_way_where_the_config_leaves_it_open(domain, cache):
+    config = pde_config(cache)
     prior = sd.FunctionDenoiser(lambda x, t, cond: 0.5 * x, sd.GaussianProcess.edm())
     for method in GUIDES:
         config.data.guidance.update({"method": method, "solver": "", "steps": 0, "grid": ""})

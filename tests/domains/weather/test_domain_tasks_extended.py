@@ -3,6 +3,7 @@
 import importlib
 from types import SimpleNamespace
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,8 +97,9 @@ def test_missing_pixels_of_an_archive_count_in_no_loss_and_are_no_dry_ones(tmp_p
     for name in ("assimilate", "downscale", "fill", "interpolate"):
         task = domain.tasks[name]
         problem = task.problem(jax.random.key(1), test)
+        observe = eqx.filter_jit(problem.observation)
         one, other = (
-            problem.observation(jnp.asarray(domain.normalizer.normalize(np.where(np.isnan(test), fill, test)))[None])
+            observe(jnp.asarray(domain.normalizer.normalize(np.where(np.isnan(test), fill, test)))[None])
             for fill in (-2.0, 40.0)
         )
         np.testing.assert_allclose(one, other, rtol=1e-3)
@@ -214,16 +216,23 @@ def test_extreme_finds_the_event_and_its_probability_under_a_gaussian_forecast(t
     problem = task.problem(jax.random.key(0), domain.dataset("test")[0]["x"])
     result = task.run(model, jax.random.key(1), problem, num_particles=256, steps=60)
     times = grids.resolve("logsnr", process, 60)
-    variance = process.sigma(times[0]) ** 2
-    for t, s in zip(times[:-1], times[1:], strict=True):
+
+    @jax.jit
+    @jax.vmap
+    def step(t, s):
+        """What x_s has of x_t, x_0_hat being shrunk, and its spread."""
         levels = process.level(t), process.level(s)
         of_x_t, spread = posterior_kernel(jnp.zeros(()), jnp.ones(()), *levels)
         of_x_0, _ = posterior_kernel(jnp.ones(()), jnp.zeros(()), *levels)
-        variance = (of_x_t + of_x_0 / (1 + process.sigma(t) ** 2)) ** 2 * variance + spread**2
+        return of_x_t + of_x_0 / (1 + process.sigma(t) ** 2), spread
+
+    variance = process.sigma(times[0]) ** 2
+    for share, spread in zip(*map(np.asarray, step(times[:-1], times[1:])), strict=True):
+        variance = share**2 * variance + spread**2
     z = (30.0 - domain.normalizer.mean) / domain.normalizer.std / np.sqrt(variance)
     exact = float(jax.scipy.stats.norm.sf(z))
     assert 0.005 < exact < 0.08 and np.exp(float(result.log_evidence)) == pytest.approx(exact, rel=0.2)
-    drawn = task.solve(model, jax.random.key(1), problem, 4, steps=60)
+    drawn = task.solve(model, jax.random.key(1), problem, 32, steps=60)  # of as many particles: one program serves both
     assert task.metrics(drawn, problem)["share beyond"] == 1.0
 
 

@@ -73,7 +73,7 @@ def test_network_sees_the_last_frame_carried_along_and_is_unconditional_without_
     network = Nowcaster(8, past=4, channels=(8, 8), patch=2, features=16, rngs=nnx.Rngs(0))
     frames = blobs((1.0, 1.0), count=8, size=32)
     concat = jnp.concatenate([frames[..., :4], jnp.ones_like(frames[..., :4])], -1)
-    carried = np.asarray(network.carried(concat))
+    carried = np.asarray(jax.jit(network.carried)(concat))
     assert carried.shape == (1, 32, 32, 8)
     there = carried[..., 4:] > 0.99
     error = np.abs(carried[..., :4] - np.asarray(frames)[..., 4:])[there].mean()

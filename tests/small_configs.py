@@ -1,0 +1,49 @@
+"""Each domain at its smallest, with the names of its tasks: what the tests train once and share. A new domain is one line of DOMAINS."""
+
+import importlib
+
+from toy_domain import toy_config
+
+
+def _pde():
+    config = importlib.import_module("configs.pde").get_config("smoke")
+    config.data.update({"resolution": 16, "count": 96, "held_out": 8})
+    config.network.update({"channels": (16,), "attention_levels": ()})
+    config.data.guidance.steps = 3
+    return config
+
+
+def _weather():
+    config = importlib.import_module("configs.weather").get_config("smoke")
+    config.data.update({"size": 32, "events": 10, "frames": 18, "held_out": 2, "wide": 48, "windows": 2})
+    config.network.update({"channels": (8,), "attention_levels": (), "features": 16})
+    config.data.guidance.update({"steps": 3, "gauges": 0.02})
+    return config
+
+
+def _molecules():
+    config = importlib.import_module("configs.molecules").get_config("smoke")
+    config.data.update({"source": "qm9", "count": 60})
+    config.network.update({"hidden": 16, "layers": 1})
+    config.data.tasks.update({"steps": 3, "conformers": 2})
+    config.data.tasks.count.update({"number": 1, "particles": 4})
+    return config
+
+
+DOMAINS = {
+    "weather": (_weather, ("nowcast", "assimilate", "downscale", "fill", "interpolate", "extreme", "wide", "rollout")),
+    "molecules": (_molecules, ("generate", "conformers", "scaffold", "linker", "property", "repair", "count")),
+    "pde": (_pde, ("superresolve", "generate", "forward", "inverse")),
+    "toy": (toy_config, ("half",)),
+}
+
+
+def small_config(name, cache):
+    """That of a run of `name` which takes two steps; its data lie in `cache`."""
+    config = DOMAINS[name][0]()
+    config.data.cache = str(cache)
+    config.training.update({"steps": 2, "wall_minutes": None, "batch_size": 8})
+    # batches of the two members that are asked for: each task needs one program
+    config.sampling.update({"steps": 3, "batch_size": 2})
+    config.checkpoint.every = 2
+    return config
