@@ -36,7 +36,10 @@ def main() -> int:
 
     mutations = dict(enumerate(json.loads((HERE / "mutations.json").read_text()), 1))
     if arguments.only:
-        mutations = {number: mutations[number] for number in map(int, arguments.only.split(","))}
+        wanted = [int(number) for number in arguments.only.split(",")]
+        if unknown := set(wanted) - set(mutations):
+            parser.error(f"--only {arguments.only}: there is no entry {min(unknown)}, they are 1 to {len(mutations)}")
+        mutations = {number: mutations[number] for number in wanted}
     for number, mutation in mutations.items():
         mutated(arguments.root, number, mutation)  # what no longer fits is said before anything runs
 
