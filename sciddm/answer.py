@@ -1,6 +1,6 @@
 """What a denoiser answers: where the sample is expected to end, what guides report, and how they move x after the step."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -43,11 +43,11 @@ class Kick(eqx.Module):
         return Kick(*(add(getattr(self, part), getattr(other, part)) for part in ("of_x_s", "of_x_t", "of_x_0")))
 
 
-class Answer(eqx.Module):
+class Answer(NamedTuple):
     """x0_hat = E[x_0 | x_t], like x_t; report: (B,) arrays by name, which `sd.sample` gives back in `info`; kick: how x moves besides."""
 
     x0_hat: Any
-    report: dict = eqx.field(default_factory=dict)
+    report: dict
     kick: Kick | None = None
 
     def to(self, x0_hat, report=None) -> "Answer":
@@ -66,7 +66,7 @@ class Answer(eqx.Module):
         """
         if self.kick is not None:
             raise Refusal(
-                f"the guide moves x between fixed steps, which {who} does not pass on: take a solver of fixed steps in sd.sample, or a guide "
-                "that shifts x0_hat, such as mmps"
+                f"the guide moves x between fixed steps, which {who} does not pass on: take a solver of fixed steps in sd.sample, or a "
+                "guide that shifts x0_hat, such as mmps"
             )
         return self

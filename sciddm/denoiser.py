@@ -251,7 +251,7 @@ class NetworkDenoiser(Denoiser):
         return self.process.noise.each("project", x0_hat)
 
     def evaluate(self, x_t, t, cond=None):
-        return Answer(self.given(cond).from_output(x_t, self.output(x_t, t, cond), t))
+        return Answer(self.given(cond).from_output(x_t, self.output(x_t, t, cond), t), {})
 
 
 class FunctionDenoiser(Denoiser):
@@ -261,7 +261,7 @@ class FunctionDenoiser(Denoiser):
     process: GaussianProcess
 
     def evaluate(self, x_t, t, cond=None):
-        return Answer(self.function(x_t, t, cond))
+        return Answer(self.function(x_t, t, cond), {})
 
 
 def denoise_with_vjp(denoiser: Denoiser, x_t, t, cond=None):

@@ -162,7 +162,7 @@ class MixtureDenoiser(Denoiser):
         shift = mixture._rotate(x, alpha) * shrink
         if mixture.basis is not None:
             shift = jnp.einsum("bkj,kij->bki", shift, mixture.basis)
-        return Answer(jnp.einsum("bk,bkd->bd", responsibility, mixture.means + shift).reshape(x_t.shape))
+        return Answer(jnp.einsum("bk,bkd->bd", responsibility, mixture.means + shift).reshape(x_t.shape), {})
 
 
 class WhitenedDenoiser(Denoiser):
@@ -176,7 +176,7 @@ class WhitenedDenoiser(Denoiser):
     def evaluate(self, x_t, t, cond=None):
         _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], x_t))
         z = jax.vmap(lambda one: ravel_pytree(one)[0])(x_t) @ self.inverse.T
-        return Answer(jax.vmap(unravel)(self.inner(z, t) @ self.basis.T))
+        return Answer(jax.vmap(unravel)(self.inner(z, t) @ self.basis.T), {})
 
 
 def support_basis(noise: Noise, shape):

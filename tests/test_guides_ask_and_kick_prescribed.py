@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import sciddm as sd
-from sciddm.denoiser import Draws, Kick, Sampling
-from sciddm.process import batch_size, combine
+from sciddm.answer import Kick
+from sciddm.arithmetic import batch_size, combine
+from sciddm.denoiser import Draws, Sampling
 
 A, Y = jnp.array([[1.0, 0.5, 0.0], [0.0, -1.0, 2.0]]), jnp.array([0.7, -0.4])
 
@@ -19,9 +20,9 @@ class Jitter(sd.Guide):
     draws: Draws = Draws()
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
+        answer = self.denoiser.evaluate(x_t, t, cond)
         z = self.process.noise.sample_batch(self.draws(batch_size(x_t)), x_t)
-        return combine(1.0, x0_hat, 0.1, z), report | {"draw": z[:, 0]}
+        return answer.to(combine(1.0, answer.x0_hat, 0.1, z), {"draw": z[:, 0]})
 
 
 class Push(sd.Guide):
@@ -30,12 +31,11 @@ class Push(sd.Guide):
     denoiser: sd.Denoiser
 
     def asks(self):
-        return Sampling(solver="ddim", steps=4, grid="logsnr", kicks=True)
+        return Sampling(solver="ddim", steps=4, grid="logsnr")
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
         one = jnp.ones_like(x_t)
-        return x0_hat, Kick.add(report, Kick(of_x_s=one, of_x_t=2.0 * one, of_x_0=3.0 * one))
+        return self.denoiser.evaluate(x_t, t, cond).kicked(Kick(of_x_s=one, of_x_t=2.0 * one, of_x_0=3.0 * one))
 
 
 def test_a_kick_moves_x_s_by_what_each_kind_is_worth_there(mixture):
@@ -57,8 +57,8 @@ def test_a_guide_s_wish_is_a_default_and_no_more(mixture):
         return jax.eval_shape(lambda: sd.sample(jax.random.key(0), denoiser, (2, 3), **options)[1])["times"].shape[0]
 
     assert times(guided) == 5 and times(guided, steps=7) == 8 and times(denoiser) == 21
-    inner, outer = Sampling("ddim", 5, None, (1,), None, True), Sampling(None, 7, "t", (2,))
-    assert inner.then(outer) == Sampling("ddim", 7, "t", (1, 2), None, True)
+    inner, outer = Sampling("ddim", 5, None, (1,)), Sampling(None, 7, "t", (2,))
+    assert inner.then(outer) == Sampling("ddim", 7, "t", (1, 2))
 
 
 def test_a_kick_is_refused_where_no_step_would_pass_it_on(mixture):

@@ -1,11 +1,14 @@
+import dataclasses
 import shutil
 
+import equinox as eqx
 import jax
 import numpy as np
 import pytest
 from toy_domain import Toy, toy_config
 
 import sciddm as sd
+from sciddm.answer import Answer
 from sciddm.errors import UserError
 from sciddm.evaluate import evaluate, format_table
 from sciddm.model import Model
@@ -117,18 +120,40 @@ def test_samples_are_told_by_the_domain_and_noised_by_the_law_of_what_they_are_t
 
     def evaluate_net(self, x_t, t, cond=None):
         seen.append(cond)
-        return jax.tree.map(lambda leaf: self.process.noise.each("project", leaf), x_t), {}
+        return Answer(jax.tree.map(lambda leaf: self.process.noise.each("project", leaf), x_t), {})
 
-    monkeypatch.setattr(type(model.domain), "told", told)
-
-    def noise_for(self, cond):
+    def of_mask(cond):
         mask = jax.numpy.asarray(cond["mask"])
         return sd.Masked(mask[0] if len(mask) == 1 else mask)
 
-    monkeypatch.setattr(type(model.domain), "noise_for", noise_for)
+    law = sd.noise.ByCondition(sd.White(), of_mask)
+    model = dataclasses.replace(model, denoiser=eqx.tree_at(lambda d: d.process.noise, model.denoiser, law))
+    monkeypatch.setattr(type(model.domain), "told", told)
     monkeypatch.setattr(type(model.denoiser), "evaluate", evaluate_net)
     samples = model.normalizer.normalize(model.draw(0, 3, steps=2))
     assert seen[0] is not None and not np.any(samples[:, 1]) and np.all(samples[:, 0] != 0)
     always = model.denoiser_for(told(None, [0]))
     always(np.ones((2, 2), np.float32), 0.5)
     assert seen[-1]["mask"].shape == (1, 2)
+
+
+def test_samples_of_another_size_and_by_another_sampler_go_through_the_same_batches(model):
+    model.config.sampling.batch_size = 4
+    pulled = sd.FunctionDenoiser(lambda x, t, cond: 0.5 * x, model.denoiser.process)
+    asked = []
+
+    def mirrored(keys, denoiser, shape, *, cond, **options):
+        asked.append((len(keys), shape.shape, cond, sorted(options)))
+        samples, info = sd.sample(keys, denoiser, shape, cond=cond, **options)
+        return -samples, info
+
+    options = {"denoiser": pulled, "shape": (5,), "solver": "ddim", "steps": 2}
+    plain, turned = model.draw(0, 6, **options), model.draw(0, 6, sampler=mirrored, **options)
+    assert plain.shape == turned.shape == (6, 5)
+    np.testing.assert_allclose(model.normalizer.normalize(turned), -model.normalizer.normalize(plain), rtol=1e-6)
+    assert asked == [(4, (4, 5), None, ["grid", "solver", "steps"])] * 2
+    np.testing.assert_allclose(model.draw(0, 5, **options), plain[:5], rtol=1e-6)  # whatever the batch
+    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(0), i))(np.arange(6))
+    np.testing.assert_allclose(model.draw(keys, 6, **options), plain, rtol=1e-6)
+    with pytest.raises(ValueError, match="6 keys for 5 samples"):
+        model.draw(keys, 5, **options)

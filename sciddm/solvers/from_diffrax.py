@@ -131,4 +131,4 @@ class FromDiffrax(AbstractDenoiserSolver):
             return ddim_step(x0_hat, x_t, level_t, level_s), (inner, jnp.asarray(True))
 
         x_s, memory = jax.lax.cond(jnp.isfinite(u) & jnp.isfinite(v), finite, infinite)
-        return x_s, memory, Answer(x_s)  # it asks when it likes: guides' reports are not passed on
+        return x_s, memory, Answer(x_s, {})  # it asks when it likes: guides' reports are not passed on

@@ -1,6 +1,5 @@
 """The training loop: restore, step, write, checkpoint before the next batch is drawn."""
 
-import importlib
 import json
 import platform
 import signal
@@ -15,6 +14,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+import sciddm
 from sciddm.config import resolved, validate
 from sciddm.domain import get_domain
 from sciddm.errors import UserError
@@ -194,8 +194,8 @@ def versions() -> dict[str, str]:
 def _version(name: str) -> str:
     try:
         return metadata.version(name)
-    except metadata.PackageNotFoundError:  # a checkout that is on the path alone
-        return getattr(importlib.import_module(name), "__version__", "unknown")
+    except metadata.PackageNotFoundError:  # a checkout that is on the path alone, not installed
+        return sciddm.__version__ if name == "sciddm" else "unknown"
 
 
 def git_revision() -> str | None:

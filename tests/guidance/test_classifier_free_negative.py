@@ -5,6 +5,7 @@ import pytest
 import scipy.integrate
 
 import sciddm as sd
+from sciddm.answer import Answer
 
 
 def gaussian_pair(process, v0=1.0, v1=0.25, mean=1.0):
@@ -18,7 +19,7 @@ def gaussian_pair(process, v0=1.0, v1=0.25, mean=1.0):
         process: sd.GaussianProcess
 
         def evaluate(self, x_t, t, cond=None):
-            return choose[cond](x_t, t), {}
+            return Answer(choose[cond](x_t, t), {})
 
     return Conditional(process), null, wanted, other
 

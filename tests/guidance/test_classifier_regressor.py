@@ -65,7 +65,7 @@ def test_the_exact_regressor_makes_the_exact_conditional_denoiser():
     evaluate = eqx.filter_jit(guided.evaluate)
     x_t = jax.random.normal(jax.random.key(0), (20, 3))
     for t in jnp.array([0.2, 0.6]):
-        steered, report = evaluate(x_t, t)
+        steered, report, _ = evaluate(x_t, t)
         np.testing.assert_allclose(steered, exact(x_t, t), atol=1e-3)
         np.testing.assert_allclose(report["residual"], np.abs(Y[0] - expected(x_t, t))[:, 0], rtol=1e-5)
         assert report["guidance_norm"].shape == (20,)

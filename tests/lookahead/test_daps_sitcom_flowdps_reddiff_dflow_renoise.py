@@ -155,10 +155,10 @@ def test_flowdps_is_its_recursion_on_a_gaussian():
 def test_flowdps_keeps_the_share_of_the_flow_that_a_level_stands_for():
     process, denoiser, obs = scalar("vp")
     t = 0.3
-    x0_hat, report = eqx.filter_jit(sd.lookahead.flowdps(denoiser, obs, rate=0.4).evaluate)(np.array([[0.3]], np.float32), t)
+    x0_hat, _, kick = eqx.filter_jit(sd.lookahead.flowdps(denoiser, obs, rate=0.4).evaluate)(np.array([[0.3]], np.float32), t)
     alpha, sigma = float(process.alpha(t)), float(process.sigma(t))
     expected = sigma / (alpha + sigma) * (1 - 0.6**3) * (SEEN - np.asarray(x0_hat))
-    np.testing.assert_allclose(report["kick"].of_x_0, expected, rtol=1e-4)
+    np.testing.assert_allclose(kick.of_x_0, expected, rtol=1e-4)
 
 
 def test_dflow_finds_the_most_probable_start_and_no_spread():

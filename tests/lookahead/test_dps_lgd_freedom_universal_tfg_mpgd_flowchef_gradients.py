@@ -102,7 +102,7 @@ def test_tfg_without_smoothing_is_its_two_gradients(denoiser):
         jax.grad(lambda x: potential(denoiser(x, t), t).sum()),
         lambda x: denoiser(x, t),
         lambda x: descend(potential, denoiser(x, t), t, 2, 0.3),
-        lambda x: linearize(sd.lookahead.tfg(denoiser, long, mu=0.0, clip=2.0), x, t)[2]["kick"].of_x_t,
+        lambda x: linearize(sd.lookahead.tfg(denoiser, long, mu=0.0, clip=2.0), x, t)[0].kick.of_x_t,
     )(x_t)
     a_t, a_s = float(process.alpha(t)), float(process.alpha(s))
     expected = a_s / a_t * 0.4 * gradient + a_s * (descended - x0_hat)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import sciddm as sd
-from sciddm.denoiser import Draws, Guide, Kick
+from sciddm.answer import Answer, Kick
+from sciddm.denoiser import Draws, Guide
 from sciddm.networks import conv
 
 
@@ -39,10 +40,10 @@ def test_conditions_are_one_a_sample_or_one_a_view(x64):
     )
     views, x_t, t = sd.lookahead.windows(10, 4, 3), np.ones((2, 10)), np.array([0.2, 0.6])
     guided, shift = sd.lookahead.synchronize(shifted, views), np.array([[1.0], [2.0]])
-    found, _ = evaluate(guided, x_t, t, {"shift": shift, "scale": 3.0, "none": None})
+    found, _, _ = evaluate(guided, x_t, t, {"shift": shift, "scale": 3.0, "none": None})
     np.testing.assert_allclose(found, x_t * t[:, None] + 3.0 * shift)
     each = np.arange(6.0)[:, None]
-    of_views, _ = evaluate(guided, x_t, t, {"shift": each, "scale": 1.0})
+    of_views, _, _ = evaluate(guided, x_t, t, {"shift": each, "scale": 1.0})
     np.testing.assert_allclose(np.asarray(of_views)[1, ::9], [0.6 + 3.0, 0.6 + 5.0])
     bethe = sd.lookahead.synchronize(shifted, views, strategy="bethe")
     np.testing.assert_allclose(evaluate(bethe, x_t, t, {"shift": shift, "scale": 3.0})[0], found)
@@ -60,7 +61,7 @@ class Drawing(Guide):
 
     def evaluate(self, x_t, t, cond=None):
         z = jax.vmap(jax.random.normal)(self.draws(x_t.shape[0]))
-        return self.denoiser(x_t, t, cond) + z[:, None, None], {"drawn": z, "squared": z**2}
+        return Answer(self.denoiser(x_t, t, cond) + z[:, None, None], {"drawn": z, "squared": z**2})
 
 
 @pytest.mark.parametrize("strategy", ["loss", "bethe"])
@@ -73,7 +74,7 @@ def test_chunks_and_neighbours_change_nothing(strategy, x64):
     def both(guided, x_t, t):
         if strategy == "loss":  # as the sampler does; the other case is how a guide draws outside of it
             guided = Draws.refresh(guided, jax.random.split(jax.random.key(3), 3)[: x_t.shape[0]])
-        x0_hat, vjp, report = jax.vjp(lambda z: guided.evaluate(z, t), x_t, has_aux=True)
+        x0_hat, vjp, report = jax.vjp(lambda z: guided.evaluate(z, t)[:2], x_t, has_aux=True)
         return x0_hat, vjp(x0_hat)[0], report
 
     whole = both(sd.lookahead.synchronize(inner, views, strategy=strategy), x_t, t)
@@ -149,8 +150,8 @@ class Push(Guide):
     """A kick of every view by its x0_hat."""
 
     def evaluate(self, x_t, t, cond=None):
-        x0_hat, report = self.denoiser.evaluate(x_t, t, cond)
-        return x0_hat, Kick.add(report, Kick(of_x_s=x0_hat))
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        return answer.kicked(Kick(of_x_s=answer.x0_hat))
 
 
 def test_a_kick_of_every_view_is_one_of_the_whole():

@@ -213,7 +213,7 @@ def test_equal_experts_are_the_power_two_and_scale_one_is_plain():
     q, u = gaussian_denoiser(process, 0.5, 0.7), gaussian_denoiser(process, 1.0, 0.0)
     pairs = ((product(q, q), anneal(q, 2.0)), (product(q, weights=(1.0,)), q), (guided(q, 1.0, u), q))
     asked = jax.jit(lambda x, t: [[guide.evaluate(x, t) for guide in pair] for pair in pairs])
-    for (ours, report), (theirs, other) in asked(
+    for (ours, report, _), (theirs, other, _) in asked(
         jax.random.normal(jax.random.key(0), (9, 1)), np.linspace(0.05, 0.95, 9, dtype=np.float32)
     ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)

@@ -13,6 +13,7 @@ from sciddm import particles
 from sciddm.particles.mcgdiff import Followed, Through, _directions
 from sciddm.particles.psi import _seeds
 from sciddm.particles.twists import Plain
+from sciddm.transition import GaussianTransition
 
 EXACT = sd.solvers.DDPM(prior_variance=VARIANCE)  # for these data the kernel is exact at any number of steps
 Y, TAU, STEPS = 1.3, 0.4, 8
@@ -182,17 +183,19 @@ def test_no_step_of_mcgdiff_s_grid_has_no_length(name):
 def test_the_weights_of_mcgdiff_do_not_depend_on_the_draw():
     # p(x_s | x_t) h_s(x_s) / q(x_s | x_t) = prod_i N(alpha y_i; mean_i, std^2 + w_i), whatever x_s
     t, mean = 0.6, np.tile(np.array([[0.4, -0.2]], np.float32), (50, 1))
-    z = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
     basis, values, target = _directions(sd.lookahead.Observation(A, VALUES, NOISE), (2,))
     twist = Followed(basis, values, target, NOISE / values, jnp.asarray(1e-4))
     level, std = PROCESS.level(jnp.asarray(t)), 0.3
 
     @jax.jit
-    def step(mean, z):
-        x_s, log_ratio = twist.propose(PROCESS.noise, None, mean, mean, std, z, level)
+    def step(mean, keys):
+        law = GaussianTransition(mean, jnp.asarray(std), PROCESS.noise)
+        x_s, log_ratio = twist.propose(None, law, law, keys, level)
         return x_s, log_ratio, twist.look(gaussian(), x_s, jnp.asarray(t), None, 0, twist.memory(50))[0].log_h
 
-    x_s, log_ratio, log_h = step(mean, z)
+    keys = jax.random.split(jax.random.key(0), 50)
+    x_s, log_ratio, log_h = step(mean, keys)
+    z = PROCESS.noise.sample_batch(keys, jnp.asarray(mean))
     left, values, right = np.linalg.svd(A)
     target = (left.T @ VALUES) / values
     width = float(level.sigma) ** 2 - (float(level.alpha) * NOISE / values) ** 2 + 1e-4

@@ -12,8 +12,9 @@ from scipy.stats import multivariate_normal, norm
 import sciddm as sd
 from sciddm import particles
 from sciddm.particles.exceeds import Tail
-from sciddm.particles.twists import Given, Look, MomentMatched, Plain, Tilted, Twist, Unknowing, shifted_step
+from sciddm.particles.twists import Given, Look, MomentMatched, Plain, Tilted, Twist, Unknowing
 from sciddm.particles.twists.moment_matched import _dense, _iterative, lanczos_log_determinant
+from sciddm.transition import GaussianTransition
 
 T = 0.45
 ROOT = np.random.default_rng(1).normal(size=(4, 4))
@@ -297,7 +298,9 @@ def test_a_shifted_step_weighs_by_the_ratio_of_its_densities(name, x64):
     mean, proposed = (rng.normal(size=(3, 4)) @ projector for _ in range(2))
     z = law.sample_batch(jax.random.split(jax.random.key(0), 3), jax.ShapeDtypeStruct((3, *shape), jnp.float64))
     batches = [jnp.asarray(v).reshape(3, *shape) for v in (mean, proposed)]
-    x, log_ratio = jax.jit(lambda m, p, z: shifted_step(law, m, p, std, z))(*batches, z)
+    keys = jax.random.split(jax.random.key(0), 3)
+    step = GaussianTransition(batches[0], jnp.asarray(std), law)
+    x, log_ratio = jax.jit(lambda m, p: step.to(m).weighed(step.to(p), keys))(*batches)
     np.testing.assert_allclose(x, batches[1] + std * z, rtol=1e-6)
     precision = np.linalg.pinv(std**2 * dense_covariance(law, shape), rcond=1e-10)
 

@@ -53,8 +53,9 @@ class Counted(sd.Denoiser):
         jax.debug.callback(_called)
         if not isinstance(x_t, dict):
             return self.inner.evaluate(x_t.astype(jnp.float32), t)
-        x0_hat, report = self.inner.evaluate(joined(x_t), t)
-        return {"a": x0_hat[:, :1].astype(x_t["a"].dtype), "b": {"c": x0_hat[:, 1:].astype(x_t["b"]["c"].dtype)}}, report
+        answer = self.inner.evaluate(joined(x_t), t)
+        x0_hat = answer.x0_hat
+        return answer.to({"a": x0_hat[:, :1].astype(x_t["a"].dtype), "b": {"c": x0_hat[:, 1:].astype(x_t["b"]["c"].dtype)}})
 
 
 def tree_shape(count: int, first=jnp.float32):

@@ -135,3 +135,14 @@ def test_conditioning_dropout_hides_conditions_at_its_rate():
     jax.jit(step)(state, batch, np.float32(0.0))
     jax.effects_barrier()
     assert 1 - np.concatenate(seen).mean() == pytest.approx(0.25, abs=0.03)
+
+
+def test_a_checkout_that_is_not_installed_trains_and_says_its_version(tmp_path, monkeypatch):
+    def nothing(name):
+        raise loop.metadata.PackageNotFoundError(name)
+
+    installed = loop.versions()
+    monkeypatch.setattr(loop.metadata, "version", nothing)
+    fit(toy_config(steps=1), tmp_path, progress=False)
+    meta = Checkpoints(tmp_path, read_only=True).meta()
+    assert meta["versions"]["sciddm"] == installed["sciddm"] and meta["versions"]["jax"] == "unknown"

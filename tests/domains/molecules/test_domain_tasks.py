@@ -14,7 +14,6 @@ from domains.molecules.domain import MoleculesDomain, OfAtoms
 from domains.molecules.layout import Layout
 from domains.molecules.metrics import sanitised
 from sciddm import particles
-from sciddm.denoiser import with_noise
 from sciddm.networks import split
 from sciddm.train.data import Batches
 
@@ -109,7 +108,7 @@ def test_more_padding_changes_no_sample(domain, config, solver):
     results = []
     for one in (domain, wider):
         told = one.told(keys)
-        denoiser = with_noise(random_denoiser(one, one.size), one.noise_for(told))
+        denoiser = random_denoiser(one, one.size)
         shapes = jax.tree.map(lambda leaf: (count, *leaf.shape), one.example)
         samples, _ = sd.sample(keys, denoiser, shapes, cond=told, solver=solver, steps=4)
         results.append(samples)
@@ -129,7 +128,7 @@ def test_log_density_is_finite_and_sees_neither_rotation_nor_padding(domain, con
         turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
         x["positions"][1] = x["positions"][1] @ turn.astype(np.float32)
         told = one.told_of(x)
-        denoiser = with_noise(random_denoiser(one, one.size), one.noise_for(told))
+        denoiser = random_denoiser(one, one.size)
         z = one.normalizer.normalize(x)
         values.append(sd.log_prob(jax.random.key(0), denoiser, z, cond=told, rtol=1e-4, atol=1e-4))
     assert np.isfinite(values).all()
@@ -141,7 +140,7 @@ def test_log_density_is_finite_and_sees_neither_rotation_nor_padding(domain, con
 def test_particles_weigh_by_the_degrees_of_freedom_that_are_there(domain):
     # d = 3 (n - 1) + features n + orders n (n - 1) / 2; the prior is N(0, .7 Sigma), whose chain of ancestral steps is known exactly
     mask = jnp.zeros(domain.size).at[:3].set(1.0)
-    law = domain.noise_for({"mask": mask[None]})
+    law = domain.noise.given({"mask": mask[None]})
     like = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), domain.example)
     assert float(law.dimension(like)) == 3 * 2 + domain.layout.features * 3 + 4 * 3
     process, steps = sd.GaussianProcess.vp(noise=law), 40
@@ -224,8 +223,7 @@ def example(domain, atoms=7):
 def draw(domain, task, problem, count=4, steps=6):
     guided = task.guide(random_denoiser(domain, domain.size), problem)
     shapes = jax.tree.map(lambda leaf: (count, *leaf.shape), domain.example)
-    noised = with_noise(guided, domain.noise_for(problem.cond))
-    samples, _ = sd.sample(jax.random.key(0), noised, shapes, cond=problem.cond, solver="ddpm", steps=steps)
+    samples, _ = sd.sample(jax.random.key(0), guided, shapes, cond=problem.cond, solver="ddpm", steps=steps)
     return jax.tree.map(np.array, domain.normalizer.denormalize(samples))
 
 
