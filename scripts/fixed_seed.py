@@ -1,7 +1,7 @@
 """What every public method gives from a fixed seed, to hold one commit against another.
 
-    python scripts/fixed_seed.py --out old.npz                      in a checkout of the old commit
-    python scripts/fixed_seed.py --out new.npz --against old.npz    in the new one: prints a table, exit code 1 where more than 1e-5 apart
+    PYTHONPATH=. python scripts/fixed_seed.py --out old.npz                      in a checkout of the old commit
+    PYTHONPATH=. python scripts/fixed_seed.py --out new.npz --against old.npz    in the new one: a table, exit code 1 where 1e-5 apart
     ... --runs FOLDER                                               besides, a tiny run of each domain: trained where the folder holds none,
                                                                     else loaded, sampled from, trained on and its parameters' paths kept
 
@@ -13,8 +13,6 @@ import importlib
 import sys
 import time
 from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]  # the checkout it stands in
 
 import jax
 import jax.numpy as jnp
@@ -78,7 +76,8 @@ def guides():
         yield f"guide, {name}, ddpm", lambda m=make: sd.sample(KEY, m(), (4, 3), solver="ddpm", steps=6, grid="t")[0]
     for name, steps in (("ddrm", 6), ("reddiff", 6), ("dflow", None)):
         more = {"ode_steps": 3, "iterations": 2} if name == "dflow" else {}
-        yield f"guide, {name}", lambda n=name, s=steps, m=more: sd.sample(KEY, getattr(lookahead, n)(denoiser(), OBSERVED, **m), (4, 3), steps=s)[0]
+        make = lambda n=name, m=more: getattr(lookahead, n)(denoiser(), OBSERVED, **m)  # noqa: E731
+        yield f"guide, {name}", lambda m=make, s=steps: sd.sample(KEY, m(), (4, 3), steps=s)[0]
     yield "guide, steer, depth 2", lambda: sd.sample(KEY, lookahead.steer(denoiser(), OBSERVED, depth=2), (4, 3), steps=6)[0]
     yield "guide, steer, x0", lambda: sd.sample(KEY, lookahead.steer(denoiser(), reward, through="x0"), (4, 3), steps=6)[0]
     yield "guide, dps around classifier-free", lambda: sd.sample(
@@ -117,8 +116,8 @@ def populations():
     yield "smc, chunks", lambda: particles_of("smc", num_particles=16, steps=8, chunk=4)
     yield "smc, proposal dps", lambda: particles_of(
         "smc", num_particles=16, steps=8, proposal=lookahead.dps(denoiser(), OBSERVED, scale=0.1))  # fmt: skip
-    for name, options in {"svdd": {}, "tds": {}, "das": {}, "fk_steering": {}, "best_of_n": {}, "psi": {"chains": 2, "burn_in": 3, "moves": 4},
-                          "mcgdiff": {}}.items():  # fmt: skip
+    for name in ("svdd", "tds", "das", "fk_steering", "best_of_n", "psi", "mcgdiff"):
+        options = {"chains": 2, "burn_in": 3, "moves": 4} if name == "psi" else {}
         yield name, lambda n=name, o=options: particles_of(n, num_particles=8, steps=6, **o)
     yield "rollover_budget", lambda: particles_of("rollover_budget", potential=reward, budget=60, steps=5)
     yield "search_over_paths", lambda: particles_of("search_over_paths", potential=reward, copies=2, steps=10)
@@ -152,14 +151,24 @@ def others():
         KEY, lambda k: particles.smc(k, denoiser(), OBSERVED, (3,), num_particles=4, steps=4).log_weights, count=3)  # fmt: skip
 
 
+SMALL = {
+    "pde": {"data": {"resolution": 16, "count": 96, "held_out": 8}, "network": {"channels": (16, 16), "attention_levels": ()}},
+    "weather": {
+        "data": {"size": 32, "events": 10, "frames": 18, "held_out": 2, "wide": 48, "windows": 2},
+        "network": {"channels": (8, 8), "attention_levels": (), "features": 16},
+    },
+    "molecules": {"data": {"source": "qm9", "count": 60}, "network": {"hidden": 16, "layers": 1}},
+}
+
+
 def runs(folder: Path):
     """Tiny runs of the domains: samples and densities of the stored checkpoint, then two steps more."""
-    sys.path.insert(0, "tests")
-    contract = importlib.import_module("test_domain_contract")
     from sciddm.train import fit
 
-    for name, make in contract.DOMAINS.items():
-        config = make()
+    for name, changes in SMALL.items():
+        config = importlib.import_module(f"configs.{name}").get_config("smoke")
+        for branch, values in changes.items():
+            config[branch].update(values)
         config.data.cache = str(folder / "cache" / name)
         config.training.update({"steps": 4, "wall_minutes": None, "batch_size": 8, "warmup": 1})
         config.sampling.update({"steps": 3, "batch_size": 4})
@@ -168,7 +177,7 @@ def runs(folder: Path):
         if not workdir.exists():
             fit(config, workdir, progress=False)
         model = sd.load(workdir, step=2)
-        yield f"{name}, parameters", lambda m=model: {jax.tree_util.keystr(p): v for p, v in jax.tree_util.tree_leaves_with_path(m.denoiser.network.params)}
+        yield f"{name}, parameters", lambda m=model: by_path(m.denoiser.network.params)
         yield f"{name}, samples", lambda m=model: m.draw(0, 5)
         yield f"{name}, log_prob", lambda m=model: m.log_prob(m.draw(0, 2), trace="hutchinson", probes=1)
 
@@ -181,13 +190,18 @@ def runs(folder: Path):
                 shutil.copytree(workdir, copy)
                 shutil.rmtree(copy / "checkpoints" / "4")
                 state = fit(config, copy, progress=False)
-            return {jax.tree_util.keystr(p): v for p, v in jax.tree_util.tree_leaves_with_path((state.params, state.ema, state.opt_state))}
+            return by_path((state.params, state.ema, state.opt_state))
 
         yield f"{name}, trained on", goes_on
 
 
+def by_path(tree) -> dict:
+    """Leaves by the names of their places."""
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
 def flat(value) -> np.ndarray:
-    """All numbers of a pytree in a row, the paths of its leaves being a part of its name."""
+    """All numbers of a pytree in a row."""
     return np.concatenate([np.asarray(leaf, np.float64).ravel() for leaf in jax.tree.leaves(value)])
 
 
@@ -212,8 +226,7 @@ def main() -> int:
                 apart.append(name)
                 continue
             found[name] = flat(value)
-            found[f"{name} (leaves)"] = np.frombuffer(" ".join(
-                jax.tree_util.keystr(p) for p, _ in jax.tree_util.tree_leaves_with_path(value)).encode(), np.uint8).astype(float)  # fmt: skip
+            found[f"{name} (leaves)"] = np.frombuffer(" ".join(by_path(value)).encode(), np.uint8).astype(float)
             if name in old:
                 same = found[name].shape == old[name].shape and np.array_equal(found[f"{name} (leaves)"], old[f"{name} (leaves)"])
                 if not same:
