@@ -1,7 +1,9 @@
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from solvers.common import process_of
 
 import sciddm as sd
 
@@ -9,20 +11,31 @@ PROCESSES = {name: getattr(sd.GaussianProcess, name) for name in ("vp", "sub_vp"
 TIMES = np.concatenate([[1e-5, 1e-4], np.linspace(1e-3, 1 - 1e-3, 41), [1 - 1e-4]])
 
 
+@eqx.filter_jit
+def asked(process, t):
+    """Level, the time found again, drift and squared diffusion."""
+    return process.level(t), process.time(process.log_snr(t)), process.drift(t), process.diffusion2(t)
+
+
+def ask(process, t):
+    return jax.tree.map(np.asarray, asked(process, t))
+
+
 @pytest.mark.parametrize("name", PROCESSES)
 def test_time_inverts_log_snr(name):
-    process = PROCESSES[name]()
-    np.testing.assert_allclose(process.time(process.log_snr(TIMES)), TIMES, rtol=2e-4, atol=3e-6)
+    _, found, *_ = ask(process_of(name), TIMES.astype(np.float32))
+    np.testing.assert_allclose(found, TIMES, rtol=2e-4, atol=3e-6)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_float32_agrees_with_float64_up_to_both_ends(name):
-    process = PROCESSES[name]()
-    single = process.level(jnp.asarray(TIMES, jnp.float32))
+    times = TIMES.astype(np.float32)
+    single, *_ = ask(process_of(name), times)
     with jax.enable_x64(True):
-        double = PROCESSES[name]().level(jnp.asarray(np.asarray(TIMES, np.float32), jnp.float64))
-        for a, b in zip(single, double, strict=True):
-            np.testing.assert_allclose(np.asarray(a, np.float64), b, rtol=5e-5, atol=2e-5)
+        double, *_ = ask(process_of(name), times.astype(np.float64))
+    for a, b in zip(single, double, strict=True):
+        assert (a.dtype, b.dtype) == (np.float32, np.float64)
+        np.testing.assert_allclose(a.astype(np.float64), b, rtol=5e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
@@ -39,36 +52,39 @@ def test_end_points_are_data_and_noise(name):
 def test_drift_and_diffusion_carry_the_marginal_variance(name):
     # d/dt (alpha) = f alpha and d/dt (sigma^2) = 2 f sigma^2 + g^2, integrated by the trapezoid rule in float64
     with jax.enable_x64(True):
-        process, t = PROCESSES[name](), jnp.linspace(0.2, 0.8, 4001)
-        f, g2, variance = process.drift(t), process.diffusion2(t), process.sigma(t) ** 2
-        assert bool(jnp.all(g2 > 0))
-        gained = jnp.trapezoid(2 * f * variance + g2, t)
-        np.testing.assert_allclose(gained, variance[-1] - variance[0], rtol=1e-5)
-        np.testing.assert_allclose(
-            jnp.trapezoid(f, t), jnp.log(process.alpha(t[-1]) / process.alpha(t[0])), rtol=1e-5, atol=1e-12
-        )
+        t = np.linspace(0.2, 0.8, 4001)
+        (alpha, sigma, _), _, f, g2 = ask(process_of(name), t)
+    assert np.all(g2 > 0)
+    gained = np.trapezoid(2 * f * sigma**2 + g2, t)
+    np.testing.assert_allclose(gained, sigma[-1] ** 2 - sigma[0] ** 2, rtol=1e-5)
+    np.testing.assert_allclose(np.trapezoid(f, t), np.log(alpha[-1] / alpha[0]), rtol=1e-5, atol=1e-12)
 
 
 def test_vp_drift_and_diffusion_are_song_et_al():
-    process, t = sd.GaussianProcess.vp(), jnp.linspace(0.05, 1.0, 11)
+    t = np.linspace(0.05, 1.0, 11, dtype=np.float32)
     beta = 0.1 + t * 19.9
-    np.testing.assert_allclose(process.drift(t), -0.5 * beta, rtol=1e-5)
-    np.testing.assert_allclose(process.diffusion2(t), beta, rtol=1e-5)
-    sub = sd.GaussianProcess.sub_vp()
-    np.testing.assert_allclose(sub.diffusion2(t), beta * (1 - jnp.exp(-2 * (0.1 * t + 9.95 * t**2))), rtol=1e-4)
+    _, _, drift, diffusion2 = ask(process_of("vp"), t)
+    np.testing.assert_allclose(drift, -0.5 * beta, rtol=1e-5)
+    np.testing.assert_allclose(diffusion2, beta, rtol=1e-5)
+    _, _, _, diffusion2 = ask(process_of("sub_vp"), t)
+    np.testing.assert_allclose(diffusion2, beta * (1 - np.exp(-2 * (0.1 * t + 9.95 * t**2))), rtol=1e-4)
+
+
+@eqx.filter_jit
+def kernels(process, value, t, s):
+    x_0 = jnp.full((1, 1), value)
+    means = (process.alpha(t) * x_0 + shift for shift in (0.0, 1.0))
+    return *(process.step_kernel(x_0, mean, t, s) for mean in means), process.level(t), process.level(s)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_step_kernel_composes_to_the_marginal(name):
     # x_t ~ q(x_t | x_0) pushed through q(x_s | x_t, x_0) must be q(x_s | x_0)
-    process = PROCESSES[name]()
     for t, s in ((0.9, 0.3), (1.0, 0.5), (0.4, 0.01)):
-        x_0 = jnp.full((1, 1), 1.7)
-        at_mean, std = process.step_kernel(x_0, process.alpha(t) * x_0, t, s)
-        at_shifted, _ = process.step_kernel(x_0, process.alpha(t) * x_0 + 1.0, t, s)
-        np.testing.assert_allclose(at_mean, process.alpha(s) * x_0, rtol=2e-5)
-        variance = ((at_shifted - at_mean) * process.sigma(t)) ** 2 + std**2
-        np.testing.assert_allclose(variance, process.sigma(s) ** 2, rtol=1e-4)
+        (at_mean, std), (at_shifted, _), level_t, level_s = kernels(process_of(name), 1.7, np.float32(t), np.float32(s))
+        np.testing.assert_allclose(at_mean, [[level_s.alpha * 1.7]], rtol=2e-5)
+        variance = ((at_shifted - at_mean) * level_t.sigma) ** 2 + std**2
+        np.testing.assert_allclose(variance, [[level_s.sigma**2]], rtol=1e-4)
 
 
 def test_step_kernel_refuses_to_go_towards_noise():

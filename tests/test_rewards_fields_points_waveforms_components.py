@@ -35,12 +35,13 @@ def test_a_cell_is_one_however_long_it_winds_and_whatever_edge_it_crosses():
     snake = np.zeros((1, 21, 21))
     snake[0, ::2] = 1.0
     snake[0, 1::4, -1] = snake[0, 3::4, 0] = 1.0
-    assert rewards.cells_above(snake, 0.5, connectivity=4) == 1
+    cells = jax.jit(rewards.cells_above, static_argnames=("connectivity", "periodic"))
+    assert cells(snake, 0.5, connectivity=4) == 1
     corners = np.zeros((1, 6, 8))
     corners[0, 0, 0] = corners[0, 0, -1] = corners[0, -1, 0] = corners[0, -1, -1] = 1.0
     for connectivity in (4, 8):
-        assert rewards.cells_above(corners, 0.5, connectivity=connectivity) == 4
-        assert rewards.cells_above(corners, 0.5, connectivity=connectivity, periodic=True) == 1
+        assert cells(corners, 0.5, connectivity=connectivity) == 4
+        assert cells(corners, 0.5, connectivity=connectivity, periodic=True) == 1
     assert rewards.cells_above(np.zeros((1, 4, 4)), 0.5) == 0
     with pytest.raises(ValueError, match="expected 4 or 8"):
         rewards.cells_above(corners, 0.5, connectivity=6)
@@ -80,14 +81,21 @@ def test_rings_are_the_cycles_of_the_graph_of_bonds():
         (np.concatenate([hexagon, hexagon[:2] + [3.0, 0.0]]), 1.1, 1), (hexagon[:4], 9.0, 3), (naphthalene, 1.1, 2),
         (naphthalene, 0.9, 0),
     )  # fmt: skip
-    for positions, cutoff, wanted in cases:
-        bonds = rewards.neighbours(jnp.asarray(positions)[None], cutoff)
-        np.testing.assert_array_equal(jax.jit(rewards.rings)(bonds), [wanted])
-    padded = jnp.zeros((2, 9, 2)).at[:, :6].set(hexagon)
-    mask = jnp.array([[1] * 6 + [0] * 3, [1] * 5 + [0] * 4])
-    np.testing.assert_array_equal(rewards.rings(rewards.neighbours(padded, 1.1, mask), mask), [1, 0])
-    np.testing.assert_array_equal(rewards.rings(jnp.ones((1, 4, 4))), [3])  # what stands on the diagonal is no edge
-    np.testing.assert_array_equal(rewards.count(mask), [6.0, 5.0])
+
+    @jax.jit
+    def rings(positions, cutoff, mask=None):
+        return rewards.rings(rewards.neighbours(positions, cutoff, mask), mask)
+
+    mask = np.arange(12) < np.array([len(positions) for positions, _, _ in cases])[:, None]
+    padded = np.stack([np.pad(positions, ((0, 12 - len(positions)), (0, 0))) for positions, _, _ in cases])
+    found = [rings(padded[[i]], cutoff, mask[[i]].astype(int)) for i, (_, cutoff, _) in enumerate(cases)]
+    np.testing.assert_array_equal(np.ravel(found), [wanted for _, _, wanted in cases])
+    np.testing.assert_array_equal(rings(padded[[2]], 1.1), [2])  # twelve points need no mask
+    one_more = np.stack([hexagon, hexagon])  # in both there are six, of which the second counts five
+    np.testing.assert_array_equal(rings(one_more, 1.1, np.array([[1] * 6, [1] * 5 + [0]])), [1, 0])
+    diagonal = jax.jit(rewards.rings)(np.ones((1, 4, 4), np.float32))
+    np.testing.assert_array_equal(diagonal, [3])  # what stands on the diagonal is no edge
+    np.testing.assert_array_equal(rewards.count(mask.astype(int)), mask.sum(1))
 
 
 def test_kinetic_energy_of_steady_motion_is_half_m_v_squared():
@@ -115,11 +123,13 @@ def test_onsets_are_the_rises_over_what_was_before():
         "a large rise": (quiet + loud + [-5.0] * 10, 2), "a slow swell": (list(np.linspace(-50.0, 0.0, 50)), 0),
         "a stutter": (quiet + [-20.0, -80.0, -20.0] + quiet, 1), "two strokes": (quiet + [-20.0, -80.0, -80.0, -20.0] + quiet, 2),
     }  # fmt: skip
-    for name, (levels, wanted) in cases.items():
-        assert rewards.onsets(sound(*levels)[None], rate) == wanted, name
-    longest = max(len(levels) for levels, _ in cases.values()) * frame
-    padded = np.stack([np.pad(sound(*levels), (0, longest - len(levels) * frame)) for levels, _ in cases.values()])
-    found = jax.jit(lambda x: rewards.onsets(x, rate))(padded)
-    np.testing.assert_array_equal(found, [wanted for _, wanted in cases.values()])
+    onsets = jax.jit(lambda x: rewards.onsets(x, rate))
+    lengths = sorted({len(levels) for levels, _ in cases.values()})
+    for length in lengths:
+        names = [name for name, (levels, _) in cases.items() if len(levels) == length]
+        found = onsets(np.stack([sound(*cases[name][0]) for name in names]))
+        np.testing.assert_array_equal(found, [cases[name][1] for name in names], err_msg=str(names))
+    padded = [np.pad(sound(*levels), (0, (lengths[-1] - len(levels)) * frame)) for levels, _ in cases.values()]
+    np.testing.assert_array_equal(onsets(np.stack(padded)), [wanted for _, wanted in cases.values()])
     with pytest.raises(ValueError, match="two frames"):
         rewards.onsets(np.zeros((1, 30)), rate)

@@ -135,7 +135,10 @@ class Unmoved(Guide):
     """The model whose own steps are weighed: a kick of its guides has no density."""
 
     def evaluate(self, x_t, t, cond=None):
-        return self.denoiser.evaluate(x_t, t, cond).unmoved("a weight, which needs the density of every step,")
+        answer = self.denoiser.evaluate(x_t, t, cond)
+        if answer.kick is not None:
+            raise Refusal("the denoiser moves x between steps, which has no density to weigh: give it as `proposal`")
+        return answer
 
 
 def look_at(twist: Twist, denoiser: Denoiser, x_t, t, cond, index, memory) -> tuple[Look, Any]:

@@ -35,8 +35,8 @@ def search_over_paths(
     """
     need_density(potential, "search_over_paths")
     key, (solver, steps, grid) = one_key(key), settle(denoiser, solver, steps, grid)
-    forth = max(2, steps // 5) if forth is None else whole(forth, "forth")
-    back = max(1, forth // 2) if back is None else whole(back, "back")
+    forth = max(2, steps // 5) if forth is None else whole(forth, "forth", 0)
+    back = max(1, forth // 2) if back is None else whole(back, "back", 0)
     num_particles = whole(num_particles, "num_particles")
     if isinstance(grid, TimeTravel) or not 0 < back < forth < steps:
         raise ValueError(

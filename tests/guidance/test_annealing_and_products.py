@@ -11,14 +11,15 @@ from sciddm.observed_order import DRAWS, Impulse
 VARIANCE, SIGMA_MAX = 0.5, 100.0
 
 
-def annealed(process, beta):
+class Annealed(sd.Denoiser):
     """The denoiser whose score is beta times that of N(0, VARIANCE); beta = 2 is the product of two equal experts."""
 
-    def expected(x_t, t, cond):
-        shrink = VARIANCE / (VARIANCE + process.sigma(t) ** 2)
-        return (1.0 - beta * (1.0 - shrink)) * x_t
+    process: sd.GaussianProcess
+    beta: jax.Array
 
-    return sd.FunctionDenoiser(expected, process)
+    def evaluate(self, x_t, t, cond=None):
+        shrink = VARIANCE / (VARIANCE + self.process.sigma(t) ** 2)
+        return (1.0 - self.beta * (1.0 - shrink)) * x_t, {}
 
 
 @pytest.mark.parametrize("beta", [1.0, 2.0, 3.0])
@@ -28,14 +29,16 @@ def test_a_multiplied_score_in_the_reverse_equation_has_variance_over_twice_beta
     like = jax.ShapeDtypeStruct((1, DRAWS), jnp.float64)
     grid = process.time(-2.0 * np.log(np.geomspace(SIGMA_MAX, 0.01, 600)))
     grid = np.append(grid[:-1], 0.0)
-    x, _ = sd.sample(jax.random.key(1), annealed(process, beta), like, solver=sd.solvers.DPMpp2M(eta=1.0), grid=grid)
-    np.testing.assert_allclose(jnp.sum(x**2), VARIANCE / (2 * beta - 1), rtol=5e-3)
+    x, _ = sd.sample(
+        jax.random.key(1), Annealed(process, jnp.asarray(beta)), like, solver=sd.solvers.DPMpp2M(eta=1.0), grid=grid
+    )
+    np.testing.assert_allclose(np.sum(np.asarray(x) ** 2), VARIANCE / (2 * beta - 1), rtol=5e-3)
 
 
 def test_a_multiplied_score_in_the_flow_collapses(x64):
     process = sd.GaussianProcess.ve(0.001, SIGMA_MAX)
     start = SIGMA_MAX * jnp.ones((1, 1), jnp.float64)
     x, _ = sd.sample(
-        jax.random.key(1), annealed(process, 2.0), (1, 1), solver="heun", steps=1500, grid="logsnr", start=start
+        jax.random.key(1), Annealed(process, jnp.asarray(2.0)), (1, 1), solver="heun", steps=1500, grid="logsnr", start=start
     )
     np.testing.assert_allclose(float(x[0, 0]) ** 2, VARIANCE**2 * SIGMA_MAX**-2.0, rtol=2e-3)
