@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gaussian_posterior import gaussian_denoiser, gaussian_posterior
+from gaussian_posterior import gaussian_denoiser, gaussian_posterior, levels
 
 import sciddm as sd
 from sciddm.denoiser import Draws
@@ -33,8 +33,7 @@ def scalar(name="edm"):
 
 def annealed(process, steps, prior_variance, point=True):
     """Mean and variance of DAPS's chain with exact inner draws; `point`: where the flow ends, or the mean and spread of p(x_0 | x_t)."""
-    times = np.asarray(sd.grids.resolve("logsnr", process, steps))
-    sigma = np.asarray(process.sigma(times), float)
+    _, _, sigma = levels(process, "logsnr", steps)
     sigma[-1] = 0.0
     m, c = 0.0, sigma[0] ** 2
     for i in range(steps):
