@@ -20,6 +20,17 @@ def _expected(process, law, x_t, t, cond):
     return (alpha * variance * x_t + sigma**2 * mean) / (alpha**2 * variance + sigma**2)
 
 
+def levels(process, grid, steps):
+    """Times of a named grid and alpha and sigma there, in numpy, by one program."""
+
+    @jax.jit
+    def at_times():
+        times = sd.grids.resolve(grid, process, steps)
+        return times, process.alpha(times), process.sigma(times)
+
+    return tuple(np.array(values, float) for values in at_times())
+
+
 def mixture_posterior(weights, means, covariance, A, y, noise_std):
     """Weights, means and covariance of a mixture of one covariance given y = A x + noise, and log p(y)."""
     A, y = np.asarray(A, float), np.asarray(y, float)

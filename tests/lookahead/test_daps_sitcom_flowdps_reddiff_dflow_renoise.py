@@ -5,9 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gaussian_posterior import gaussian_denoiser, gaussian_posterior
+from gaussian_posterior import gaussian_denoiser, gaussian_posterior, levels
 
 import sciddm as sd
+from sciddm.denoiser import Draws
 from sciddm.lookahead.dflow import minimise
 
 A, Y = np.array([[1.0, 0.5, 0.0], [0.0, -1.0, 2.0]], np.float32), np.array([0.7, -0.4], np.float32)
@@ -32,8 +33,7 @@ def scalar(name="edm"):
 
 def annealed(process, steps, prior_variance, point=True):
     """Mean and variance of DAPS's chain with exact inner draws; `point`: where the flow ends, or the mean and spread of p(x_0 | x_t)."""
-    times = np.asarray(sd.grids.resolve("logsnr", process, steps))
-    sigma = np.asarray(process.sigma(times), float)
+    _, _, sigma = levels(process, "logsnr", steps)
     sigma[-1] = 0.0
     m, c = 0.0, sigma[0] ** 2
     for i in range(steps):
@@ -203,11 +203,23 @@ def test_reddiff_fits_the_data_with_less_spread_than_the_posterior():
 
 def test_a_sample_of_any_method_does_not_depend_on_the_batch():
     denoiser = sd.FunctionDenoiser(lambda x, t, cond: jnp.tanh(x), sd.GaussianProcess.vp())
-    obs, few_steps = sd.lookahead.Observation(A, Y, 0.5), {"sitcom": {"inner_steps": 3}, "daps": {"ode_steps": 2}}
-    for method in ("lgd", "tfg", "daps", "sitcom", "repaint"):
-        options = {"steps": 3, "grid": "t"} | ({"solver": "ddim"} if method in ("lgd", "tfg") else {})
-        guided = getattr(sd.lookahead, method)(denoiser, obs, **few_steps.get(method, {}))
-        many, _ = sd.sample(jax.random.key(3), guided, (5, 3), **options)
-        few, _ = sd.sample(jax.random.key(3), guided, (2, 3), **options)
-        np.testing.assert_allclose(many[:2], few, rtol=1e-3, atol=1e-4, err_msg=method)
-        assert np.all(np.isfinite(many)), method
+    obs, x_t = sd.lookahead.Observation(A, Y, 0.5), np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    shifts = {
+        "lgd": sd.lookahead.lgd(denoiser, obs), "daps": sd.lookahead.daps(denoiser, obs, ode_steps=2),
+        "sitcom": sd.lookahead.sitcom(denoiser, obs, inner_steps=3),
+    }  # fmt: skip
+
+    @jax.jit
+    def asked(x_t):
+        keys = jax.random.split(jax.random.key(3), 5)[: len(x_t)]  # one a sample, as the sampler hands them out
+        return {name: Draws.refresh(guided, keys)(x_t, 0.6) for name, guided in shifts.items()}
+
+    def sampled(count):
+        guides = {name: getattr(sd.lookahead, name)(denoiser, obs) for name in ("tfg", "repaint")}
+        options = {"solver": "ddim", "steps": 3, "grid": "t"}
+        return {name: sd.sample(jax.random.key(3), guided, (count, 3), **options)[0] for name, guided in guides.items()}
+
+    many, few = asked(x_t) | sampled(5), asked(x_t[:2]) | sampled(2)
+    for method in many:
+        np.testing.assert_allclose(np.asarray(many[method])[:2], few[method], rtol=1e-3, atol=1e-4, err_msg=method)
+        assert np.all(np.isfinite(many[method])), method

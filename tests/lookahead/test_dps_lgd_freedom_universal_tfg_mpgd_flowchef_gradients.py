@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from gaussian_posterior import gaussian_denoiser
+from gaussian_posterior import gaussian_denoiser, levels
 
 import sciddm as sd
 from sciddm.denoiser import linearize
@@ -117,8 +117,7 @@ def test_mpgd_and_flowchef_are_linear_recursions_on_a_gaussian():
     process = sd.GaussianProcess.vp()
     denoiser = gaussian_denoiser(process, v)
     obs = sd.lookahead.Observation(lambda x: x, np.array([y]), 0.1)
-    times = np.asarray(sd.grids.resolve("t", process, steps))
-    a, sigma = np.asarray(process.alpha(times), float), np.asarray(process.sigma(times), float)
+    _, a, sigma = levels(process, "t", steps)
     sigma[-1] = 0.0
     for method, scale in (("mpgd", 0.3), ("flowchef", 0.05)):
         guided = getattr(sd.lookahead, method)(denoiser, obs, scale=scale)

@@ -28,8 +28,9 @@ def test_guide_is_the_exact_posterior_of_an_isotropic_gaussian(method, name):
     options = {"prior_variance": 2.0} if method == "pigdm" else {}
     guided = getattr(sd.lookahead, method)(denoiser, sd.lookahead.Observation(A, Y, 0.3), **options)
     found, spread, _ = law_of_the_end(guided, solver="dpmpp2m", steps=60)
-    np.testing.assert_allclose(found, mean, atol=0.05 * np.abs(mean).max() + 0.02)
-    np.testing.assert_allclose(spread, covariance, atol=0.05 * covariance.max())
+    # of sixty steps of second order
+    np.testing.assert_allclose(found, mean, atol=0.01 * np.abs(mean).max())
+    np.testing.assert_allclose(spread, covariance, atol=0.003 * covariance.max())
 
 
 def test_mmps_is_the_exact_posterior_of_any_gaussian():
@@ -85,8 +86,9 @@ def test_all_guides_move_a_mixture_towards_its_posterior(mixture, sliced):
     assert distance["mmps"] < 0.25 * prior
 
 
-def test_every_sample_may_have_its_own_time(mixture):
-    denoiser, obs = mixture.denoiser(sd.GaussianProcess.vp()), sd.lookahead.Observation(A, Y, 0.5)
+def test_every_sample_may_have_its_own_time():
+    process, obs = sd.GaussianProcess.vp(), sd.lookahead.Observation(A, Y, 0.5)
+    denoiser = sd.FunctionDenoiser(lambda x, t, cond: process.alpha(t)[..., None] * jnp.tanh(x), process)
     x_t, times = np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32), np.array([0.2, 0.5, 0.9], np.float32)
     guides = (
         sd.lookahead.pigdm(denoiser, obs), sd.lookahead.mmps(denoiser, obs), sd.lookahead.steer(denoiser, obs),

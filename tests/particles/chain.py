@@ -3,12 +3,10 @@
 import functools
 
 import equinox as eqx
-import jax.numpy as jnp
 import numpy as np
-from gaussian_posterior import gaussian_denoiser
+from gaussian_posterior import gaussian_denoiser, levels
 
 import sciddm as sd
-from sciddm.sample import grid_times, settle
 
 VARIANCE = 0.7
 PROCESS = sd.GaussianProcess.vp()
@@ -22,9 +20,7 @@ def gaussian(process=PROCESS):
 @functools.cache
 def end_variance(steps, process=PROCESS):
     """Variance of x_0 under ddpm on the log-SNR grid, the last step having the spread sigma / sqrt(alpha^2 + sigma^2)."""
-    _, _, grid = settle(gaussian(process), "ddpm", steps, "logsnr")
-    times = np.asarray(grid_times(grid, process, steps), float)
-    alpha, sigma = (np.asarray(f(jnp.asarray(times)), float) for f in (process.alpha, process.sigma))
+    _, alpha, sigma = levels(process, "logsnr", steps)
     variance = sigma[0] ** 2
     for n in range(steps):
         shrink = alpha[n] * VARIANCE / (alpha[n] ** 2 * VARIANCE + sigma[n] ** 2)

@@ -10,6 +10,7 @@ import pytest
 import scipy.special
 import scipy.stats
 from chain import PROCESS, VARIANCE, gaussian
+from gaussian_posterior import levels
 
 import sciddm as sd
 from sciddm import particles
@@ -205,7 +206,7 @@ def test_a_budget_too_small_is_refused_with_the_least_that_works(name):
 
 def test_what_rollover_does_not_spend_rolls_over_and_the_last_step_leaves_nothing():
     # 90 calls for five steps. Rewards that depend on t alone better from step to step, or only until one of them.
-    times = np.asarray(sd.grids.resolve("logsnr", PROCESS, 6))
+    times, _, _ = levels(PROCESS, "logsnr", 6)
 
     def until(ends, x, t):
         return jnp.full(x.shape[0], -jnp.maximum(t, ends))
@@ -227,8 +228,7 @@ def test_what_rollover_does_not_spend_rolls_over_and_the_last_step_leaves_nothin
 
 def test_rollover_takes_the_first_child_that_is_better_else_the_best_of_its_quota():
     # From noise to the second time by the exact step, so that a child's x0_hat there is N(0, std^2); what comes after it is no better.
-    second = np.asarray(sd.grids.resolve("logsnr", PROCESS, 3))[1]
-    alpha, sigma = (float(value) for value in PROCESS.level(second)[:2])
+    second, alpha, sigma = (np.float32(values[1]) for values in levels(PROCESS, "logsnr", 3))
     std = alpha * VARIANCE / np.sqrt(alpha**2 * VARIANCE + sigma**2)
 
     def above(least):
