@@ -157,3 +157,18 @@ def test_samples_of_another_size_and_by_another_sampler_go_through_the_same_batc
     np.testing.assert_allclose(model.draw(keys, 6, **options), plain, rtol=1e-6)
     with pytest.raises(ValueError, match="6 keys for 5 samples"):
         model.draw(keys, 5, **options)
+
+
+def test_the_averaged_weights_are_loaded_unless_the_plain_ones_are_asked_for_and_lag_behind_them(toy_run):
+    averaged, plain = (sd.load(toy_run, ema=ema).denoiser.network.params for ema in (True, False))
+    early = sd.load(toy_run, step=20, ema=False).denoiser.network.params
+    distance = lambda a, b: sum(float(np.sum((x - y) ** 2)) for x, y in zip(*map(jax.tree.leaves, (a, b)), strict=True))  # noqa: E731
+    assert 0.0 < distance(averaged, plain) < distance(early, plain)
+    # an average is between where the weights were and where they are
+    assert distance(averaged, early) < distance(plain, early)
+
+
+def test_samples_of_an_earlier_checkpoint_are_not_read_back(model, tmp_path):
+    evaluate(model, problems=1, members=2, progress=False)
+    evaluate(dataclasses.replace(model, step=model.step + 1), problems=1, members=2, progress=False)
+    assert len(list((tmp_path / "samples").glob("half-*.npz"))) == 2

@@ -89,3 +89,14 @@ def test_scale_multiplies_the_shift_and_nothing_acts_where_nothing_is_known():
     constant = sd.guidance.regressor(prior, lambda x, t: x[:, 0], 1.0, 0.5)
     expected = plain + 0.5 * (1.0 - x_t[:, :1]) / 0.25 * np.eye(3)[:1]
     np.testing.assert_allclose(eqx.filter_jit(constant)(x_t, 0.5), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_classifier_s_gradient_acts_through_the_covariance_of_the_noise():
+    law = sd.SpectralField.power_law((4,), 2.0, 2.0)
+    process = sd.GaussianProcess.rectified(noise=law)
+    prior = sd.FunctionDenoiser(lambda x, t, cond: 0.5 * x, process)
+    slope = np.random.default_rng(0).normal(size=(3, 4, 1)).astype(np.float32)
+    x_t = np.ones_like(slope)
+    guided = sd.guidance.classifier(prior, lambda x, t: jnp.sum(slope * x, (1, 2)))
+    shift = eqx.filter_jit(guided)(x_t, np.float32(0.5)) - 0.5 * x_t
+    np.testing.assert_allclose(shift, 0.5 * law.each("covariance", slope), rtol=1e-5, atol=1e-6)  # sigma^2 / alpha = 0.5

@@ -11,7 +11,7 @@ from sciddm.errors import UserError
 from sciddm.train import fit, loop
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.data import Batches
-from sciddm.train.state import learning_rate
+from sciddm.train.state import initial_state, learning_rate, make_denoiser, make_train_step
 
 
 def test_the_nan_guard_names_step_and_batch_and_keeps_the_last_good_checkpoint(tmp_path):
@@ -146,3 +146,17 @@ def test_a_checkout_that_is_not_installed_trains_and_says_its_version(tmp_path, 
     fit(toy_config(steps=1), tmp_path, progress=False)
     meta = Checkpoints(tmp_path, read_only=True).meta()
     assert meta["versions"]["sciddm"] == installed["sciddm"] and meta["versions"]["jax"] == "unknown"
+
+
+def test_the_average_of_the_weights_decays_as_configured_after_a_warm_up():
+    """ema_n = d ema + (1 - d) params, d = min(decay, (1 + n) / (10 + n))."""
+    config = toy_config(ema=0.3)
+    domain = Toy(config)
+    denoiser = make_denoiser(config, domain, 1.0)
+    step, state = jax.jit(make_train_step(config, domain, denoiser)), initial_state(config, denoiser)
+    for n in range(6):
+        after, _ = step(state, {"x": domain.points[:8]}, 0.0)
+        decay = min(0.3, (1 + n) / (10 + n))
+        for old, new, ema in zip(*map(jax.tree.leaves, (state.ema, after.params, after.ema)), strict=True):
+            np.testing.assert_allclose(ema, decay * old + (1.0 - decay) * new, rtol=1e-5, atol=1e-7)
+        state = after

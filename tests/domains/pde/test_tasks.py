@@ -7,7 +7,7 @@ import pytest
 
 import sciddm as sd
 from domains.pde import elliptic
-from domains.pde.metrics import ensemble_metrics, field_metrics
+from domains.pde.metrics import ensemble_metrics, field_metrics, spectrum
 from domains.pde.tasks import GUIDES, residual_potential
 
 
@@ -117,3 +117,10 @@ def test_superresolution_sees_block_means(domain):
     blocks = domain.normalizer.normalize(truth).reshape(4, 4, 4, 4, 2).mean((1, 3))
     np.testing.assert_allclose(problem.observation.value, blocks, atol=1e-5)
     assert elliptic.darcy_residual(truth[..., 0], truth[..., 1]).std() < 1e-2
+
+
+def test_a_wave_is_in_the_shell_of_the_nearest_wavenumber():
+    y, x = np.mgrid[:16, :16]
+    for wave, shell in (((2, 2), 3), ((1, 1), 1), ((0, 5), 5), ((4, 5), 6)):  # |k| = 2.83, 1.41, 5, 6.40
+        power = spectrum(np.cos(2 * np.pi * (wave[0] * y + wave[1] * x) / 16)[None])
+        assert np.argmax(power) + 1 == shell and np.delete(power, shell - 1).max() < 1e-20
