@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import sciddm as sd
+from sciddm.answer import Answer
 
 
 def unit_mixture(seed: int, dimension: int, components: int, std: float) -> sd.oracle.GaussianMixture:
@@ -48,7 +49,7 @@ class IsotropicDenoiser(sd.Denoiser):
         z = x_t @ self.basis
         alpha, sigma = self.process.alpha(t), self.process.sigma(t)
         shrink = alpha / (alpha**2 + sigma**2)
-        return shrink * x_t + (self.inside(z, t) - shrink * z) @ self.basis.T, {}
+        return Answer(shrink * x_t + (self.inside(z, t) - shrink * z) @ self.basis.T, {})
 
 
 def isotropic_denoiser(prior: sd.oracle.GaussianMixture, process: sd.GaussianProcess) -> IsotropicDenoiser:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import sciddm as sd
+from sciddm.answer import Answer
 from sciddm.observed_order import DRAWS, Impulse
 
 VARIANCE, SIGMA_MAX = 0.5, 100.0
@@ -19,7 +20,7 @@ class Annealed(sd.Denoiser):
 
     def evaluate(self, x_t, t, cond=None):
         shrink = VARIANCE / (VARIANCE + self.process.sigma(t) ** 2)
-        return (1.0 - self.beta * (1.0 - shrink)) * x_t, {}
+        return Answer((1.0 - self.beta * (1.0 - shrink)) * x_t, {})
 
 
 @pytest.mark.parametrize("beta", [1.0, 2.0, 3.0])
