@@ -56,14 +56,14 @@ def memory_maps():
 
 @pytest.fixture(autouse=True)
 def _forget_programs():
-    """Compiled programs are kept for ever, each with memory maps of its own: before they reach half the system's limit of maps
-    they are dropped, and those of later tests are found again in the cache on the disk."""
+    """Compiled programs are kept for ever, each with memory maps of its own, of which the system allows so many: at an eighth of
+    them, where they take some two gigabytes, they are dropped. What later tests need again is in the cache on the disk."""
     global _tests_run
     yield
     _tests_run += 1
     if _tests_run % 10 == 0:
         maps, most = memory_maps()
-        if maps > most / 2:
+        if maps > most / 8:
             jax.clear_caches()
             _tests_run = 0
 

@@ -23,7 +23,7 @@ def _weather():
 
 def _molecules():
     config = importlib.import_module("configs.molecules").get_config("smoke")
-    config.data.update({"source": "qm9", "count": 60})
+    config.data.update({"source": "qm9", "count": 100})
     config.network.update({"hidden": 16, "layers": 1})
     config.data.tasks.update({"steps": 3, "conformers": 2})
     config.data.tasks.count.update({"number": 1, "particles": 4})

@@ -83,10 +83,12 @@ def test_log_prob_is_the_density_in_physical_units(tmp_path):
     normal = sd.oracle.GaussianMixture([1.0], [(mean - 1.0) / 2.0], covariance / 4.0)
     physical = sd.oracle.GaussianMixture([1.0], [mean], covariance)
     model = Model(normal.denoiser(sd.GaussianProcess.vp()), Native(config), config, 0, tmp_path)
-    x = np.asarray(physical.sample(jax.random.key(0), 7))
+    x = np.array(physical.sample(jax.random.key(0), 7))
+    x[3] = x[0]
     for samples in (x, {"points": x}):
         np.testing.assert_allclose(model.log_prob(samples), physical.log_prob(x), atol=5e-3)
     estimated = model.log_prob(x, key=3, trace="hutchinson", probes=64)
+    assert estimated[3] != estimated[0]  # the same x in another batch has probes of its own
     # of four the last stands in a batch of its own, filled up
     np.testing.assert_allclose(estimated[:4], model.log_prob(x[:4], key=3, trace="hutchinson", probes=64), atol=1e-4)
 

@@ -12,14 +12,17 @@ from domains.molecules import regressor
 
 @pytest.fixture(scope="module")
 def model(small_run, tmp_path_factory):
-    return sd.load(shutil.copytree(small_run("molecules"), tmp_path_factory.mktemp("regressor") / "run"))
+    with pytest.MonkeyPatch.context() as patch:  # the same network, smaller
+        patch.setattr(regressor, "HIDDEN", 32)
+        patch.setattr(regressor, "LAYERS", 2)
+        yield sd.load(shutil.copytree(small_run("molecules"), tmp_path_factory.mktemp("regressor") / "run"))
 
 
 call = eqx.filter_jit(lambda function, *inputs: function(*inputs))
 
 
 def test_it_learns_at_low_noise_knows_its_spread_and_comes_back_from_the_disk(model):
-    trained = regressor.fit(model, steps=100, batch_size=32, progress=False)
+    trained = regressor.fit(model, steps=250, batch_size=32, progress=False)
     domain = model.domain
     packed, values = domain.packed("train")
     x = jax.tree.map(jnp.asarray, domain.normalizer.normalize(domain.layout.expand(packed)))
