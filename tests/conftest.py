@@ -32,13 +32,14 @@ def pytest_addoption(parser):
     parser.addoption("--all", action="store_true", help="the slow studies too, which are marked so")
 
 
-# The files of the longest tests come first, so that no worker is left with one of them at the end.
+# The files of the longest tests come first where several workers share them, so that none is left with one at the end.
 LONG = ("test_notebooks", "test_domain_contract", "test_cli", "test_resume", "test_sharding", "test_checkpoint")
 
 
 def pytest_collection_modifyitems(config, items):
-    order = {name: place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        order = {name: place for place, name in enumerate(LONG)}
+        items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
     if not config.getoption("--all"):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
