@@ -43,8 +43,8 @@ def test_an_integer_is_the_seed_of_a_key_wherever_a_key_is_taken():
         "for_each": lambda k: particles.for_each(k, jax.random.normal, count=2),
         "result": lambda k: particles.Result(x, jnp.zeros(2), jnp.zeros(()), {}).resampled(k),
     }.items():  # fmt: skip
-        np.testing.assert_array_equal(draw(7), draw(key), err_msg=name)
         np.testing.assert_array_equal(draw(np.int64(7)), draw(key), err_msg=name)
+    np.testing.assert_array_equal(sample(7), sample(key))
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
