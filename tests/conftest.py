@@ -12,6 +12,7 @@ compiled = os.environ.get("SCIDDM_TEST_CACHE", str(pathlib.Path.home() / ".cache
 os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # where in Python an operation was made: written, and read by nobody here
 # From an empty cache most of the suite's time is compiling. Unoptimised machine code, made in one piece by the older emitters of loops,
 # takes a third of it and computes the same.
 QUICK_TO_COMPILE = (
@@ -60,14 +61,14 @@ def memory_maps():
 
 @pytest.fixture(autouse=True)
 def _forget_programs():
-    """Compiled programs are kept for ever, each with memory maps of its own, of which the system allows so many: at an eighth of
-    them, where they take some two gigabytes, they are dropped. What later tests need again is in the cache on the disk."""
+    """Compiled programs are kept for ever, each with memory maps of its own, of which the system allows so many: at a sixth of
+    them, where they take some three gigabytes, they are dropped. What later tests need again is in the cache on the disk."""
     global _tests_run
     yield
     _tests_run += 1
     if _tests_run % 10 == 0:
         maps, most = memory_maps()
-        if maps > most / 8:
+        if maps > most / 6:
             jax.clear_caches()
             _tests_run = 0
 
