@@ -40,10 +40,17 @@ def sample_keys(key, count: int):
 
     Raises: ValueError on another number of keys.
     """
+    key = checked_key(key, count)
+    return key if _is_batched(key) else jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
+
+
+def checked_key(key, count: int):
+    """What `sample_keys` of it will take: one key, or (count,) keys; nothing is computed but a seed's key.
+
+    Raises: ValueError on another number of keys.
+    """
     key = as_key(key)
-    if not _is_batched(key):
-        return jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(count))
-    if key.shape[0] != count:
+    if _is_batched(key) and key.shape[0] != count:
         raise ValueError(f"key has {key.shape[0]} keys for {count} samples: expected one key, a seed, or a key a sample")
     return key
 

@@ -9,7 +9,7 @@ from sciddm import grids, solvers
 from sciddm.arithmetic import as_structs, batch_size, cast
 from sciddm.denoiser import Denoiser
 from sciddm.errors import Refusal
-from sciddm.keys import as_key, fold, sample_keys, whole
+from sciddm.keys import checked_key, fold, sample_keys, whole
 from sciddm.reverse import by, reverse_step
 from sciddm.solvers.base import DenoiserTerm
 from sciddm.time_travel import TimeTravel, noise_again
@@ -39,16 +39,16 @@ def sample(
     Raises: ValueError on an unknown solver or grid, another number of keys than samples, times that don't decrease, or a start that does
         not fit the shape; Refusal, which is one, on a solver that the guide can't work with.
     """
-    like, key = as_structs(shape), as_key(key)
-    keys = sample_keys(key, batch_size(like))
+    like = as_structs(shape)
+    key = checked_key(key, batch_size(like))  # folded by sample inside of the compiled programs
     solver, steps, grid = settle(denoiser, solver, steps, grid)
     corrections = denoiser.sampling.corrections + tuple(corrections)
     if start is None:
-        start = start_from_noise(keys, denoiser.given(cond).process, like, steps, grid)
+        start = start_from_noise(key, denoiser.given(cond).process, like, steps, grid)
     else:
         start = _checked_start(start, like)
     back = _goes_back(grid, steps)
-    samples, info = _scan(keys, denoiser, cond, solver, steps, grid, back, corrections, start, return_path)
+    samples, info = _scan(key, denoiser, cond, solver, steps, grid, back, corrections, start, return_path)
     # an adaptive solver: as many as its slowest sample took
     own = None if solver.network_calls(1) is not None else jnp.max(info["evaluations"], axis=1)
     calls = planned_calls(denoiser, solver, steps, grid, corrections, own)
@@ -125,10 +125,10 @@ def _calls(part, ends: np.ndarray) -> np.ndarray:
 
 
 @eqx.filter_jit
-def start_from_noise(keys, process, like, steps, grid):
-    """x at the grid's first time, drawn from the noise law; like a batch, one a key of (B,)."""
+def start_from_noise(key, process, like, steps, grid):
+    """x at the grid's first time, drawn from the noise law; like a batch, sample i keyed by (key, i), or by (B,) keys."""
     # A program of its own: drawing normal numbers takes as long to compile as a small network, and all solvers share it.
-    eps = process.noise.sample_batch(fold(keys, 0), like)
+    eps = process.noise.sample_batch(fold(sample_keys(key, batch_size(like)), 0), like)
     sigma = process.sigma(grid_times(grid, process, steps)[0])
     return jax.tree.map(lambda leaf: leaf * sigma.astype(leaf.dtype), eps)
 
@@ -139,8 +139,8 @@ def grid_times(grid, process, steps):
 
 
 @eqx.filter_jit
-def _scan(keys, denoiser, cond, solver, steps, grid, back, corrections, start, return_path):
-    denoiser = denoiser.given(cond)
+def _scan(key, denoiser, cond, solver, steps, grid, back, corrections, start, return_path):
+    denoiser, keys = denoiser.given(cond), sample_keys(key, batch_size(start))
     times = grid_times(grid, denoiser.process, steps)
     count = times.shape[0] - 1
     to_data = times[-1] <= 0
