@@ -9,6 +9,7 @@ import pytest
 import sciddm as sd
 from sciddm import particles
 from sciddm.denoiser import Told
+from sciddm.noise.by_condition import ByCondition
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class OfMask:
         return sd.Masked(mask[0] if mask.shape[0] == 1 else mask)
 
 
-LAW = sd.noise.ByCondition(sd.White(), OfMask())
+LAW = ByCondition(sd.White(), OfMask())
 PROCESS = sd.GaussianProcess.vp(noise=LAW)
 MASK = np.array([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]], np.float32)
 COND, SHAPE = {"mask": MASK}, (2, 3, 2)
