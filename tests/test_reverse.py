@@ -9,6 +9,7 @@ import pytest
 import sciddm as sd
 from sciddm import lookahead, particles
 from sciddm.answer import Answer, Kick
+from sciddm.denoiser import Sampling
 from sciddm.errors import Refusal
 
 SHAPE, KEY = (4, 2), jax.random.key(0)
@@ -35,6 +36,23 @@ class Push(sd.Guide):
         return self.denoiser.evaluate(x_t, t, cond).kicked(Kick(of_x_s=jnp.full_like(x_t, 0.1)))
 
 
+class Shift(sd.Correction):
+    """Every x_s a little further."""
+
+    def __call__(self, term, s, x_s):
+        return x_s + 0.1, {}
+
+
+class Shifted(sd.Guide):
+    """A guide that does nothing but bring a correction."""
+
+    def asks(self):
+        return Sampling(corrections=(Shift(),))
+
+    def evaluate(self, x_t, t, cond=None):
+        return self.denoiser.evaluate(x_t, t, cond)
+
+
 KICKS = {
     "dps": lambda d: lookahead.dps(d, OBSERVED, scale=0.1),
     "tfg": lambda d: lookahead.tfg(d, OBSERVED, rho=0.1, mu=0.1, iterations=1, samples=1),
@@ -45,6 +63,7 @@ KICKS = {
 CORRECTED = {
     "repaint": lambda d: lookahead.repaint(d, OBSERVED, jump=1, repeats=1),
     "constrain": lambda d: lookahead.constrain(d, LINE),
+    "own correction": Shifted,
 }
 SAMPLERS = {
     "ddrm": lambda d: lookahead.ddrm(d, OBSERVED),
