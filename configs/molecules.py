@@ -18,7 +18,7 @@ def get_config(variant: str = "smoke"):
                 "features": 0.8,
                 "pairs": 0.8,
             },  # a kind or an order of 1 is 1 / scale beside positions of unit spread
-            "told": ("", "", "property", "graph", "part"),  # of itself, each training molecule in turn
+            "conditions": ("", "", "property", "graph", "part"),  # of itself, each training molecule in turn
             "property": "logP",  # that it is told: one of the data, "logP" and "QED" are RDKit's; "" for none
             "buckets": (),  # sizes that batches are padded to, () is the largest molecule for all
             "rotate": False,  # training molecules turned at random: for networks that are not equivariant
@@ -61,7 +61,7 @@ def _base(config):
 def _tpu(config):
     # Hoogeboom et al. 2022 (arXiv:2203.17003), section 5: 9 layers of 256 features, batches of 64, 3000 epochs of 100,000 molecules,
     # Adam at 1e-4, EMA .9999, 1000 steps.
-    config.data.update({"heavy": False, "pairs": False, "told": ("",), "buckets": (12, 15, 18, 21, 25)})
+    config.data.update({"heavy": False, "pairs": False, "conditions": ("",), "buckets": (12, 15, 18, 21, 25)})
     config.network = type(config.network)({"kind": "egnn", "hidden": 256, "layers": 9, "radial": 0, "neighbours": 1.0})
     config.training.update({"steps": 4_687_500, "batch_size": 64, "learning_rate": 1e-4, "ema": 0.9999})
     config.checkpoint.every = 5000

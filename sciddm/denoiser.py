@@ -15,10 +15,10 @@ from sciddm.keys import sample_keys
 from sciddm.process import GaussianProcess, Level
 
 
-class Sampling(NamedTuple):
-    """How a guide wants to be sampled where the caller of `sd.sample` does not say.
+class SamplingDefaults(NamedTuple):
+    """Solver, steps and grid of a method where the caller of `sd.sample` names none.
 
-    corrections: it brings along, in any case; sampler: a name if its solver is the method itself and no other will do.
+    corrections: the method's own, applied in any case; sampler: a name if its solver is the method itself and no other will do.
     """
 
     solver: Any = None
@@ -27,11 +27,11 @@ class Sampling(NamedTuple):
     corrections: tuple = ()
     sampler: str | None = None
 
-    def then(self, outer: "Sampling") -> "Sampling":
-        """These wishes, and those of a guide around: its word goes first."""
-        chosen = [mine if theirs is None else theirs for mine, theirs in zip(self[:3], outer[:3], strict=True)]
+    def then(self, outer: "SamplingDefaults") -> "SamplingDefaults":
+        """These defaults under those of a guide around, which go first."""
+        chosen = [inner if over is None else over for inner, over in zip(self[:3], outer[:3], strict=True)]
         corrections = self.corrections + outer.corrections
-        return Sampling(*chosen, corrections, outer.sampler or self.sampler)
+        return SamplingDefaults(*chosen, corrections, outer.sampler or self.sampler)
 
     def refuse(self, who: str, otherwise: str) -> None:
         """For those who have no place for corrections, or for another solver. Raises: Refusal if there are any."""
@@ -55,9 +55,9 @@ class Denoiser(eqx.Module):
         return 1
 
     @property
-    def sampling(self) -> Sampling:
-        """How it wants to be sampled."""
-        return Sampling()
+    def sampling(self) -> SamplingDefaults:
+        """Its defaults for `sd.sample`."""
+        return SamplingDefaults()
 
     def __call__(self, x_t, t, cond=None):
         """E[x_0 | x_t, cond]. x_t: pytree of (B, ...); t: (), (B,), or broadcastable to x_t. Returns a pytree like x_t.
@@ -95,7 +95,7 @@ class Denoiser(eqx.Module):
 class Guide(Denoiser):
     """A denoiser around another one.
 
-    A new guide implements `evaluate`, `extra_calls` if it asks the inner one more than once, and `asks` if its method comes with
+    A new guide implements `evaluate`, `extra_calls` if it asks the inner one more than once, and `defaults` if its method comes with
     a solver, a grid or corrections of its own. One that draws random numbers holds a `Draws`.
     """
 
@@ -114,21 +114,21 @@ class Guide(Denoiser):
         return 0
 
     @property
-    def sampling(self) -> Sampling:
-        return self.denoiser.sampling.then(self.asks())
+    def sampling(self) -> SamplingDefaults:
+        return self.denoiser.sampling.then(self.defaults())
 
-    def asks(self) -> Sampling:
-        """What this guide asks of the sampler."""
-        return Sampling()
+    def defaults(self) -> SamplingDefaults:
+        """The guide's own defaults for `sd.sample`, before those of the denoiser inside."""
+        return SamplingDefaults()
 
 
-class Told(Guide):
-    """`denoiser` that is told `cond` whatever its caller says: for methods that don't hand conditions on."""
+class ConditionedOn(Guide):
+    """`denoiser` conditioned on `cond` whatever cond its caller gives: for methods that hand no conditions on."""
 
-    told: Any
+    cond: Any
 
     def evaluate(self, x_t, t, cond=None):
-        return self.denoiser.evaluate(x_t, t, self.told)
+        return self.denoiser.evaluate(x_t, t, self.cond)
 
 
 class Draws(eqx.Module):

@@ -2,6 +2,7 @@
 
 import abc
 import importlib
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -169,6 +170,9 @@ class Task(abc.ABC):
         """A matplotlib figure that a person can judge."""
 
 
+RENAMED = {"told": "draw_cond", "told_of": "cond_of"}  # methods of a domain under their names of version 0.1
+
+
 class Domain(abc.ABC):
     """A kind of sample: its data, units, network and tasks. Instances hold these attributes:
 
@@ -190,7 +194,7 @@ class Domain(abc.ABC):
     def dataset(self, split: str) -> grain.MapDataset:
         """Unshuffled elements {"x": one x in physical units, float32} and "cond" where the domain is conditional.
 
-        "counted", like x, says how much each entry counts in the loss, such as 0 where it is missing; x is a finite number there too.
+        "loss_weight", like x, says how much each entry counts in the loss, such as 0 where it is missing; x is a finite number there too.
         """
 
     def buckets(self):
@@ -201,13 +205,20 @@ class Domain(abc.ABC):
         """A training element without the padding beyond `width`, a value of `buckets`."""
         return element
 
-    def told(self, keys):
-        """What samples are told where the caller says nothing, (B, ...) with an entry a key, such as how many atoms each has; or None."""
+    def draw_cond(self, keys):
+        """cond of samples for which the caller gives none, (B, ...) with an entry a key, such as how many atoms each has; or None."""
         return None
 
-    def told_of(self, x):
-        """What the denoiser must be told of a batch x in physical units to know its density, as `told` of samples; or None."""
+    def cond_of(self, x):
+        """cond under which the density of a batch x in physical units is asked for where the caller gives none; or None."""
         return None
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for old, new in RENAMED.items():
+            if old in vars(cls):
+                warnings.warn(f"{cls.__name__}.{old} is now {new}; the old name goes with the next version", DeprecationWarning, 2)
+                setattr(cls, new, vars(cls)[old])
 
     @abc.abstractmethod
     def network(self, config, rngs: nnx.Rngs) -> nnx.Module:

@@ -3,7 +3,7 @@
     x_t = a(t) x_0 + b(t) x_1 + gamma(t) eps            (Albergo et al. 2023, arXiv:2303.08797)
 
 Without noise this is a Gaussian process whose noise is the source: the flow carries the source's law to the target's, and the
-network is not told x_1. With noise, gamma = noise b sqrt(a), the network is told x_1 and samples follow p(x_0 | x_1): what is
+network does not see x_1. With noise, gamma = noise b sqrt(a), the network sees x_1 and samples follow p(x_0 | x_1): what is
 left of x_t is a Gaussian process in y,
 
     x_t = n(t) y_t + b(t) x_1,   y_t = (a / n) x_0 + (gamma / n) eps,   n = sqrt(a^2 + gamma^2)
@@ -76,7 +76,7 @@ class Interpolant(eqx.Module):
         if self.noise:
             process = GaussianProcess(Bridge(self.path, self.noise), denoiser.process.noise)
         else:
-            process = GaussianProcess(self.path, Given(source))
+            process = GaussianProcess(self.path, PairedSource(source))
         return Interpolated(denoiser, process, self, source, key)
 
 
@@ -99,7 +99,7 @@ class Interpolated(Denoiser):
         return self.denoiser.sigma_data
 
     def evaluate(self, x_t, t, cond=None):
-        # Without noise the source must stay unknown: told x_1, the network could solve x_t for x_0, and the flow would take
+        # Without noise the source must stay unknown: given x_1, the network could solve x_t for x_0, and the flow would take
         # all of p(x_0 | x_1) to one point.
         if not self.interpolant.noise:
             return self.denoiser.evaluate(x_t, t, cond)
@@ -145,7 +145,7 @@ class Bridge(Schedule):
         return jnp.arctan2(b, a) * (2.0 / jnp.pi)
 
 
-class Given(Noise):
+class PairedSource(Noise):
     """The "noise" that is there already, one a sample: the source of each pair. It is drawn, never weighed.
 
     source: pytree of (B, ...).

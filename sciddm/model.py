@@ -13,12 +13,12 @@ from sciddm import grids
 from sciddm.arithmetic import as_structs, batch_size
 from sciddm.batches import in_batches
 from sciddm.config import change, near, restored, validate
-from sciddm.denoiser import Denoiser, Told
+from sciddm.denoiser import ConditionedOn, Denoiser
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import Refusal, UserError
 from sciddm.keys import as_key, sample_keys
 from sciddm.likelihood import log_prob
-from sciddm.sample import sample, settle
+from sciddm.sample import fill_defaults, sample
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import initial_state, make_denoiser, with_params
 
@@ -72,7 +72,7 @@ class Model:
 
         Args:
             key: a jax key, an integer seed, or (n,) keys; cond: one for all, its leaves (1, ...), or None: what the domain tells each
-            sample (`Domain.told`).
+            sample (`Domain.draw_cond`).
             shape: of one sample where it is not the domain's, a shape or a pytree of them; the normaliser must broadcast to it.
             sampler: (keys, denoiser, shape, *, cond, **options) -> (samples, info); None: `sd.sample`.
         """
@@ -83,7 +83,7 @@ class Model:
         def batch(rows):
             some = keys[rows]
             like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(rows), *leaf.shape), leaf.dtype), one)
-            told = self.domain.told(some) if cond is None else cond
+            told = self.domain.draw_cond(some) if cond is None else cond
             try:
                 made, _ = (sampler or sample)(some, denoiser, like, cond=told, **options)
             except Refusal as error:
@@ -95,7 +95,7 @@ class Model:
     def denoiser_for(self, cond, denoiser: Denoiser | None = None) -> Denoiser:
         """`denoiser` (None: the model's own) that is always told `cond`, under its noise law; cond: one for all samples, or None."""
         denoiser = (denoiser or self.denoiser).given(cond)
-        return denoiser if cond is None else Told(denoiser, cond)
+        return denoiser if cond is None else ConditionedOn(denoiser, cond)
 
     def sampling_options(self, denoiser: Denoiser, **options) -> dict:
         """Options of `sd.sample`: what the caller says, else what the config says, checked before the work begins.
@@ -112,7 +112,7 @@ class Model:
                     f"use --steps {grid.steps}, or make another with scripts/optimise_grid.py"
                 )
         try:
-            settle(denoiser, options["solver"], options["steps"], options["grid"])
+            fill_defaults(denoiser, options["solver"], options["steps"], options["grid"])
         except ValueError as error:
             raise UserError(f"config.sampling, or the guidance of the task: {error}") from error
         return options
@@ -129,7 +129,7 @@ class Model:
             key: for estimated traces; options: of `sd.log_prob` (trace, probes, rtol, atol).
         """
         x = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), self._physical(samples))
-        denoiser, cond = denoiser or self.denoiser, self.domain.told_of(x) if cond is None else cond
+        denoiser, cond = denoiser or self.denoiser, self.domain.cond_of(x) if cond is None else cond
         n = batch_size(x)
         keys = sample_keys(key, n)
 

@@ -72,12 +72,12 @@ class Objective(eqx.Module):
         t = jax.vmap(lambda i: TIMES[self.times](key, i, count, process, sd))(jnp.arange(count))
         return jnp.clip(t, 1e-5, 1.0 - 1e-5)  # a network learns nothing at the two ends, where log_snr is infinite
 
-    def __call__(self, denoiser: NetworkDenoiser, key, x_0, cond=None, counted=None):
+    def __call__(self, denoiser: NetworkDenoiser, key, x_0, cond=None, loss_weight=None):
         """Weighted loss of each sample.
 
         Args:
             x_0: pytree of (B, ...), normalised; key: sample i's noise is keyed by fold_in(key, i).
-            counted: like x_0, how much each entry counts, such as 0 where it is missing or padding; None: all the same.
+            loss_weight: like x_0, how much each entry counts, such as 0 where it is missing or padding; None: all the same.
         Returns: (B,) losses.
         """
         count, denoiser = batch_size(x_0), denoiser.given(cond)
@@ -90,8 +90,8 @@ class Objective(eqx.Module):
         weight = WEIGHTINGS[self.weighting](denoiser.process.log_snr(t), mean_sigma(denoiser.sigma_data))
         x0_hat = denoiser(x_t, t, cond)
         if self.levels == "frame":
-            x0_hat, x_0, counted = jax.tree.map(_frames_apart, (x0_hat, x_0, counted))
-        errors = squared_error(x0_hat, x_0, counted)
+            x0_hat, x_0, loss_weight = jax.tree.map(_frames_apart, (x0_hat, x_0, loss_weight))
+        errors = squared_error(x0_hat, x_0, loss_weight)
         return jnp.mean((weight.reshape(-1) * errors).reshape(count, -1), axis=1)
 
 
@@ -100,10 +100,10 @@ def _frames_apart(x):
     return jnp.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:-1])
 
 
-def squared_error(x0_hat, x_0, counted=None):
-    """(B,) mean over all entries of |x0_hat - x_0|^2, weighed by `counted`, like x_0; 0 where nothing counts."""
-    if counted is None:
-        counted = jax.tree.map(jnp.ones_like, x_0)
+def squared_error(x0_hat, x_0, loss_weight=None):
+    """(B,) mean over all entries of |x0_hat - x_0|^2, weighed by `loss_weight`, like x_0; 0 where nothing counts."""
+    if loss_weight is None:
+        loss_weight = jax.tree.map(jnp.ones_like, x_0)
 
     def total(leaf):
         return jnp.sum(leaf.astype(jnp.float32), axis=tuple(range(1, leaf.ndim)))
@@ -111,8 +111,8 @@ def squared_error(x0_hat, x_0, counted=None):
     def error(estimate, clean, count):
         return total(count * (estimate - clean).astype(jnp.float32) ** 2)
 
-    errors = jax.tree.map(error, x0_hat, x_0, counted)
-    entries = sum(total(leaf) for leaf in jax.tree.leaves(counted))
+    errors = jax.tree.map(error, x0_hat, x_0, loss_weight)
+    entries = sum(total(leaf) for leaf in jax.tree.leaves(loss_weight))
     return sum(jax.tree.leaves(errors)) / jnp.maximum(entries, 1e-6)
 
 

@@ -30,7 +30,7 @@ def sample(
         steps: of the grid.
         grid: a name of `sd.grids.GRIDS`, a function (process, steps) -> times, or decreasing times (`steps` is then their number - 1),
             or a `grids.LogSNR` (`steps` is then its own), or a `TimeTravel` along one of them.
-            Where solver, steps or grid is None it is the denoiser's own wish (`denoiser.sampling`), else "unipc2", 20, "optimised".
+            Where solver, steps or grid is None the denoiser's default is taken (`denoiser.sampling`), else "unipc2", 20, "optimised".
         corrections: `Correction`s applied after each step, in turn, after those that the denoiser brings along.
         start: x at the grid's first time, like the samples; None draws it from the noise law.
     Returns:
@@ -41,7 +41,7 @@ def sample(
     """
     like = as_structs(shape)
     key = checked_key(key, batch_size(like))  # folded by sample inside of the compiled programs
-    solver, steps, grid = settle(denoiser, solver, steps, grid)
+    solver, steps, grid = fill_defaults(denoiser, solver, steps, grid)
     corrections = denoiser.sampling.corrections + tuple(corrections)
     if start is None:
         start = start_from_noise(key, denoiser.given(cond).process, like, steps, grid)
@@ -57,7 +57,7 @@ def sample(
 
 
 def planned_calls(denoiser: Denoiser, solver, steps, grid, corrections=(), own=None):
-    """(steps,) network calls a sample of each step, of what `settle` returns; own: those of an adaptive solver, which has no plan.
+    """(steps,) network calls a sample of each step, of what `fill_defaults` returns; own: those of an adaptive solver, which has no plan.
 
     Raises: Refusal of an adaptive solver without `own`.
     """
@@ -80,17 +80,17 @@ def _goes_back(grid, steps) -> tuple[bool, ...]:
     return tuple((np.diff(places) < 0).tolist())
 
 
-def settle(denoiser: Denoiser, solver=None, steps=None, grid=None):
-    """The solver, steps and grid that `sample` takes: what the caller says, else what the denoiser asks for, else the default.
+def fill_defaults(denoiser: Denoiser, solver=None, steps=None, grid=None):
+    """Solver, steps and grid of `sample`: the caller's, else the denoiser's defaults (`denoiser.sampling`), else those of the package.
 
     Raises: ValueError on an unknown solver or grid, or times that don't decrease; Refusal on a solver that the guide can't work with.
     """
-    wish = denoiser.sampling
-    if wish.sampler is not None and solver is not None:
-        raise Refusal(f"{wish.sampler} is a sampler of its own, not a shift of x0_hat: leave `solver` out")
-    solver = solvers.resolve(next(s for s in (solver, wish.solver, "unipc2") if s is not None))
-    grid = next(g for g in (grid, wish.grid, "optimised") if g is not None)
-    steps = whole(next(s for s in (steps, wish.steps, 20) if s is not None), "steps")
+    defaults = denoiser.sampling
+    if defaults.sampler is not None and solver is not None:
+        raise Refusal(f"{defaults.sampler} is a sampler of its own, not a shift of x0_hat: leave `solver` out")
+    solver = solvers.resolve(next(s for s in (solver, defaults.solver, "unipc2") if s is not None))
+    grid = next(g for g in (grid, defaults.grid, "optimised") if g is not None)
+    steps = whole(next(s for s in (steps, defaults.steps, 20) if s is not None), "steps")
     if not (isinstance(grid, str) or callable(grid)):
         grid = grids.checked_times(grid)  # of numpy, so that it stays concrete under jit
         steps = len(grid) - 1
@@ -134,7 +134,7 @@ def start_from_noise(key, process, like, steps, grid):
 
 
 def grid_times(grid, process, steps):
-    """The times of what `settle` returns as a grid, (steps + 1,)."""
+    """The times of what `fill_defaults` returns as a grid, (steps + 1,)."""
     return grids.resolve(grid, process, steps) if isinstance(grid, str) or callable(grid) else jnp.asarray(grid)
 
 

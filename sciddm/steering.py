@@ -51,7 +51,7 @@ def steer(
     held_out = get_reward(domain, wish.held_out)
     potential, budget = reward_potential(domain, reward, strength), 16 * steps if budget is None else budget
     # One size for all: particles of a population must be able to take each other's place.
-    denoiser = model.denoiser_for(domain.told(jax.random.split(jax.random.key(seed), 1)))
+    denoiser = model.denoiser_for(domain.draw_cond(jax.random.split(jax.random.key(seed), 1)))
     programs = {"none": _traced(_plain(model), denoiser, potential, "config.sampling: {}")}
     refused = []
     for name in particles.METHODS if "all" in methods else named:

@@ -180,6 +180,13 @@ def runs(folder: Path):
         yield f"{name}, parameters", lambda m=model: by_path(m.denoiser.network.params)
         yield f"{name}, samples", lambda m=model: m.draw(0, 5)
         yield f"{name}, log_prob", lambda m=model: m.log_prob(m.draw(0, 2), trace="hutchinson", probes=1)
+        for task in sorted(model.domain.tasks):
+
+            def answers(m=model, task=task):
+                problem = m.problem(task)
+                return by_path([m.solve(1, task, problem, 2, steps=3), m.domain.tasks[task].baseline(problem)])
+
+            yield f"{name}, {task}", answers
 
         def goes_on(name=name, config=config, workdir=workdir):
             import shutil

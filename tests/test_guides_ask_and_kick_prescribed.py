@@ -8,7 +8,7 @@ import pytest
 import sciddm as sd
 from sciddm.answer import Kick
 from sciddm.arithmetic import batch_size, combine
-from sciddm.denoiser import Draws, Sampling
+from sciddm.denoiser import Draws, SamplingDefaults
 
 A, Y = jnp.array([[1.0, 0.5, 0.0], [0.0, -1.0, 2.0]]), jnp.array([0.7, -0.4])
 
@@ -30,8 +30,8 @@ class Push(sd.Guide):
 
     denoiser: sd.Denoiser
 
-    def asks(self):
-        return Sampling(solver="ddim", steps=4, grid="logsnr")
+    def defaults(self):
+        return SamplingDefaults(solver="ddim", steps=4, grid="logsnr")
 
     def evaluate(self, x_t, t, cond=None):
         one = jnp.ones_like(x_t)
@@ -57,8 +57,8 @@ def test_a_guide_s_wish_is_a_default_and_no_more(mixture):
         return jax.eval_shape(lambda: sd.sample(jax.random.key(0), denoiser, (2, 3), **options)[1])["times"].shape[0]
 
     assert times(guided) == 5 and times(guided, steps=7) == 8 and times(denoiser) == 21
-    inner, outer = Sampling("ddim", 5, None, (1,)), Sampling(None, 7, "t", (2,))
-    assert inner.then(outer) == Sampling("ddim", 7, "t", (1, 2))
+    inner, outer = SamplingDefaults("ddim", 5, None, (1,)), SamplingDefaults(None, 7, "t", (2,))
+    assert inner.then(outer) == SamplingDefaults("ddim", 7, "t", (1, 2))
 
 
 def test_a_kick_is_refused_where_no_step_would_pass_it_on(mixture):

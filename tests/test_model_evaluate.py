@@ -114,10 +114,10 @@ def test_kept_samples_are_made_anew_when_what_they_depend_on_changes(model, tmp_
     assert len(list((tmp_path / "samples").glob("half-*.npz"))) == 2
 
 
-def test_samples_are_told_by_the_domain_and_noised_by_the_law_of_what_they_are_told(model, monkeypatch):
+def test_the_domain_draws_cond_of_samples_and_noise_has_the_law_of_that_cond(model, monkeypatch):
     seen = []
 
-    def told(self, keys):
+    def draw_cond(self, keys):
         return {"mask": np.array([[1.0, 0.0]] * len(keys), np.float32)}
 
     def evaluate_net(self, x_t, t, cond=None):
@@ -130,11 +130,11 @@ def test_samples_are_told_by_the_domain_and_noised_by_the_law_of_what_they_are_t
 
     law = sd.noise.ByCondition(sd.White(), of_mask)
     model = dataclasses.replace(model, denoiser=eqx.tree_at(lambda d: d.process.noise, model.denoiser, law))
-    monkeypatch.setattr(type(model.domain), "told", told)
+    monkeypatch.setattr(type(model.domain), "draw_cond", draw_cond)
     monkeypatch.setattr(type(model.denoiser), "evaluate", evaluate_net)
     samples = model.normalizer.normalize(model.draw(0, 3, steps=2))
     assert seen[0] is not None and not np.any(samples[:, 1]) and np.all(samples[:, 0] != 0)
-    always = model.denoiser_for(told(None, [0]))
+    always = model.denoiser_for(draw_cond(None, [0]))
     always(np.ones((2, 2), np.float32), 0.5)
     assert seen[-1]["mask"].shape == (1, 2)
 

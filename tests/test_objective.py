@@ -11,8 +11,8 @@ from sciddm.objective import TIMES, WEIGHTINGS, measure_sigma_data
 
 
 @eqx.filter_jit
-def losses_of(objective, denoiser, x_0, counted=None):
-    return objective(denoiser, jax.random.key(1), x_0, None, counted)
+def losses_of(objective, denoiser, x_0, loss_weight=None):
+    return objective(denoiser, jax.random.key(1), x_0, None, loss_weight)
 
 
 def silent(x, level, cond):
@@ -76,10 +76,10 @@ def test_entries_that_do_not_count_change_no_loss():
     # the exact loss of those that do: an error of 1 in half of the entries, whatever stands in the other half
     process = sd.GaussianProcess.edm()
     x_0 = np.random.default_rng(0).normal(size=(6, 8)).astype(np.float32)
-    counted = np.tile(np.float32([1, 1, 1, 1, 0, 0, 0, 0]), (6, 1))
+    loss_weight = np.tile(np.float32([1, 1, 1, 1, 0, 0, 0, 0]), (6, 1))
     denoiser, objective = sd.NetworkDenoiser(silent, process, "edm", 1.0), sd.Objective("edm", "stratified")
-    loss, small = losses_of(objective, denoiser, x_0, counted), losses_of(objective, denoiser, x_0)
-    other = losses_of(objective, denoiser, x_0 + 9 * (1 - counted), counted)
+    loss, small = losses_of(objective, denoiser, x_0, loss_weight), losses_of(objective, denoiser, x_0)
+    other = losses_of(objective, denoiser, x_0 + 9 * (1 - loss_weight), loss_weight)
     np.testing.assert_allclose(loss, other, rtol=1e-5)
     assert np.abs(loss - small).max() > 0.01
     np.testing.assert_allclose(losses_of(objective, denoiser, x_0, np.ones_like(x_0)), small, rtol=1e-6)

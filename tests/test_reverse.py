@@ -9,7 +9,7 @@ import pytest
 import sciddm as sd
 from sciddm import lookahead, particles
 from sciddm.answer import Answer, Kick
-from sciddm.denoiser import Sampling
+from sciddm.denoiser import SamplingDefaults
 from sciddm.errors import Refusal
 
 SHAPE, KEY = (4, 2), jax.random.key(0)
@@ -46,8 +46,8 @@ class Shift(sd.Correction):
 class Shifted(sd.Guide):
     """A guide that does nothing but bring a correction."""
 
-    def asks(self):
-        return Sampling(corrections=(Shift(),))
+    def defaults(self):
+        return SamplingDefaults(corrections=(Shift(),))
 
     def evaluate(self, x_t, t, cond=None):
         return self.denoiser.evaluate(x_t, t, cond)

@@ -90,12 +90,12 @@ class MoleculesDomain(Domain):
 
     def __init__(self, data, seed: int, normalizer: OfAtoms | None = None):
         self.data, self.seed, self._packed = data, seed, {}
-        if unknown := set(data.told) - set(WAYS):
-            raise UserError(f"config.data.told = {tuple(data.told)}: {sorted(unknown)[0]!r} is none of {WAYS}")
-        if not data.told:
-            raise UserError(f"config.data.told is empty: expected one of {WAYS} at least, '' for nothing")
-        if "property" in data.told and not data.property:
-            raise UserError("config.data.property is empty: expected a name, or config.data.told without 'property'")
+        if unknown := set(data.conditions) - set(WAYS):
+            raise UserError(f"config.data.conditions = {tuple(data.conditions)}: {sorted(unknown)[0]!r} is none of {WAYS}")
+        if not data.conditions:
+            raise UserError(f"config.data.conditions is empty: expected one of {WAYS} at least, '' for nothing")
+        if "property" in data.conditions and not data.property:
+            raise UserError("config.data.property is empty: expected a name, or config.data.conditions without 'property'")
         if data.heavy and not data.pairs:
             raise UserError(
                 "config.data.pairs = False: hydrogens can't be placed without bonds; set config.data.heavy=False too"
@@ -192,14 +192,14 @@ class MoleculesDomain(Domain):
         if len(unknown):
             raise UserError(
                 f"config.data.property = {name!r}: is not known of {len(unknown)} molecules, such as {collection.names[unknown[0]]!r}; "
-                "'' for none, with config.data.told without 'property'"
+                "'' for none, with config.data.conditions without 'property'"
             )
         return np.asarray(values, np.float32)
 
     def dataset(self, split):
-        """Each training molecule comes once for every entry of config.data.told, told that much of itself, another part in every epoch;
+        """Each training molecule comes once for every entry of config.data.conditions, told that much of itself, another part in every epoch;
         config.data.rotate turns it at random."""
-        count, ways = len(self._places(split)), len(self.data.told)
+        count, ways = len(self._places(split)), len(self.data.conditions)
         if split != "train":
             return grain.MapDataset.source(np.arange(count)).map(lambda i: self._element(split, int(i)))
         return (
@@ -217,7 +217,7 @@ class MoleculesDomain(Domain):
                 f"config.data.buckets = {tuple(self.data.buckets)}: expected sizes from 1 to {self.size}, the largest molecule's"
             )
         sizes = (self.packed("train")[0].kinds >= 0).sum(1)
-        return np.repeat(widths[np.searchsorted(widths, sizes)], len(self.data.told))
+        return np.repeat(widths[np.searchsorted(widths, sizes)], len(self.data.conditions))
 
     def cut(self, element, width):
         def leaf(path, value):
@@ -234,7 +234,7 @@ class MoleculesDomain(Domain):
     def _train_element(self, i: int, way: int, rng: np.random.Generator):
         packed, scalar = self.packed("train")
         packed = Packed(*(column[i] for column in packed))
-        x, told = self.layout.expand(packed), self.data.told[way]
+        x, told = self.layout.expand(packed), self.data.conditions[way]
         mask = self.layout.mask_of(x)
         if self.data.rotate:
             x = x | {"positions": x["positions"] @ Rotation.random(rng=rng).as_matrix().astype(np.float32)}
@@ -243,9 +243,9 @@ class MoleculesDomain(Domain):
             cond = self.condition(mask, x, atoms, distances=told == "part")
         else:
             cond = self.condition(mask, scalar=scalar[i] if told == "property" else None)
-        return {"x": x, "cond": cond, "counted": self._counted(x, mask)}
+        return {"x": x, "cond": cond, "loss_weight": self._loss_weight(x, mask)}
 
-    def _counted(self, x, mask):
+    def _loss_weight(self, x, mask):
         there = {"positions": mask[:, None], "features": mask[:, None]}
         there["pairs"] = (mask[:, None] * mask * (1 - np.eye(len(mask), dtype=np.float32)))[..., None]
         full = {name: np.broadcast_to(there[name], leaf.shape) for name, leaf in x.items()}
@@ -268,14 +268,14 @@ class MoleculesDomain(Domain):
             )
             cond["concat"] = xp.concatenate([z * atoms[..., None], atoms[..., None]], -1)
             cond["pairs"] = self._pairs(xp, x, atoms, distances)
-        if "property" in self.data.told:
+        if "property" in self.data.conditions:
             value = xp.broadcast_to(xp.asarray(0.0 if scalar is None else scalar, np.float32), lead)
             cond["embedding"] = xp.stack([value, xp.full(lead, float(scalar is not None), np.float32)], -1)
         return cond
 
     @property
     def _tells_atoms(self) -> bool:
-        return "graph" in self.data.told or "part" in self.data.told
+        return "graph" in self.data.conditions or "part" in self.data.conditions
 
     def _pairs(self, xp, x, atoms, distances):
         # (..., n, n, channels): orders of the bonds and whether they are told, and the distance, spread out
@@ -289,13 +289,13 @@ class MoleculesDomain(Domain):
         spread = xp.exp(-0.5 * xp.square((apart - DISTANCES) / (DISTANCES[1] - DISTANCES[0]))) * float(distances)
         return xp.concatenate([*orders, xp.ones_like(both), spread], -1) * both
 
-    def told(self, keys):
+    def draw_cond(self, keys):
         """Sizes as often as the training molecules have them."""
         until = np.cumsum(self.normalizer.sizes / self.normalizer.sizes.sum())
         drawn = np.searchsorted(until, np.asarray(_uniform(keys)), side="right").clip(max=self.size)
         return self.condition((np.arange(self.size) < drawn[:, None]).astype(np.float32))
 
-    def told_of(self, x):
+    def cond_of(self, x):
         return self.condition(np.asarray(self.layout.mask_of(x)))
 
     def _measure(self):
@@ -331,7 +331,7 @@ class MoleculesDomain(Domain):
         atoms, f, orders = self._tells_atoms, self.layout.features, ORDERS * self.layout.pairs
         told = {
             "pair_features": orders, "concat_channels": (f + 1) * atoms, "pair_concat_channels": (orders + 1 + len(DISTANCES)) * atoms,
-            "embedding_features": 2 * ("property" in self.data.told),
+            "embedding_features": 2 * ("property" in self.data.conditions),
         }  # fmt: skip
         try:
             return kinds[kind](f, **told, rngs=rngs, **options)

@@ -81,7 +81,7 @@ class Conformers(MoleculeTask):
 
     @classmethod
     def fits(cls, domain):
-        return "graph" in domain.data.told and domain.layout.pairs
+        return "graph" in domain.data.conditions and domain.layout.pairs
 
     def problem(self, key, example):
         graph = jax.tree.map(lambda leaf: np.asarray(leaf)[None], example)
@@ -148,7 +148,7 @@ class Scaffold(MoleculeTask):
         mask = np.asarray(self.domain.layout.mask_of(example))
         constraint = lookahead.Rigid(*jax.tree.map(jnp.asarray, (z["positions"][kept], kept, block, mask)))
         told = {}
-        if "part" in self.domain.data.told:
+        if "part" in self.domain.data.conditions:
             x = jax.tree.map(lambda leaf: np.asarray(leaf)[None], example)
             atoms = np.isin(np.arange(len(mask)), kept)[None].astype(np.float32)
             told = {"x": x, "atoms": atoms, "distances": True}
@@ -176,7 +176,7 @@ class Scaffold(MoleculeTask):
 
     def controls(self, model, key, problem, members, **options):
         """The network told of the part, where it was trained on that, and not held to it."""
-        if "part" not in self.domain.data.told:
+        if "part" not in self.domain.data.conditions:
             return {}
         return {"told, not held": self.plain(model, key, problem, members, **options)}
 
@@ -218,7 +218,7 @@ class Property(MoleculeTask):
 
     @classmethod
     def fits(cls, domain):
-        return "property" in domain.data.told and domain.data.property in DESCRIPTORS
+        return "property" in domain.data.conditions and domain.data.property in DESCRIPTORS
 
     def __init__(self, domain):
         super().__init__(domain)

@@ -144,7 +144,7 @@ class WeatherDomain(Domain):
         rng = np.random.default_rng([self.seed, i, way])
         seen = x[..., : self.past]
         hole = missing[..., : self.past] | (outage(rng, seen.shape) if rng.random() < self._data.outages else False)
-        return {"x": x, "cond": self.condition(np.where(hole, np.nan, seen)), "counted": (~missing).astype(np.float32)}
+        return {"x": x, "cond": self.condition(np.where(hole, np.nan, seen)), "loss_weight": (~missing).astype(np.float32)}
 
     def condition(self, x):
         """What the denoiser is told of x (..., frames), encoded dBZ with NaN where missing: its first `past` frames and their mask."""

@@ -1,5 +1,7 @@
 """How is the path steered by where it will end? Denoiser -> Denoiser from the expected final output, one method a file."""
 
+import warnings
+
 from sciddm.lookahead import constraints
 from sciddm.lookahead.constraints import Project, constrain
 from sciddm.lookahead.daps import daps
@@ -18,7 +20,7 @@ from sciddm.lookahead.mpgd import mpgd
 from sciddm.lookahead.observe import operators, statistics
 from sciddm.lookahead.observe.measurement import Clipped, Gaussian, Laplace, MeasurementNoise, Poisson, Quantised
 from sciddm.lookahead.observe.observation import Observation
-from sciddm.lookahead.observe.potentials import mixture, product
+from sciddm.lookahead.observe.potentials import conjunction, mixture
 from sciddm.lookahead.pigdm import pigdm
 from sciddm.lookahead.reddiff import reddiff
 from sciddm.lookahead.renoise import Renoise
@@ -33,7 +35,14 @@ from sciddm.lookahead.views import Views, mesh, patches, sphere, windows
 
 __all__ = [
     "Clipped", "Gaussian", "Langevin", "Laplace", "MeasurementNoise", "Observation", "Poisson", "Project", "Quantised", "Renoise",
-    "Replace", "Rigid", "Views", "constrain", "constraints", "daps", "ddnm", "ddrm", "dflow", "diffpir", "dps", "flowchef", "flowdps",
-    "freedom", "lgd", "mesh", "mixture", "mmps", "mpgd", "operators", "patches", "pigdm", "product", "reddiff", "repaint",
+    "Replace", "Rigid", "Views", "conjunction", "constrain", "constraints", "daps", "ddnm", "ddrm", "dflow", "diffpir", "dps", "flowchef",
+    "flowdps", "freedom", "lgd", "mesh", "mixture", "mmps", "mpgd", "operators", "patches", "pigdm", "reddiff", "repaint",
     "sitcom", "sphere", "statistics", "steer", "superpose", "synchronize", "tfg", "universal", "windows",
 ]  # fmt: skip
+
+
+def __getattr__(name):
+    if name == "product":  # the name of version 0.1
+        warnings.warn("lookahead.product is now lookahead.conjunction", DeprecationWarning, stacklevel=2)
+        return conjunction
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

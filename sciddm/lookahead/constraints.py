@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciddm.arithmetic import combine, root_mean_square
-from sciddm.denoiser import Denoiser, Guide, Sampling
+from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
 from sciddm.reverse import Correction
 
 
@@ -129,8 +129,8 @@ class Constrained(Guide):
 
     projection: Any
 
-    def asks(self):
-        return Sampling(corrections=(Project(self.projection),))
+    def defaults(self):
+        return SamplingDefaults(corrections=(Project(self.projection),))
 
     def evaluate(self, x_t, t, cond=None):
         answer = self.denoiser.evaluate(x_t, t, cond)

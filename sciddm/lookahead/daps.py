@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.arithmetic import batch_size, combine, expand, root_mean_square
-from sciddm.denoiser import Denoiser, Draws, Guide, Sampling
+from sciddm.denoiser import Denoiser, Draws, Guide, SamplingDefaults
 from sciddm.keys import fold
 from sciddm.lookahead.gradients import guidance_norm, value_and_gradient
 from sciddm.lookahead.nearest import noise_to_signal, pull
@@ -37,7 +37,7 @@ def daps(
             steps of length 1 / (1/r_t^2 + stiffness), 100 as published, for any potential; stiffness: a bound of -grad^2 r, 1e4 as
             published (noise of 0.01).
         prior_variance: v of r_t^2 = v sigma_t^2 / (v alpha_t^2 + sigma_t^2), infinite as published.
-    As published it is sampled by `Renoise()` over 200 levels, here uniform in log-SNR, where `sd.sample` is not told otherwise.
+    As published it is sampled by `Renoise()` over 200 levels, here uniform in log-SNR, unless `sd.sample` is given others.
     Raises: ValueError without langevin_steps where the potential is no Observation.
     """
     if langevin_steps is None and not isinstance(potential, Observation):
@@ -59,8 +59,8 @@ class DAPS(Guide):
     iterations: int = eqx.field(static=True)
     draws: Draws = Draws()
 
-    def asks(self):
-        return Sampling(solver=Renoise(), steps=200, grid="logsnr")
+    def defaults(self):
+        return SamplingDefaults(solver=Renoise(), steps=200, grid="logsnr")
 
     def extra_calls(self):
         return self.denoiser.calls * (self.ode_steps - 1)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.arithmetic import combine, expand, root_mean_square
-from sciddm.denoiser import Denoiser, Guide, Sampling
+from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
 from sciddm.lookahead.gradients import guidance_norm
 from sciddm.lookahead.nearest import noise_to_signal, pseudo_inverse
 from sciddm.lookahead.observe.observation import Observation
@@ -23,7 +23,7 @@ def ddnm(denoiser: Denoiser, observation: Observation, *, iterations: int = 20) 
     """`denoiser` made to agree with a linear observation.
 
     Args: iterations: at most so many conjugate-gradient steps for A^+; a mask or block means need one, m values at most m.
-    As published it is sampled by DDIM with eta 0.85 in 100 steps uniform in t, where `sd.sample` is not told otherwise.
+    As published it is sampled by DDIM with eta 0.85 in 100 steps uniform in t, unless `sd.sample` is given others.
     """
     return DDNM(denoiser, observation, iterations)
 
@@ -34,8 +34,8 @@ class DDNM(Guide):
     observation: Observation
     iterations: int = eqx.field(static=True)
 
-    def asks(self):
-        return Sampling(solver=DDIM(eta=0.85), steps=100, grid="t")
+    def defaults(self):
+        return SamplingDefaults(solver=DDIM(eta=0.85), steps=100, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
         answer = self.denoiser.evaluate(x_t, t, cond)

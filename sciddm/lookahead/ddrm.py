@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from sciddm.arithmetic import combine
-from sciddm.denoiser import Denoiser, Sampling, eps_from
+from sciddm.denoiser import Denoiser, SamplingDefaults, eps_from
 from sciddm.lookahead.observe.measurement import Gaussian
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
@@ -24,14 +24,14 @@ def ddrm(denoiser: Denoiser, observation: Observation, *, eta: float = 0.85, eta
     """`denoiser` to be sampled by DDRM, a solver of its own: `sd.sample` takes no other for it.
 
     Args: observation: linear, the same operator and one Gaussian noise_std for all of its values; eta, eta_b: as published.
-    20 steps uniform in t as published, where `sd.sample` is not told otherwise. The operator's matrix is built densely: (m, d).
+    20 steps uniform in t as published, unless `sd.sample` is given others. The operator's matrix is built densely: (m, d).
     Raises: ValueError where noise_std is not a single number.
     """
     if not isinstance(observation.noise, Gaussian) or observation.noise.std.size != 1:
         raise ValueError(
             "ddrm weighs singular directions by one noise_std for all values: divide operator and value by it"
         )
-    return Prescribed(denoiser, Sampling(DDRM(observation, eta, eta_b), 20, "t", sampler="ddrm"))
+    return Prescribed(denoiser, SamplingDefaults(DDRM(observation, eta, eta_b), 20, "t", sampler="ddrm"))
 
 
 class DDRM(AbstractDenoiserSolver):

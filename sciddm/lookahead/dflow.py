@@ -16,7 +16,7 @@ import optax
 from sciddm import grids
 from sciddm.answer import Answer
 from sciddm.arithmetic import combine, inner, root_mean_square
-from sciddm.denoiser import Denoiser, Sampling
+from sciddm.denoiser import Denoiser, SamplingDefaults
 from sciddm.lookahead.observe.observation import Observation, need_density
 from sciddm.lookahead.prescribed import Prescribed
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
@@ -34,7 +34,7 @@ def dflow(denoiser: Denoiser, potential, *, ode_steps: int = 10, iterations: int
     """
     need_density(potential, "dflow")
     solver = DFlow(potential, jnp.asarray(weight, jnp.float32), ode_steps, iterations)
-    return Prescribed(denoiser, Sampling(solver, 1, "t", sampler="dflow"))
+    return Prescribed(denoiser, SamplingDefaults(solver, 1, "t", sampler="dflow"))
 
 
 class DFlow(AbstractDenoiserSolver):

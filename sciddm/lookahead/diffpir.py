@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.arithmetic import root_mean_square
-from sciddm.denoiser import Denoiser, Guide, Sampling
+from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
 from sciddm.lookahead.gradients import guidance_norm
 from sciddm.lookahead.nearest import noise_to_signal, pull
 from sciddm.lookahead.observe.observation import Observation
@@ -25,7 +25,7 @@ def diffpir(
     Args:
         weight: lambda of the prior, as published 1 for inpainting, 8 in InverseBench.
         zeta: share of fresh noise in a step; iterations: at most so many conjugate-gradient steps.
-    As published it is sampled by `Renoise(zeta)` in 100 steps uniform in t, where `sd.sample` is not told otherwise.
+    As published it is sampled by `Renoise(zeta)` in 100 steps uniform in t, unless `sd.sample` is given others.
     """
     return DiffPIR(denoiser, observation, jnp.asarray(weight, jnp.float32), zeta, iterations)
 
@@ -38,8 +38,8 @@ class DiffPIR(Guide):
     zeta: float = eqx.field(static=True)
     iterations: int = eqx.field(static=True)
 
-    def asks(self):
-        return Sampling(solver=Renoise(self.zeta), steps=100, grid="t")
+    def defaults(self):
+        return SamplingDefaults(solver=Renoise(self.zeta), steps=100, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
         answer = self.denoiser.evaluate(x_t, t, cond)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from sciddm.answer import Kick
 from sciddm.arithmetic import divide, expand, norm, root_mean_square
-from sciddm.denoiser import Denoiser, Guide, Sampling, linearize
+from sciddm.denoiser import Denoiser, Guide, SamplingDefaults, linearize
 from sciddm.lookahead.observe.observation import Observation
 
 
@@ -19,7 +19,7 @@ def dps(denoiser: Denoiser, observation: Observation, *, scale=1.0) -> Denoiser:
     """`denoiser` whose every step is followed by one towards the observation.
 
     Args: scale: zeta', the published 1 for images (0.3 to 1); 0.1 for the mixture of 25 components.
-    As published it is sampled by "ddpm" in 1000 steps uniform in t, where `sd.sample` is not told otherwise.
+    As published it is sampled by "ddpm" in 1000 steps uniform in t, unless `sd.sample` is given others.
     """
     return DPS(denoiser, observation, jnp.asarray(scale, jnp.float32))
 
@@ -30,8 +30,8 @@ class DPS(Guide):
     observation: Observation
     scale: jax.Array
 
-    def asks(self):
-        return Sampling(solver="ddpm", steps=1000, grid="t")
+    def defaults(self):
+        return SamplingDefaults(solver="ddpm", steps=1000, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
         answer, vjp = linearize(self.denoiser, x_t, t, cond)

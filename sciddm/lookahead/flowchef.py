@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from sciddm.answer import Kick
 from sciddm.arithmetic import combine
-from sciddm.denoiser import Denoiser, Guide, Sampling
+from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
 from sciddm.lookahead.gradients import misfit, potential_report, value_and_gradient
 
 
@@ -30,8 +30,8 @@ class FlowChef(Guide):
     potential: Any
     scale: jax.Array
 
-    def asks(self):
-        return Sampling(solver="ddim", steps=50, grid="t")
+    def defaults(self):
+        return SamplingDefaults(solver="ddim", steps=50, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
         answer = self.denoiser.evaluate(x_t, t, cond)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from sciddm.answer import Kick
 from sciddm.arithmetic import combine, root_mean_square
-from sciddm.denoiser import Denoiser, Guide, Sampling
+from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
 from sciddm.lookahead.gradients import descend, misfit
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
@@ -21,7 +21,7 @@ def flowdps(denoiser: Denoiser, observation: Observation, *, steps: int = 3, rat
     """`denoiser` whose steps keep a share of a descent towards the observation; made for flows, works on any process.
 
     Args: steps, rate: of the descent; on -|y - A x_0|^2 / (2 |A|^2). The published 30 is for the mean of squares of a latent's image.
-    As published it is sampled in 28 steps by a `Renoise` whose share is 1 - c_s, where `sd.sample` is not told otherwise.
+    As published it is sampled in 28 steps by a `Renoise` whose share is 1 - c_s, unless `sd.sample` is given others.
     """
     return FlowDPS(denoiser, observation, jnp.asarray(rate, jnp.float32), steps)
 
@@ -33,8 +33,8 @@ class FlowDPS(Guide):
     rate: jax.Array
     steps: int = eqx.field(static=True)
 
-    def asks(self):
-        return Sampling(solver=Renoise("flow"), steps=28, grid="t")
+    def defaults(self):
+        return SamplingDefaults(solver=Renoise("flow"), steps=28, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
         answer = self.denoiser.evaluate(x_t, t, cond)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.arithmetic import combine, divide, root_mean_square
-from sciddm.denoiser import Denoiser, Guide, Sampling, linearize
+from sciddm.denoiser import Denoiser, Guide, SamplingDefaults, linearize
 from sciddm.lookahead.gradients import guidance_norm, potential_report, value_and_gradient
 from sciddm.lookahead.observe.observation import need_density
 from sciddm.time_travel import TimeTravel
@@ -39,9 +39,9 @@ class FreeDoM(Guide):
     repeats: int = eqx.field(static=True)
     window: tuple = eqx.field(static=True)
 
-    def asks(self):
+    def defaults(self):
         grid = TimeTravel("t", repeats=self.repeats, window=self.window)
-        return Sampling(solver="ddpm", steps=100, grid=grid)
+        return SamplingDefaults(solver="ddpm", steps=100, grid=grid)
 
     def evaluate(self, x_t, t, cond=None):
         answer, vjp = linearize(self.denoiser, x_t, t, cond)

@@ -22,12 +22,12 @@ def misfit(potential):
 
     def loss(x_0, t):
         residual = potential.residual(x_0)
-        return -0.5 * divide(inner(residual, residual), jax.lax.stop_gradient(squared_norm(potential, x_0)))
+        return -0.5 * divide(inner(residual, residual), jax.lax.stop_gradient(squared_operator_norm(potential, x_0)))
 
     return loss
 
 
-def squared_norm(observation: Observation, x_0, iterations: int = 10):
+def squared_operator_norm(observation: Observation, x_0, iterations: int = 10):
     """(B,) |A|^2 = the largest eigenvalue of A A^T at x_0, by power iterations: from below, within some per cent."""
     prediction, adjoint = observation.linearize(x_0)
     forward = observation.forward(x_0)

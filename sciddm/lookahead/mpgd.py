@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.arithmetic import combine, divide
-from sciddm.denoiser import Denoiser, Guide, Sampling
+from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
 from sciddm.lookahead.gradients import guidance_norm, misfit, potential_report, value_and_gradient
 
 
@@ -32,8 +32,8 @@ class MPGD(Guide):
     scale: jax.Array
     projection: Any
 
-    def asks(self):
-        return Sampling(solver="ddim", steps=100, grid="t")
+    def defaults(self):
+        return SamplingDefaults(solver="ddim", steps=100, grid="t")
 
     def evaluate(self, x_t, t, cond=None):
         answer = self.denoiser.evaluate(x_t, t, cond)

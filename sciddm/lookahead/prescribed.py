@@ -1,15 +1,15 @@
 """Methods that are a way of sampling and leave the prediction alone."""
 
-from sciddm.denoiser import Guide, Sampling
+from sciddm.denoiser import Guide, SamplingDefaults
 
 
 class Prescribed(Guide):
-    """`denoiser` itself, to be sampled as `wish` says."""
+    """`denoiser` itself, with other defaults for `sd.sample`."""
 
-    wish: Sampling
+    own: SamplingDefaults
 
     def evaluate(self, x_t, t, cond=None):
         return self.denoiser.evaluate(x_t, t, cond)
 
-    def asks(self):
-        return self.wish
+    def defaults(self):
+        return self.own

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from sciddm.arithmetic import combine, divide, root_mean_square
-from sciddm.denoiser import Denoiser, Sampling, eps_from
+from sciddm.denoiser import Denoiser, SamplingDefaults, eps_from
 from sciddm.lookahead.gradients import misfit, value_and_gradient
 from sciddm.lookahead.nearest import pseudo_inverse
 from sciddm.lookahead.observe.observation import Observation
@@ -23,9 +23,9 @@ def reddiff(denoiser: Denoiser, observation: Observation, *, weight=0.25, learni
     """`denoiser` to be sampled by RED-diff, a solver of its own: `sd.sample` takes no other for it.
 
     Args: weight: lambda; learning_rate: of Adam(0.9, 0.99), 0.02 to 0.5 as published.
-    1000 steps uniform in t as published, where `sd.sample` is not told otherwise; the path starts from A^+ y.
+    1000 steps uniform in t as published, unless `sd.sample` is given others; the path starts from A^+ y.
     """
-    return Prescribed(denoiser, Sampling(REDDiff(observation, weight, learning_rate), 1000, "t", sampler="reddiff"))
+    return Prescribed(denoiser, SamplingDefaults(REDDiff(observation, weight, learning_rate), 1000, "t", sampler="reddiff"))
 
 
 class REDDiff(AbstractDenoiserSolver):

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.arithmetic import combine, expand, root_mean_square
-from sciddm.denoiser import Denoiser, Sampling
+from sciddm.denoiser import Denoiser, SamplingDefaults
 from sciddm.lookahead.nearest import pseudo_inverse
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
@@ -23,11 +23,11 @@ def repaint(
 ) -> Denoiser:
     """`denoiser` with `Replace` after each step, and time travel.
 
-    Args: jump, repeats: of `TimeTravel`, by which it goes along 250 steps of "ddpm" uniform in t where `sd.sample` is not told otherwise.
+    Args: jump, repeats: of `TimeTravel`, by which it goes along 250 steps of "ddpm" uniform in t unless `sd.sample` is given others.
     The observation is taken as exact; iterations: at most so many conjugate-gradient steps for A^+.
     """
     grid = TimeTravel("t", jump=jump, repeats=repeats)
-    return Prescribed(denoiser, Sampling("ddpm", 250, grid, (Replace(observation, iterations),)))
+    return Prescribed(denoiser, SamplingDefaults("ddpm", 250, grid, (Replace(observation, iterations),)))
 
 
 class Replace(Correction):

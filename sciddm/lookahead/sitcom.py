@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from sciddm.arithmetic import expand, inner, root_mean_square
-from sciddm.denoiser import Denoiser, Guide, Sampling
+from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
 
@@ -23,7 +23,7 @@ def sitcom(
 
     Args: inner_steps: K, a network call and a gradient through it each; learning_rate: of Adam, in units of x_t's scale
         sqrt(alpha^2 + sigma^2).
-    As published it is sampled by `Renoise()` in 20 steps uniform in t, where `sd.sample` is not told otherwise.
+    As published it is sampled by `Renoise()` in 20 steps uniform in t, unless `sd.sample` is given others.
     """
     return SITCOM(denoiser, observation, inner_steps, learning_rate)
 
@@ -35,8 +35,8 @@ class SITCOM(Guide):
     inner_steps: int = eqx.field(static=True)
     learning_rate: float = eqx.field(static=True)
 
-    def asks(self):
-        return Sampling(solver=Renoise(), steps=20, grid="t")
+    def defaults(self):
+        return SamplingDefaults(solver=Renoise(), steps=20, grid="t")
 
     def extra_calls(self):
         return self.denoiser.calls * self.inner_steps

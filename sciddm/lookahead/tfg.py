@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from sciddm.answer import Kick
 from sciddm.arithmetic import combine, expand, norm
-from sciddm.denoiser import Denoiser, Draws, Guide, Sampling, linearize
+from sciddm.denoiser import Denoiser, Draws, Guide, SamplingDefaults, linearize
 from sciddm.lookahead.gradients import misfit, potential_report, value_and_gradient
 from sciddm.lookahead.lgd import smoothed
 from sciddm.time_travel import TimeTravel
@@ -30,7 +30,7 @@ def tfg(
         potential: (x_0, t) -> (B,), or an Observation, which counts as -|y - A x_0|^2 / (2 |A|^2).
         rho, mu: strength through the network, and of the steps on x_0; std, samples: of the smoothing of r.
         iterations, repeats: N_iter steps on x_0, N_recur visits of each noise level; clip: the longest gradient let through.
-    As published it is sampled by "ddpm" in 100 steps uniform in t, where `sd.sample` is not told otherwise.
+    As published it is sampled by "ddpm" in 100 steps uniform in t, unless `sd.sample` is given others.
     """
     values = [jnp.asarray(value, jnp.float32) for value in (rho, mu, std, clip)]
     return TFG(denoiser, potential, *values, iterations, repeats, samples)
@@ -49,8 +49,8 @@ class TFG(Guide):
     samples: int = eqx.field(static=True)
     draws: Draws = Draws()
 
-    def asks(self):
-        return Sampling(solver="ddpm", steps=100, grid=TimeTravel("t", repeats=self.repeats))
+    def defaults(self):
+        return SamplingDefaults(solver="ddpm", steps=100, grid=TimeTravel("t", repeats=self.repeats))
 
     def evaluate(self, x_t, t, cond=None):
         answer, vjp = linearize(self.denoiser, x_t, t, cond)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.arithmetic import combine
-from sciddm.denoiser import Denoiser, Guide, Sampling, linearize
+from sciddm.denoiser import Denoiser, Guide, SamplingDefaults, linearize
 from sciddm.lookahead.gradients import descend, gain, guidance_norm, misfit, potential_report, value_and_gradient
 from sciddm.lookahead.observe.observation import need_density
 from sciddm.time_travel import TimeTravel
@@ -42,10 +42,10 @@ class Universal(Guide):
     backward_steps: int = eqx.field(static=True)
     repeats: int = eqx.field(static=True)
 
-    def asks(self):
+    def defaults(self):
         if self.repeats == 1:
-            return Sampling()
-        return Sampling(solver="ddpm", steps=100, grid=TimeTravel("logsnr", repeats=self.repeats))
+            return SamplingDefaults()
+        return SamplingDefaults(solver="ddpm", steps=100, grid=TimeTravel("logsnr", repeats=self.repeats))
 
     def evaluate(self, x_t, t, cond=None):
         answer, vjp = linearize(self.denoiser, x_t, t, cond)

@@ -14,7 +14,7 @@ from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import by_chunks, population
 from sciddm.particles.resample import log_mean_exp
 from sciddm.particles.result import Result
-from sciddm.sample import planned_calls, sample, settle
+from sciddm.sample import fill_defaults, planned_calls, sample
 
 
 def best_of_n(
@@ -26,7 +26,7 @@ def best_of_n(
     Any solver serves: solver, steps and grid are those of `sd.sample` where they are not told.
     """
     need_density(potential, "best_of_n")
-    calls = int(planned_calls(denoiser, *settle(denoiser, solver, steps, grid), denoiser.sampling.corrections).sum())
+    calls = int(planned_calls(denoiser, *fill_defaults(denoiser, solver, steps, grid), denoiser.sampling.corrections).sum())
     count = particles_for(num_particles, budget, calls)
     like = population(shape, chunk or count)
 

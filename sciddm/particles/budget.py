@@ -1,11 +1,11 @@
 """One currency for all particle methods: network calls, evaluations of one sample; backward passes don't count."""
 
 from sciddm.keys import whole
-from sciddm.lookahead.observe.potentials import product
+from sciddm.lookahead.observe.potentials import conjunction
 
 
 def particles_for(num_particles: int | None, budget: int | None, calls: int, once: int = 0) -> int:
-    """How many particles: as told, or as many as `budget` pays for at `calls` each, after `once` for all of them.
+    """How many particles: `num_particles`, or as many as `budget` pays for at `calls` each, after `once` for all of them.
 
     Raises: ValueError unless exactly one of the two is given, or where the budget does not pay for one.
     """
@@ -21,4 +21,4 @@ def particles_for(num_particles: int | None, budget: int | None, calls: int, onc
 
 def scaled(potential, scale):
     """scale * potential, as a potential; a number that changes does not compile anything again."""
-    return product(potential, weights=[scale])
+    return conjunction(potential, weights=[scale])

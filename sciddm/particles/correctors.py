@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.arithmetic import batch_size, combine, divide, inner
-from sciddm.denoiser import Denoiser, Guide, Told, eps_from
+from sciddm.denoiser import ConditionedOn, Denoiser, Guide, eps_from
 from sciddm.lookahead.gradients import gain, guidance_norm
 from sciddm.lookahead.observe.observation import need_density
 from sciddm.process import GaussianProcess
@@ -71,9 +71,9 @@ def guided(denoiser: Denoiser, scale, unconditional=None) -> Corrector:
     unconditional: the condition of the unconditional branch (None: the network's null condition), or a Denoiser of its own.
     """
     if isinstance(unconditional, Denoiser):
-        other = Told(unconditional, None)
+        other = ConditionedOn(unconditional, None)
     else:
-        other = Told(denoiser, unconditional)
+        other = ConditionedOn(denoiser, unconditional)
     return Powers(denoiser, (other,), jnp.stack([jnp.asarray(scale, float), 1.0 - jnp.asarray(scale, float)]))
 
 

@@ -23,7 +23,7 @@ from sciddm.particles.resample import effective_sample_size, log_mean_exp, resol
 from sciddm.particles.result import Result
 from sciddm.particles.twists.base import Look, Twist
 from sciddm.reverse import reverse_step
-from sciddm.sample import grid_times, settle, start_from_noise
+from sciddm.sample import fill_defaults, grid_times, start_from_noise
 from sciddm.solvers.base import AncestralSolver
 from sciddm.time_travel import TimeTravel
 
@@ -184,7 +184,7 @@ def run(
             guide.sampling.refuse("give steps that have no density", "take a plain guide")
     if chunk is not None and count % chunk:
         raise ValueError(f"chunk = {chunk}: expected a divisor of the {count} particles")
-    solver, steps, grid = settle(denoiser, solver, steps, grid)
+    solver, steps, grid = fill_defaults(denoiser, solver, steps, grid)
     if not (isinstance(solver, AncestralSolver) and solver.draws_noise()):
         raise Refusal(
             f"solver {type(solver).__name__} has no transition density to weigh: take 'ddpm', 'ddim-eta' or 'flow-sde'"

@@ -19,7 +19,7 @@ from sciddm.particles.engine import RESAMPLING, goes_on, population
 from sciddm.particles.resample import effective_sample_size, log_mean_exp, resolve
 from sciddm.particles.result import Result
 from sciddm.reverse import by, reverse_step
-from sciddm.sample import grid_times, settle
+from sciddm.sample import fill_defaults, grid_times
 from sciddm.solvers import DDIM, DDPM, EDM, DPMpp2M, DPMpp2S
 from sciddm.solvers.base import DenoiserTerm
 from sciddm.time_travel import TimeTravel
@@ -57,7 +57,7 @@ def feynman_kac(
     sharpness = corrector.sharpness
     if not isinstance(sharpness, jax.core.Tracer) and not sharpness > 0:
         raise ValueError(f"the sum of all powers is {sharpness}: no law at t = 1 unless it is positive")
-    solver, steps, grid = settle(corrector, DPMpp2M(eta=4.0) if solver is None else solver, steps, grid)
+    solver, steps, grid = fill_defaults(corrector, DPMpp2M(eta=4.0) if solver is None else solver, steps, grid)
     if not solver.draws_noise() or isinstance(solver, EDM):
         raise ValueError(
             f"weights are those of the reverse equation, which {type(solver).__name__} does not solve: take 'ddpm', 'ddim-eta', "

@@ -16,7 +16,7 @@ from sciddm.particles.budget import particles_for, scaled
 from sciddm.particles.engine import Resampling, run
 from sciddm.particles.result import Result
 from sciddm.particles.twists import Look, Twist
-from sciddm.sample import settle
+from sciddm.sample import fill_defaults
 
 KINDS = ("difference", "max", "sum")
 
@@ -35,7 +35,7 @@ def fk_steering(
     """
     if kind not in KINDS:
         raise ValueError(f"kind = {kind!r}: expected one of {KINDS}")
-    count = particles_for(num_particles, budget, settle(denoiser, solver, steps, grid)[1] * denoiser.calls)
+    count = particles_for(num_particles, budget, fill_defaults(denoiser, solver, steps, grid)[1] * denoiser.calls)
     every = max(1, steps // 5) if every is None else every
     potential = scaled(potential, scale)
     return run(

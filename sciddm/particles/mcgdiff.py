@@ -26,7 +26,7 @@ from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import Resampling, population, run
 from sciddm.particles.result import Result
 from sciddm.particles.twists import Look, Twist
-from sciddm.sample import grid_times, settle
+from sciddm.sample import fill_defaults, grid_times
 
 
 def mcgdiff(
@@ -49,7 +49,7 @@ def mcgdiff(
     twist = Followed(basis, values, target, ratio, jnp.asarray(kappa, float))
     if len(values) > steps - 2:
         raise ValueError(f"steps = {steps}: with {len(values)} values seen at least {len(values) + 2} are needed")
-    _, given, grid = settle(denoiser, solver, steps, grid)
+    _, given, grid = fill_defaults(denoiser, solver, steps, grid)
     steps = given + len(values) if isinstance(grid, np.ndarray) else steps  # times that are given come besides
     count = particles_for(num_particles, budget, steps * denoiser.calls)
     return run(

@@ -18,7 +18,7 @@ from sciddm.particles.pcnl import pcnl
 from sciddm.particles.result import Result
 from sciddm.particles.smc import make_twist
 from sciddm.particles.twists import Plain
-from sciddm.sample import grid_times, settle
+from sciddm.sample import fill_defaults, grid_times
 
 
 def psi(
@@ -37,7 +37,7 @@ def psi(
     guess = Plain(potential, gradient=langevin) if twist == "plain" else make_twist(twist, potential)
     chains, burn_in, moves = whole(chains, "chains"), whole(burn_in, "burn_in", 0), whole(moves, "moves")
     once = chains * (1 + burn_in + moves) * denoiser.calls
-    _, settled_steps, settled_grid = settle(denoiser, solver, steps, grid)
+    _, settled_steps, settled_grid = fill_defaults(denoiser, solver, steps, grid)
     count = particles_for(num_particles, budget, settled_steps * denoiser.calls, once)
     time = grid_times(settled_grid, denoiser.process, settled_steps)[0]
     key_chains, key_path = jax.random.split(key)

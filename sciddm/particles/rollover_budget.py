@@ -20,7 +20,7 @@ from sciddm.lookahead.observe.observation import need_density
 from sciddm.particles.engine import by_chunks, population
 from sciddm.particles.result import Result
 from sciddm.reverse import reverse_step
-from sciddm.sample import grid_times, settle, start_from_noise
+from sciddm.sample import fill_defaults, grid_times, start_from_noise
 from sciddm.solvers.base import AncestralSolver
 
 
@@ -38,7 +38,7 @@ def rollover_budget(
     Raises: ValueError where the budget does not pay for a batch of children a step, or on a solver without noise.
     """
     need_density(potential, "rollover_budget")
-    key, (solver, steps, grid) = one_key(key), settle(denoiser, solver, steps, grid)
+    key, (solver, steps, grid) = one_key(key), fill_defaults(denoiser, solver, steps, grid)
     if not (isinstance(solver, AncestralSolver) and solver.draws_noise()):
         raise Refusal(
             f"solver {type(solver).__name__} has no children that differ: take 'ddpm', 'ddim-eta' or 'flow-sde'"

@@ -18,7 +18,7 @@ from sciddm.lookahead.observe.observation import need_density
 from sciddm.particles.engine import by_chunks, population
 from sciddm.particles.result import Result
 from sciddm.reverse import by, reverse_step
-from sciddm.sample import grid_times, planned_calls, settle, start_from_noise
+from sciddm.sample import fill_defaults, grid_times, planned_calls, start_from_noise
 from sciddm.solvers.base import DenoiserTerm
 from sciddm.time_travel import TimeTravel, noise_again
 
@@ -34,7 +34,7 @@ def search_over_paths(
     Raises: ValueError unless one of copies and budget is given, where the budget does not pay for one copy, or for an adaptive solver.
     """
     need_density(potential, "search_over_paths")
-    key, (solver, steps, grid) = one_key(key), settle(denoiser, solver, steps, grid)
+    key, (solver, steps, grid) = one_key(key), fill_defaults(denoiser, solver, steps, grid)
     forth = max(2, steps // 5) if forth is None else whole(forth, "forth", 0)
     back = max(1, forth // 2) if back is None else whole(back, "back", 0)
     num_particles = whole(num_particles, "num_particles")

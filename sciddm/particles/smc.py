@@ -14,8 +14,8 @@ from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import Resampling, run
 from sciddm.particles.exceeds import Exceeds, Tail
 from sciddm.particles.result import Result
-from sciddm.particles.twists import Given, MomentMatched, Plain, Tilted, Twist, Unknowing
-from sciddm.sample import settle
+from sciddm.particles.twists import KnownTwist, MomentMatched, Plain, Tilted, Twist, Unknowing
+from sciddm.sample import fill_defaults
 
 
 def smc(
@@ -48,7 +48,7 @@ def smc(
     own_step = proposal is denoiser
     proposal = None if own_step else proposal
     calls = denoiser.calls + (0 if proposal is None else proposal.calls)
-    count = particles_for(num_particles, budget, settle(denoiser, solver, steps, grid)[1] * calls)
+    count = particles_for(num_particles, budget, fill_defaults(denoiser, solver, steps, grid)[1] * calls)
     return run(
         key, denoiser, guess, potential, shape, count, cond=cond, proposal=proposal, own_step=own_step, solver=solver,
         steps=steps, grid=grid, resampling=Resampling(resample, ess_threshold), chunk=chunk, sharding=sharding,
@@ -69,7 +69,7 @@ def make_twist(twist, potential) -> Twist:
     if isinstance(twist, Twist):
         return twist
     if callable(twist):
-        return Given(twist)
+        return KnownTwist(twist)
     if twist not in TWISTS:
         raise ValueError(f"twist {twist!r} is none of {sorted(TWISTS)}, no function (x_t, t) -> (K,), and no Twist")
     made = TWISTS[twist](potential)

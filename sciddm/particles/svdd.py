@@ -16,7 +16,7 @@ from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import Resampling, run
 from sciddm.particles.result import Result
 from sciddm.particles.twists import Plain
-from sciddm.sample import settle
+from sciddm.sample import fill_defaults
 
 
 def svdd(
@@ -29,7 +29,7 @@ def svdd(
     A steered `denoiser` makes children that are better to choose from.
     """
     key = one_key(key)
-    count = particles_for(num_particles, budget, settle(denoiser, solver, steps, grid)[1] * denoiser.calls)
+    count = particles_for(num_particles, budget, fill_defaults(denoiser, solver, steps, grid)[1] * denoiser.calls)
     result = run(
         key, denoiser, Plain(potential, gradient=False), potential, shape, count, cond=cond, solver=solver, steps=steps, grid=grid,
         resampling=Resampling(One(temperature), jnp.inf, every), chunk=chunk,

@@ -49,9 +49,9 @@ def measure_sigma(config, domain: Domain):
     rows = [dataset[i] for i in range(0, len(dataset), max(len(dataset) // 1024, 1))]
     stack = lambda *leaves: np.stack(leaves)  # noqa: E731
     z = domain.normalizer.normalize(jax.tree.map(stack, *(row["x"] for row in rows)))
-    if "counted" in rows[0]:  # what is missing or padding says nothing of the data
-        counted = jax.tree.map(stack, *(row["counted"] for row in rows))
-        z = jax.tree.map(lambda leaf, count: leaf[np.broadcast_to(count > 0, leaf.shape)], z, counted)
+    if "loss_weight" in rows[0]:  # what is missing or padding says nothing of the data
+        loss_weight = jax.tree.map(stack, *(row["loss_weight"] for row in rows))
+        z = jax.tree.map(lambda leaf, count: leaf[np.broadcast_to(count > 0, leaf.shape)], z, loss_weight)
     sigma = jax.tree.map(float, measure_sigma_data(z))
     if not all(math.isfinite(value) and value > 0 for value in jax.tree.leaves(sigma)):
         bad = [
@@ -122,14 +122,14 @@ def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
     def train_step(state: TrainState, batch, progress):
         step_key = jax.random.fold_in(key, state.step)
         x_0, cond = domain.normalizer.normalize(batch["x"]), batch.get("cond")
-        counted = batch.get("counted")
+        loss_weight = batch.get("loss_weight")
         if cond is not None and training.cond_dropout > 0:
             size = jax.tree.leaves(x_0)[0].shape[0]
             drop = jax.random.bernoulli(jax.random.fold_in(step_key, 1), training.cond_dropout, (size,))
             cond = cond | {"keep": 1.0 - drop}
 
         def loss_of(params):
-            return objective(with_params(denoiser, params), jax.random.fold_in(step_key, 0), x_0, cond, counted).mean()
+            return objective(with_params(denoiser, params), jax.random.fold_in(step_key, 0), x_0, cond, loss_weight).mean()
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         norm, rate = optax.global_norm(gradient), learning_rate(config, state.step, progress)

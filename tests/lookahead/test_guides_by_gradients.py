@@ -8,7 +8,7 @@ from gaussian_posterior import gaussian_denoiser, levels
 
 import sciddm as sd
 from sciddm.denoiser import linearize
-from sciddm.lookahead.gradients import descend, gain, misfit, squared_norm
+from sciddm.lookahead.gradients import descend, gain, misfit, squared_operator_norm
 
 A, Y, T = np.array([[1.0, 0.5, 0.0], [0.0, -1.0, 2.0]]), np.array([0.7, -0.4]), 0.6
 OBS = sd.lookahead.Observation(A, Y, 0.5)
@@ -137,7 +137,7 @@ def test_mpgd_and_flowchef_are_linear_recursions_on_a_gaussian():
 def test_the_norm_of_an_operator_is_found_from_below():
     nothing = sd.lookahead.Observation(0.0 * A, Y, 1.0)
     found, of_nothing, value = at_once(
-        lambda x: squared_norm(OBS, x), lambda x: squared_norm(nothing, x), lambda x: misfit(nothing)(x, T)
+        lambda x: squared_operator_norm(OBS, x), lambda x: squared_operator_norm(nothing, x), lambda x: misfit(nothing)(x, T)
     )(points())
     np.testing.assert_allclose(found, NORM2, rtol=1e-3)
     assert np.all(of_nothing == 0.0) and np.all(np.isfinite(value))

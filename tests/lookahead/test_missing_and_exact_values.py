@@ -133,7 +133,7 @@ REFUSED = {
 @pytest.mark.parametrize("method", REFUSED)
 def test_methods_that_divide_by_the_noise_refuse_an_exact_value_by_name(method):
     partly = Observation(BOTH, [0.3, 0.1], [0.1, 0.0])
-    for potential in (EXACT, partly, lookahead.product(EXACT, lambda x, t: x[:, 0]), lookahead.mixture(partly)):
+    for potential in (EXACT, partly, lookahead.conjunction(EXACT, lambda x, t: x[:, 0]), lookahead.mixture(partly)):
         with pytest.raises(Refusal, match=f"{method}.*noise_std is 0"):
             REFUSED[method](potential)
     with pytest.raises(Refusal, match="regressor: noise_std is 0"):

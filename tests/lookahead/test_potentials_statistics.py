@@ -6,16 +6,16 @@ import pytest
 from gaussian_posterior import gaussian_denoiser
 
 import sciddm as sd
-from sciddm.lookahead import Observation, mixture, product
+from sciddm.lookahead import Observation, conjunction, mixture
 from sciddm.lookahead.observe.statistics import Gram, PowerSpectrum, Quantiles
 
 
-def test_product_adds_and_mixture_averages_the_densities():
+def test_conjunction_adds_and_mixture_averages_the_densities():
     x = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     first = Observation(np.eye(3)[:1], np.array([1.0]), 0.5)
     second = lambda x_0, t: -jnp.sum(x_0**2, -1) * t  # noqa: E731
     potentials = (
-        first, second, product(first, second), product(first, second, weights=[2.0, 0.1]),
+        first, second, conjunction(first, second), conjunction(first, second, weights=[2.0, 0.1]),
         mixture(first, second), mixture(first, second, weights=[3.0, 1.0]),
     )  # fmt: skip
     a, b, *values = (np.asarray(value) for value in jax.jit(lambda v: [one(v, 0.5) for one in potentials])(x))
@@ -28,11 +28,11 @@ def test_product_adds_and_mixture_averages_the_densities():
     np.testing.assert_allclose(gradient, np.broadcast_to(np.eye(3)[0], (5, 3)))
 
 
-def test_a_product_steers_as_the_joint_observation():
+def test_a_conjunction_steers_as_the_joint_observation():
     denoiser = gaussian_denoiser(sd.GaussianProcess.vp(), 1.0)
     x_t, eye, y = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32), np.eye(3), np.array([1.0, -1.0])
     together = Observation(eye[:2], y, 0.3)
-    parts = product(Observation(eye[:1], y[:1], 0.3), Observation(eye[1:2], y[1:], 0.3))
+    parts = conjunction(Observation(eye[:1], y[:1], 0.3), Observation(eye[1:2], y[1:], 0.3))
     both = jax.jit(lambda x: [sd.lookahead.steer(denoiser, potential)(x, 0.5) for potential in (together, parts)])
     np.testing.assert_allclose(*both(x_t), rtol=1e-5, atol=1e-6)
 
@@ -40,7 +40,7 @@ def test_a_product_steers_as_the_joint_observation():
 def test_weights_that_make_no_sense_are_refused():
     one = lambda x_0, t: x_0[:, 0]  # noqa: E731
     for wrong in (
-        lambda: product(), lambda: product(one, weights=[1.0, 2.0]), lambda: mixture(one, one, weights=[1.0, -1.0]),
+        lambda: conjunction(), lambda: conjunction(one, weights=[1.0, 2.0]), lambda: mixture(one, one, weights=[1.0, -1.0]),
         lambda: mixture(one, weights=[0.0]),
     ):  # fmt: skip
         with pytest.raises(ValueError, match="expected"):

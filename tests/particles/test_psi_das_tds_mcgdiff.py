@@ -108,7 +108,7 @@ def test_das_lets_its_reward_in_by_steps():
 
 def test_tds_and_das_are_smc_with_the_twists_of_their_papers():
     options = {"num_particles": 32, "steps": STEPS}
-    twice = sd.lookahead.product(OBSERVATION, weights=[2.0])
+    twice = sd.lookahead.conjunction(OBSERVATION, weights=[2.0])
     pairs = (
         (
             lambda key: particles.tds(key, gaussian(), OBSERVATION, (1,), **options),

@@ -12,7 +12,7 @@ from scipy.stats import multivariate_normal, norm
 import sciddm as sd
 from sciddm import particles
 from sciddm.particles.exceeds import Tail
-from sciddm.particles.twists import Given, Look, MomentMatched, Plain, Tilted, Twist, Unknowing
+from sciddm.particles.twists import KnownTwist, Look, MomentMatched, Plain, Tilted, Twist, Unknowing
 from sciddm.particles.twists.moment_matched import _dense, _iterative, lanczos_log_determinant
 from sciddm.transition import GaussianTransition
 
@@ -320,7 +320,7 @@ def test_a_given_twist_is_stepped_by_its_own_gradient(x64):
         return jnp.sin(x[:, 0]) * x[:, 2] + t * x[:, 1]
 
     denoiser = sd.FunctionDenoiser(lambda x, t, cond: 0.3 * x, process)
-    seen = look(Given(log_h), denoiser)
+    seen = look(KnownTwist(log_h), denoiser)
     gradient = np.stack([np.cos(X_T[:, 0]) * X_T[:, 2], np.full(3, T), np.sin(X_T[:, 0]), np.zeros(3)], -1)
     steered = 0.3 * X_T + sigma**2 / alpha * gradient * np.array([1.0, 0, 1, 1])
     assert_look(seen, np.sin(X_T[:, 0]) * X_T[:, 2] + T * X_T[:, 1], steered, rtol=1e-6)

@@ -1,7 +1,7 @@
 """Potentials from potentials: (x_0, t) -> (B,), log h in nats. An `Observation` is one.
 
-product    log prod_i h_i^{w_i} = sum_i w_i log h_i      all must hold, weights are temperatures
-mixture    log sum_i w_i h_i                             any may hold, weights sum to 1
+conjunction    log prod_i h_i^{w_i} = sum_i w_i log h_i      all must hold, weights are temperatures
+mixture        log sum_i w_i h_i                             any may hold, weights sum to 1
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def product(*potentials: Callable, weights=None) -> Callable:
+def conjunction(*potentials: Callable, weights=None) -> Callable:
     """sum_i w_i log h_i; weights default to 1. Raises: ValueError without potentials, or unless there is a weight for each."""
-    return Product(potentials, _weights(potentials, weights))
+    return Conjunction(potentials, _weights(potentials, weights))
 
 
 def mixture(*potentials: Callable, weights=None) -> Callable:
@@ -30,8 +30,8 @@ def mixture(*potentials: Callable, weights=None) -> Callable:
     return Mixture(potentials, weights / jnp.sum(weights))
 
 
-class Product(eqx.Module):
-    """See `product`."""
+class Conjunction(eqx.Module):
+    """See `conjunction`."""
 
     potentials: tuple[Callable, ...]
     weights: jax.Array

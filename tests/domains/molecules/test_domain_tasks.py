@@ -65,7 +65,7 @@ def test_normaliser_comes_back_from_json_with_kinds_sizes_and_scalar(domain):
 
 
 def test_each_molecule_is_told_what_the_config_says_in_turn(domain):
-    ways = domain.data.told
+    ways = domain.data.conditions
     data = domain.dataset("train")
     assert len(data) == len(ways) * len(domain.molecules("train"))
     flags = []
@@ -87,18 +87,18 @@ def test_each_molecule_is_told_what_the_config_says_in_turn(domain):
 
 def test_leaves_count_as_the_weights_say_and_padding_not_at_all(domain):
     element = domain.dataset("train")[3]
-    totals = {name: leaf.sum() for name, leaf in element["counted"].items()}
+    totals = {name: leaf.sum() for name, leaf in element["loss_weight"].items()}
     assert totals == pytest.approx({"positions": 2.0, "features": 1.0, "pairs": 1.0}, rel=1e-5)
-    assert not element["counted"]["positions"][domain.layout.mask_of(element["x"]) == 0].any()
+    assert not element["loss_weight"]["positions"][domain.layout.mask_of(element["x"]) == 0].any()
 
 
 def test_sizes_are_drawn_as_often_as_the_data_have_them_by_key_alone(domain):
     keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(0), i))(jnp.arange(2000))
-    drawn = np.asarray(domain.told(keys)["mask"]).sum(1).astype(int)
+    drawn = np.asarray(domain.draw_cond(keys)["mask"]).sum(1).astype(int)
     share = domain.normalizer.sizes / domain.normalizer.sizes.sum()
     seen = np.bincount(drawn, minlength=len(share)) / 2000
     assert np.all(np.abs(seen - share) <= 4 * np.sqrt(share * (1 - share) / 2000) + 1e-9)
-    np.testing.assert_array_equal(domain.told(keys[7:9])["mask"], domain.told(keys)["mask"][7:9])
+    np.testing.assert_array_equal(domain.draw_cond(keys[7:9])["mask"], domain.draw_cond(keys)["mask"][7:9])
 
 
 @pytest.mark.parametrize("solver", ["ddpm", "unipc2"])
@@ -107,7 +107,7 @@ def test_more_padding_changes_no_sample(domain, config, solver):
     keys = jax.random.split(jax.random.key(1), count)
     results = []
     for one in (domain, wider):
-        told = one.told(keys)
+        told = one.draw_cond(keys)
         denoiser = random_denoiser(one, one.size)
         shapes = jax.tree.map(lambda leaf: (count, *leaf.shape), one.example)
         samples, _ = sd.sample(keys, denoiser, shapes, cond=told, solver=solver, steps=4)
@@ -127,7 +127,7 @@ def test_log_density_is_finite_and_sees_neither_rotation_nor_padding(domain, con
         x = one.layout.expand(one.layout.pack(collection.select([0, 0]), one.size))  # ethanol twice, once turned
         turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))
         x["positions"][1] = x["positions"][1] @ turn.astype(np.float32)
-        told = one.told_of(x)
+        told = one.cond_of(x)
         denoiser = random_denoiser(one, one.size)
         z = one.normalizer.normalize(x)
         values.append(sd.log_prob(jax.random.key(0), denoiser, z, cond=told, rtol=1e-4, atol=1e-4))
@@ -192,7 +192,7 @@ def test_batches_are_cut_to_their_bucket(config):
         ({"source": "qm8"}, "config.data.source = 'qm8': expected 'qm9', 'smiles'"),
         ({"most_atoms": 1}, "data: 0 of .* molecules are left; expected 8 or more"),
         ({"pairs": False}, "config.data.pairs = False: hydrogens can't be placed"),
-        ({"property": ""}, "config.data.property is empty: expected a name, or config.data.told without 'property'"),
+        ({"property": ""}, "config.data.property is empty: expected a name, or config.data.conditions without 'property'"),
         ({"count": -1}, "config.data.count = -1"),
         ({"buckets": (40,)}, "config.data.buckets = \\(40,\\): expected sizes from 1 to"),
     ],
@@ -284,7 +284,7 @@ def test_counting_is_exact_and_its_potential_is_a_gaussian_of_the_count(domain):
 
 
 def test_a_database_search_gives_training_molecules_that_hold_the_part(domain):
-    task, truth = domain.tasks["scaffold"], domain.dataset("train")[len(domain.data.told) * 30]["x"]
+    task, truth = domain.tasks["scaffold"], domain.dataset("train")[len(domain.data.conditions) * 30]["x"]
     problem = task.problem(jax.random.key(0), truth)
     found = task.baseline(problem)["database search"]
     kept = problem.extras["kept"]
@@ -301,11 +301,11 @@ def test_a_run_refuses_other_data_than_it_was_trained_on(domain, config):
 
 
 def test_every_epoch_tells_another_part_and_the_same_again_from_the_same_place(domain):
-    way = domain.data.told.index("part")
+    way = domain.data.conditions.index("part")
     data = domain.dataset("train").repeat(2)
-    i, epoch = 30 * len(domain.data.told) + way, len(domain.dataset("train"))
+    i, epoch = 30 * len(domain.data.conditions) + way, len(domain.dataset("train"))
     parts = [
-        np.asarray(data[i + j * len(domain.data.told) + e * epoch]["cond"]["concat"][..., -1])
+        np.asarray(data[i + j * len(domain.data.conditions) + e * epoch]["cond"]["concat"][..., -1])
         for e in (0, 1)
         for j in range(5)
     ]

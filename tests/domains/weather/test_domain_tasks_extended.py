@@ -64,7 +64,7 @@ def test_training_windows_are_turned_with_their_past_and_stay_inside_of_events(d
         there = element["cond"]["concat"][..., 4:] > 0
         past = domain.normalizer.denormalize(element["cond"]["concat"][..., :4])
         np.testing.assert_allclose(past[there], element["x"][..., :4][there], atol=1e-4)
-        assert element["counted"].min() == 1
+        assert element["loss_weight"].min() == 1
     first, last = data[5 * 8]["x"], data[5 * 8 + 7]["x"]
     np.testing.assert_array_equal(last, first.transpose(1, 0, 2)[::-1, ::-1])
 
@@ -79,7 +79,7 @@ def test_missing_pixels_of_an_archive_count_in_no_loss_and_are_no_dry_ones(tmp_p
     config = weather_config(tmp_path, path=str(tmp_path / "mine.zarr"), held_out=1, augment=False, outages=0.0)
     domain = sd.get_domain(config)
     element = domain.dataset("train")[0]
-    assert element["counted"][:2].max() == 0 and element["counted"][2:].min() == 1 and np.isfinite(element["x"]).all()
+    assert element["loss_weight"][:2].max() == 0 and element["loss_weight"][2:].min() == 1 and np.isfinite(element["x"]).all()
     np.testing.assert_array_equal(element["cond"]["concat"][:2], 0)
     test = domain.dataset("test")[0]["x"]
     assert np.isnan(test[:2]).all() and np.isfinite(test[2:]).all()

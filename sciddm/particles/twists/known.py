@@ -7,7 +7,7 @@ from sciddm.lookahead.gradients import gain, guidance_norm, value_and_gradient
 from sciddm.particles.twists.base import Look, Twist
 
 
-class Given(Twist):
+class KnownTwist(Twist):
     """log_h: (x_t, t) -> (K,), nats, of x_t itself."""
 
     log_h: Callable
