@@ -2,9 +2,6 @@
 
 import hashlib
 import json
-import os
-import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +9,8 @@ import tensorstore
 import xarray as xr
 import zarr
 
+from sciddm.data.made import at_once
+from sciddm.data.reading import reading
 from sciddm.errors import UserError
 
 
@@ -21,35 +20,18 @@ def manifest_path(path: Path) -> Path:
 
 
 def write(dataset: xr.Dataset, path, *, chunk: int = 64, shard: int | None = None) -> None:
-    """Write `dataset` to a zarr store at once: under another name first, so that a broken run leaves nothing finished.
+    """Write `dataset` to a zarr store at once, so that a broken run leaves nothing finished.
 
     Args: chunk: entries of the first dimension in a chunk; shard: entries in a file, a multiple of `chunk`, None for a file a chunk.
         Integers packed beforehand keep their `scale_factor` and `_FillValue` as attributes.
     Raises: UserError if there is a store already, or the place can't be written or is full; nothing is left behind then.
     """
-    path = Path(path)
-    if path.exists():
-        raise UserError(f"{path}: is there already; delete it or give another name")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     arrays = {name: array for name, array in dataset.data_vars.items() if array.ndim and array.dtype.kind in "biuf"}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with at_once(path) as partial:
         dataset.drop_vars(arrays).to_zarr(partial, mode="w", zarr_format=3, consolidated=False)
         for name, array in arrays.items():
             _write_array(partial, name, array, chunk, shard)
-        manifest_path(path).write_text(json.dumps(_digests(partial), indent=0))
-        os.replace(partial, path)
-    except (OSError, ValueError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        manifest_path(path).unlink(missing_ok=True)
-        # tensorstore tells in its own words what the operating system said.
-        code = re.search(r"os_error_code='(\d+)'", str(error))
-        if isinstance(error, ValueError) and not code:
-            raise
-        reason = os.strerror(int(code[1])) if code else error.strerror or error
-        raise UserError(
-            f"{path}: the data set can't be written ({reason}); free some space or set config.data.cache"
-        ) from error
+        manifest_path(partial).write_text(json.dumps(_digests(partial), indent=0))
 
 
 def open_store(path) -> xr.Dataset:
@@ -59,19 +41,13 @@ def open_store(path) -> xr.Dataset:
     """
     path = Path(path)
     manifest = manifest_path(path)
-    try:
+    with reading(path, "not a readable zarr store", way_out="delete it if it can be made again, else copy it again"):
         dataset = xr.open_zarr(path, consolidated=False, chunks=None)
         group = zarr.open_group(path, mode="r")
         if manifest.exists():
             _check_manifest(path, json.loads(manifest.read_text()), group)
         else:
             _check_complete(path, group, dataset)
-    except UserError:
-        raise
-    except Exception as error:  # zarr, xarray and json each have their own ways to fail on a broken store
-        raise UserError(
-            f"{path}: not a readable zarr store ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]})"
-        ) from error
     return dataset
 
 
@@ -88,7 +64,7 @@ def _spec(path):
 
 
 def _write_array(path, name, array, chunk, shard):
-    chunk = min(chunk, array.shape[0])
+    chunk = max(min(chunk, array.shape[0]), 1)
     # Attributes are written as JSON, which knows no numpy scalars.
     attributes = {key: value.tolist() if hasattr(value, "tolist") else value for key, value in array.attrs.items()}
     zarr.open_group(path, mode="r+").create_array(

@@ -68,7 +68,7 @@ def test_an_interrupted_write_leaves_nothing_that_looks_finished(tmp_path, monke
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store.os, "replace", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(UserError, match="No space left on device"):
         store.write(dataset, tmp_path / "x.zarr")
     assert not list(tmp_path.glob("*.zarr")) and not list(tmp_path.glob(".*partial"))

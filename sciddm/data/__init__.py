@@ -1,0 +1,1 @@
+"""What every domain does with data: made once, read with reasons, in units, saved."""

@@ -1,0 +1,151 @@
+"""What readers of files share: which files a path means, one line for a broken one, variables by name, values and grids checked."""
+
+import contextlib
+import difflib
+import glob
+import importlib
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from sciddm.errors import UserError
+
+
+def kind_of(file: Path) -> str:
+    """ ".zarr" of a store, whatever its name, else the suffix in lower case."""
+    if (file / "zarr.json").exists() or (file / ".zgroup").exists():
+        return ".zarr"
+    return file.suffix.lower()
+
+
+def files(path, readers: Mapping[str, object], what: str, *, mixed: bool = False) -> list[Path]:
+    """The files that `path` means, in the order of their names: a file or store, those in a folder, or what fits "radar/*.nc".
+
+    Args: readers: kind, as `kind_of` tells -> reader; what: named in messages, such as "frames"; mixed: for several readers at once.
+    Raises: UserError if there is none, one of unknown kind, or, unless `mixed`, of kinds with different readers.
+    """
+    path, known = Path(path).expanduser(), ", ".join(readers)
+    if glob.has_magic(str(path)) and not path.exists():
+        found = sorted(map(Path, glob.glob(str(path))))
+        if not found:
+            raise UserError(f"config.data.path = {path}: no file fits the pattern; expected {what} as {known}")
+    elif not path.exists():
+        raise UserError(f"config.data.path = {path}: no such file or folder; expected {what} as {known}")
+    elif path.is_dir() and kind_of(path) != ".zarr":
+        there = (file for file in path.iterdir() if not file.name.startswith("."))
+        found = sorted(
+            file for file in there if kind_of(file) in readers and (file.is_file() or kind_of(file) == ".zarr")
+        )
+        if not found:
+            raise UserError(f"{path}: a folder without {what}; expected files {known}")
+    else:
+        found = [path]
+    kinds = {readers.get(kind_of(file)): file for file in found}
+    if None in kinds:
+        raise UserError(
+            f"{kinds[None]}: format {kinds[None].suffix or '(none)'!r} is not known; expected one of {known}"
+        )
+    if len(kinds) > 1 and not mixed:
+        names = sorted(file.name for file in kinds.values())
+        raise UserError(
+            f"{path}: files of {len(kinds)} formats, such as {names}; give a pattern that fits one, such as '*.nc'"
+        )
+    return found
+
+
+@contextlib.contextmanager
+def reading(file, problem: str = "", *, way_out: str = "copy it again, or write it again") -> Iterator[None]:
+    """Turn whatever the library of a format has to say about a broken file into one line. UserErrors pass.
+
+    Args: problem: such as "not a readable zarr store", in place of "can't be read as .nc".
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # each format's library has its own ways to fail on a broken file
+        said = (str(error).splitlines() or [""])[0][:160]
+        problem = problem or f"can't be read as {kind_of(Path(file))}"
+        raise UserError(f"{file}: {problem} ({type(error).__name__}: {said}); {way_out}") from error
+
+
+def read_text(file: Path) -> str:
+    """The text of a file, of any encoding: only its ASCII part matters. Raises: UserError if it can't be read."""
+    try:
+        return file.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise UserError(f"{file}: can't be read ({error.strerror}); check its permissions") from error
+
+
+def text(value) -> str:
+    """A string as HDF5 keeps it, which may be bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def need(module: str, file, extra: str):
+    """Import a library that not all installations have. Raises: UserError that names the extra of sciddm with it."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # some greet
+            return importlib.import_module(module)
+    except ImportError as error:
+        package = module.split(".")[0]
+        raise UserError(f"{file}: reading it needs {package}: pip install 'sciddm[{extra}]'") from error
+
+
+def listed(found: Iterable[str]) -> str:
+    """The names of `found` for a message, with the units of those that have attributes."""
+    values = found if isinstance(found, Mapping) else {}
+    attrs = {name: getattr(values.get(name), "attrs", None) for name in sorted(found)}
+    return ", ".join(f"{k}" if a is None else f"{k} [{a.get('units', 'no units')}]" for k, a in attrs.items()) or "none"
+
+
+def pick(file, found: Iterable[str], names: Iterable[str], *, what: str, key: str) -> str:
+    """The first of `names` that is in `found`.
+
+    Args: what: in messages, such as "variable for 'u'"; key: of the configuration, by which the user names another.
+    Raises: UserError that lists what there is, with what is spelled alike.
+    """
+    names = tuple(names)
+    for name in names:
+        if name in found:
+            return name
+    near = difflib.get_close_matches(names[0], found, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    raise UserError(f"{file}: no {what}, found {listed(found)}{hint} set {key}")
+
+
+def index_of(bad: np.ndarray, start: int = 0) -> tuple[int, ...]:
+    """The first index where `bad` is true, its first axis counted from `start`."""
+    first, *rest = (int(i) for i in np.unravel_index(np.argmax(bad), bad.shape))
+    return first + start, *rest
+
+
+def check_finite(file, name: str, values: np.ndarray, *, start: int = 0, missing: bool = False) -> None:
+    """That all values are finite, or NaN where `missing` allows it; UserError with the index, the first axis counted from `start`."""
+    bad = np.isinf(values) if missing else ~np.isfinite(values)
+    if bad.any():
+        raise UserError(
+            f"{file}: variable {name!r} is {values[bad][0]} at index {index_of(bad, start)} ({bad.sum()} such values here); "
+            f"expected finite numbers{', NaN where missing' if missing else ''}"
+        )
+
+
+def even_step(file, what: str, values: np.ndarray) -> float:
+    """The mean step of a coordinate (n,) whose steps are alike to 1e-3, and to the rounding of its type.
+
+    Args: what: in messages, such as "coordinate 'x'".
+    Raises: UserError with the index of the worst step, or on fewer than 2 points.
+    """
+    if len(values) < 2:
+        raise UserError(f"{file}: {what} has {len(values)} point; expected a grid")
+    steps = np.diff(values.astype(float))
+    mean, worst = steps.mean(), int(np.abs(steps - steps.mean()).argmax())
+    rounding = 4 * np.finfo(values.dtype).eps * np.abs(values).max() if values.dtype.kind == "f" else 0
+    if not (mean and abs(steps[worst] - mean) <= 1e-3 * abs(mean) + rounding):
+        raise UserError(
+            f"{file}: {what} is not evenly spaced at index {worst} (step {steps[worst]:.6g}, mean {mean:.6g}); "
+            "interpolate to a regular grid"
+        )
+    return float(mean)
