@@ -7,7 +7,6 @@ stand in the order of the heavy atoms; hydrogens belong to the nearest of them, 
 import hashlib
 import importlib.util
 import json
-import os
 from importlib import metadata
 from pathlib import Path
 
@@ -21,6 +20,7 @@ import sciddm
 from domains.molecules.collection import Collection
 from domains.molecules.descriptors import DESCRIPTORS
 from sciddm import store
+from sciddm.data.made import made_once
 from sciddm.errors import UserError
 
 # Column of the tables -> our name and unit.
@@ -40,21 +40,23 @@ def available(cache, count: int | None = None) -> bool:
 
 
 def _path(cache, count: int | None) -> Path:
-    return Path(os.path.expanduser(cache)) / f"molecules-qm9{'' if count is None else f'-{count}'}-v1.zarr"
+    return Path(cache).expanduser() / f"molecules-qm9{'' if count is None else f'-{count}'}-v1.zarr"
 
 
 def ensure_qm9(cache, *, count: int | None = None, progress: bool = True) -> Collection:
     """QM9 from the cache, made from the tables on first use (two minutes): all of it, or `count` of each table, evenly spaced.
 
-    Raises: UserError without the package qm9pack.
+    Raises: UserError without the package qm9pack, or if the cache can't be written or is damaged.
     """
-    path = _path(cache, count)
-    if path.exists():
-        return Collection.from_dataset(store.open_store(path))
     if not available(cache, count):
         raise UserError(
             "QM9 needs the package qm9pack: install sciddm[molecules], or set config.data.source = 'smiles'"
         )
+    path = made_once(_path(cache, count), lambda partial: _write(partial, count, progress))
+    return Collection.from_dataset(store.open_store(path))
+
+
+def _write(path, count, progress):
     version = metadata.version("qm9pack")
     tables = sorted(_folder().glob("qm9_part*.csv"))
     jobs = []
@@ -74,7 +76,6 @@ def ensure_qm9(cache, *, count: int | None = None, progress: bool = True) -> Col
         tables=json.dumps({table.name: hashlib.sha256(table.read_bytes()).hexdigest() for table in tables}),
     )  # fmt: skip
     store.write(dataset, path, chunk=1 << 18)
-    return collection
 
 
 def split(count: int, part: str, seed: int = 0) -> np.ndarray:

@@ -7,8 +7,10 @@ from pathlib import Path
 from rdkit import Chem
 
 from domains.molecules.collection import Collection
-from domains.molecules.formats import Skipped, ase_records, gather, npz_records, sdf_records, xyz_records
+from domains.molecules.formats import ase_records, npz_records, sdf_records, xyz_records
+from domains.molecules.record import Skipped, gather
 from domains.molecules.smiles import csv_records, smiles_records
+from sciddm.data.reading import files, kind_of
 from sciddm.errors import UserError
 
 RECORDS = {
@@ -18,26 +20,17 @@ RECORDS = {
 
 
 def read_molecules(path, *, progress=False, jobs=None) -> tuple[Collection, list[Skipped]]:
-    """The molecules of a file, or of all files of known kind in a folder, in angstrom; and the records that gave none.
+    """The molecules of a file, or of all files of known kind in a folder or that fit a pattern, in angstrom; and the records that
+    gave none.
 
     Bonds and formal charges are those of the file (.sdf, .mol), or found by RDKit's DetermineBonds from coordinates (.xyz, .npz, ASE),
     or of SMILES, whose conformers are made (.smi, .csv). Missing hydrogens are added. What was skipped or added is said on stderr.
     Args: jobs: processes, None for one a core where there are many records.
     Raises: UserError naming the file and what was expected; if not one record is good, naming the first.
     """
-    path = Path(path).expanduser()
-    known = ", ".join(RECORDS)
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder; expected molecules as {known}")
-    files = [path]
-    if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in RECORDS and file.is_file())
-        if not files:
-            raise UserError(f"{path}: a folder without molecules; expected files {known}")
-    if path.is_file() and path.suffix.lower() not in RECORDS:
-        raise UserError(f"{path}: format {path.suffix!r} is not known; expected one of {known}")
-    records = (record for file in files for record in RECORDS[file.suffix.lower()](file))
-    return gather(records, path, jobs=jobs, progress=progress)
+    found = files(path, RECORDS, "molecules", mixed=True)
+    records = (record for file in found for record in RECORDS[kind_of(file)](file))
+    return gather(records, Path(path).expanduser(), jobs=jobs, progress=progress)
 
 
 def write_molecules(molecules: Iterable[Chem.Mol | None], path) -> None:

@@ -13,8 +13,10 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 import sciddm
 from domains.molecules.collection import Collection
-from domains.molecules.formats import Record, Skipped, fail, gather, number_of, read_text, reason_of
+from domains.molecules.record import Record, Skipped, fail, gather, number_of, reason_of
 from sciddm import store
+from sciddm.data.made import made_once
+from sciddm.data.reading import read_text
 from sciddm.errors import UserError
 
 SEED = 42
@@ -147,12 +149,15 @@ def ensure_smiles_set(count: int | None, seed: int, cache, *, jobs=None, progres
     if (count is not None and count < 1) or seed < 0:
         raise UserError(f"config.data.count = {count}, config.seed = {seed}: expected 1 or more, and 0 or more")
     chosen = default_smiles(count)
-    path = Path(cache).expanduser() / f"molecules-smiles-{len(chosen)}-seed{seed}.zarr"
-    if not path.exists():
-        molecules, skipped = make_collection(chosen, seed=seed, jobs=jobs, progress=progress)
-        attrs = {
-            "source": f"sciddm {sciddm.__version__} domains.molecules, SMILES of RDKit's NCI set and of chemicals",
-            "method": "ETKDGv3, then MMFF94", "rdkit": rdkit.__version__, "seed": seed, "skipped": len(skipped),
-        }  # fmt: skip
-        store.write(molecules.to_dataset().assign_attrs(attrs), path, chunk=ROWS)
+    path = Path(cache) / f"molecules-smiles-{len(chosen)}-seed{seed}.zarr"
+    path = made_once(path, lambda partial: _write(partial, chosen, seed, jobs, progress))
     return Collection.from_dataset(store.open_store(path))
+
+
+def _write(path, chosen, seed, jobs, progress):
+    molecules, skipped = make_collection(chosen, seed=seed, jobs=jobs, progress=progress)
+    attrs = {
+        "source": f"sciddm {sciddm.__version__} domains.molecules, SMILES of RDKit's NCI set and of chemicals",
+        "method": "ETKDGv3, then MMFF94", "rdkit": rdkit.__version__, "seed": seed, "skipped": len(skipped),
+    }  # fmt: skip
+    store.write(molecules.to_dataset().assign_attrs(attrs), path, chunk=ROWS)

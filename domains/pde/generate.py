@@ -14,6 +14,7 @@ import sciddm
 from domains.pde import elliptic
 from domains.pde.fields import neumann_field
 from sciddm import store
+from sciddm.data.made import made_once
 from sciddm.errors import UserError
 
 CHUNK = 64  # samples made and stored together; fixed, so that the bits never depend on the number of workers
@@ -90,6 +91,13 @@ def ensure_dataset(
     Args: cache: folder; workers: processes, None for one a core.
     Raises: UserError on an unknown equation or resolution, or if the cache can't be written.
     """
+    check(equation, resolution, count, seed)
+    path = Path(cache) / f"{equation}-{resolution}-n{count}-seed{seed}.zarr"
+    return made_once(path, lambda partial: _write(partial, equation, resolution, count, seed, progress, workers))
+
+
+def check(equation: str, resolution: int, count: int, seed: int) -> None:
+    """Raises: UserError on an unknown equation or a resolution, count or seed that no data set has."""
     if equation not in EQUATIONS:
         raise UserError(f"config.data.equation = {equation!r}: expected one of {sorted(EQUATIONS)}")
     if count < 2 or seed < 0:
@@ -100,21 +108,19 @@ def ensure_dataset(
         raise UserError(
             f"config.data.resolution = {resolution}: expected an even number of at least {least} for {equation}, such as 64 or 128"
         )
-    path = Path(cache).expanduser() / f"{equation}-{resolution}-n{count}-seed{seed}.zarr"
-    if path.exists():
-        return path
+
+
+def _write(path, equation, resolution, count, seed, progress, workers):
     jobs = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
     spec = EQUATIONS[equation]
-    many = (
-        spec.parallel and count * resolution**2 > 2_000_000
-    )  # starting processes takes longer than making little data
+    # Starting processes takes longer than making little data.
+    many = spec.parallel and count * resolution**2 > 2_000_000
     run = joblib.Parallel(n_jobs=(workers or os.cpu_count()) if many else 1, return_as="generator")
     parts = run(joblib.delayed(make_chunk)(equation, resolution, seed, job) for job in jobs)
     bar = tqdm(parts, total=len(jobs), desc=f"{equation} {resolution}x{resolution}", unit="chunk", disable=not progress)
     chunks = list(bar)
     arrays = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in spec.variables}
     store.write(as_dataset(equation, arrays, seed=seed), path, chunk=CHUNK)
-    return path
 
 
 def as_dataset(equation: str, arrays: dict[str, np.ndarray], seed: int | None = None) -> xr.Dataset:

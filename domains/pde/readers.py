@@ -1,14 +1,13 @@
 """The user's own fields: zarr, netCDF, PDEBench and The Well HDF5, DiffusionPDE .mat, checked before anything is trained on them."""
 
-import difflib
-from pathlib import Path
-
 import h5py
 import numpy as np
 import scipy.io
 import xarray as xr
 
 from sciddm import store
+from sciddm.data.reading import check_finite, even_step, files, kind_of, pick, reading, text
+from sciddm.data.units import convert
 from sciddm.errors import UserError
 
 # What the published collections call a coefficient or start, and a solution.
@@ -24,26 +23,21 @@ def read_fields(path, variables, *, names=None, units=None) -> xr.Dataset:
     """Fields of the user's own file, in canonical order (sample, *grid) and float32, checked.
 
     Args:
-        path: .zarr, .nc, .h5, .hdf5 or .mat; variables: the names the equation needs; names: variable -> name in the file, where
-            `ALIASES` does not know it; units: variable -> expected units, compared where the file states its own.
+        path: .zarr, .nc, .h5, .hdf5 or .mat, or a folder or pattern with one of them; variables: the names the equation needs;
+        names: variable -> name in the file, where `ALIASES` does not know it; units: variable -> expected units, to which values are
+            converted where the file states others of the same kind.
     Raises: UserError naming the file, the variable and the index at fault.
     """
-    path = Path(path).expanduser()
-    if not path.exists():
-        raise UserError(f"config.data.path = {str(path)!r}: no such file; expected .zarr, .nc, .h5, .hdf5 or .mat")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise UserError(f"{path}: format {path.suffix or '(none)'!r} is not known; expected one of {sorted(READERS)}")
-    try:
-        found = reader(path)
-    except UserError:
-        raise
-    except Exception as error:  # each format's library has its own ways to fail on a broken file
+    found = files(path, READERS, "fields")
+    if len(found) > 1:
         raise UserError(
-            f"{path}: can't be read as {path.suffix} ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]})"
-        ) from error
+            f"{path}: {len(found)} files, such as {found[0].name} and {found[1].name}; expected one, name it"
+        )
+    [path] = found
+    with reading(path):
+        found = READERS[kind_of(path)](path)
     picked = {variable: found[_pick(path, found, variable, (names or {}).get(variable))] for variable in variables}
-    check(path, picked, units or {})
+    picked = check(path, picked, units or {})
     shape = next(iter(picked.values())).shape
     dims = ("sample", *[f"axis{i}" for i in range(len(shape) - 1)])
     fields = {
@@ -52,9 +46,12 @@ def read_fields(path, variables, *, names=None, units=None) -> xr.Dataset:
     return xr.Dataset(fields, attrs={"source": str(path)})
 
 
-def check(path, fields: dict[str, xr.DataArray], units: dict[str, str]) -> None:
-    """Same grid for all, at least one spatial axis, finite, evenly spaced, in the expected units; UserError otherwise."""
-    first = next(iter(fields))
+def check(path, fields: dict[str, xr.DataArray], units: dict[str, str]) -> dict[str, xr.DataArray]:
+    """The fields, converted to the expected units where their own are others of the same kind.
+
+    Raises: UserError unless they have one grid, at least one spatial axis, finite values, even spacing, and units that can be converted.
+    """
+    first, checked = next(iter(fields)), {}
     for name, array in fields.items():
         if array.ndim < 2:
             raise UserError(f"{path}: variable {name!r} has shape {array.shape}; expected (sample, *grid)")
@@ -64,39 +61,22 @@ def check(path, fields: dict[str, xr.DataArray], units: dict[str, str]) -> None:
             )
         if not np.issubdtype(array.dtype, np.number) or np.iscomplexobj(array.values):
             raise UserError(f"{path}: variable {name!r} has type {array.dtype}; expected real numbers")
-        bad = np.argwhere(~np.isfinite(array.values))
-        if len(bad):
-            raise UserError(
-                f"{path}: variable {name!r} is {array.values[tuple(bad[0])]} at index {tuple(int(i) for i in bad[0])} "
-                f"({len(bad)} such values); expected finite numbers"
-            )
-        stated = array.attrs.get("units")
-        if stated is not None and name in units and stated != units[name]:
-            raise UserError(
-                f"{path}: variable {name!r} is in {stated!r}; expected {units[name]!r}, convert it or set config.data.units"
-            )
+        check_finite(path, name, array.values)
         for dim in array.dims[1:]:
             if dim in array.coords and array.sizes[dim] > 2:
-                steps = np.diff(np.asarray(array.coords[dim].values, float))
-                worst = int(np.argmax(np.abs(steps - steps.mean())))
-                if not abs(steps[worst] - steps.mean()) <= 1e-3 * abs(steps.mean()):
-                    raise UserError(
-                        f"{path}: coordinate {dim!r} of {name!r} is not evenly spaced at index {worst} "
-                        f"(step {steps[worst]:.6g}, mean {steps.mean():.6g}); interpolate to a regular grid"
-                    )
+                even_step(path, f"coordinate {dim!r} of {name!r}", array.coords[dim].values)
+        checked[name], stated = array, array.attrs.get("units")
+        if stated is not None and name in units:
+            what, way_out = f"{path}: variable {name!r}", "convert it or set config.data.units"
+            values = convert(array.values, stated, units[name], what, way_out=way_out)
+            checked[name] = array.copy(data=values).assign_attrs(units=units[name])
+    return checked
 
 
 def _pick(path, found, variable, name):
     known = (name,) if name else ALIASES.get(variable, (variable,))
-    for candidate in known:
-        if candidate in found:
-            return candidate
-    near = difflib.get_close_matches(name or variable, found, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise UserError(
-        f"{path}: no variable for {variable!r} (looked for {', '.join(known)}), found {sorted(found)}{hint or ';'} "
-        f"set config.data.names.{variable}"
-    )
+    what = f"variable for {variable!r} (looked for {', '.join(known)})"
+    return pick(path, found, known, what=what, key=f"config.data.names.{variable}")
 
 
 def _read_zarr(path):
@@ -152,7 +132,7 @@ def _read_mat(path):
 
 def _attributes(dataset):
     units = dataset.attrs.get("units")
-    return {} if units is None else {"units": units.decode() if isinstance(units, bytes) else str(units)}
+    return {} if units is None else {"units": text(units)}
 
 
 def _named(array, coords, attrs):

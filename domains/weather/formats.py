@@ -1,10 +1,5 @@
 """What each file format calls its frames: zarr, netCDF, GRIB, SEVIR and ODIM HDF5, one at a time and read only where they are used."""
 
-import contextlib
-import difflib
-import glob
-import importlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sciddm import store
+from sciddm.data.reading import files, kind_of, listed, need, pick, reading, text
 from sciddm.errors import UserError
 
 # What rain and echoes are called (CF names, and xradar's for a sweep), and the units that nothing else has.
@@ -21,6 +17,7 @@ STANDARD_NAMES = {
     "radar_equivalent_reflectivity_factor_h",
 }  # fmt: skip
 TELLING_UNITS = {"dbz", "mm/h", "mm h-1", "kg m-2 h-1"}
+EXTRA = "weather"  # of sciddm, with the libraries of some formats
 PIXEL = 1.0  # km; of the grid that a sweep is put on
 UNDATED = np.datetime64("2000-01-01", "s")  # the first event of a file without dates
 
@@ -33,8 +30,8 @@ def open_parts(path, variable: str = "") -> Iterator[tuple[Path, xr.DataArray]]:
     Raises: UserError naming the file at fault.
     """
     undated = 0
-    for file in _files(Path(path).expanduser()):
-        parts = READERS[_suffix(file)](file, variable)
+    for file in files(path, READERS, "frames"):
+        parts = READERS[kind_of(file)](file, variable)
         while True:
             with reading(file):
                 part = next(parts, None)
@@ -46,84 +43,25 @@ def open_parts(path, variable: str = "") -> Iterator[tuple[Path, xr.DataArray]]:
             yield file, part
 
 
-@contextlib.contextmanager
-def reading(file):
-    """Turn whatever the library of a format has to say about a broken file into one line. UserErrors pass."""
-    try:
-        yield
-    except (UserError, MemoryError):
-        raise
-    except Exception as error:  # each format's library has its own ways to fail on a broken file
-        raise UserError(
-            f"{file}: can't be read as {_suffix(file)} ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:160]})"
-        ) from error
-
-
 def plain_units(units: str) -> str:
     """Units in one spelling: "kg m**-2 s**-1" is "kg m-2 s-1", "mm/hr" is "mm/h"."""
     units = " ".join(str(units).lower().replace("**", "").replace("^", "").split())
     return units.replace("hour", "h").replace("hr", "h")
 
 
-def _suffix(file):
-    if (file / "zarr.json").exists() or (file / ".zgroup").exists():
-        return ".zarr"
-    return file.suffix.lower()
-
-
-def _files(path):
-    known = f"one of {sorted(READERS)}"
-    if glob.has_magic(str(path)) and not path.exists():
-        files = sorted(map(Path, glob.glob(str(path))))
-        if not files:
-            raise UserError(f"config.data.path = {str(path)!r}: no file fits the pattern")
-    elif not path.exists():
-        raise UserError(
-            f"config.data.path = {str(path)!r}: no such file or folder; expected {known}, or a folder of one kind"
-        )
-    elif path.is_dir() and _suffix(path) != ".zarr":
-        files = sorted(file for file in path.iterdir() if _suffix(file) in READERS and not file.name.startswith("."))
-        if not files:
-            raise UserError(f"{path}: a folder without frames; expected files of {known}")
-    else:
-        files = [path]
-    kinds = {READERS.get(_suffix(file)): file for file in files}
-    if None in kinds:
-        raise UserError(f"{kinds[None]}: format {kinds[None].suffix or '(none)'!r} is not known; expected {known}")
-    if len(kinds) > 1:
-        names = sorted(file.name for file in kinds.values())
-        raise UserError(
-            f"{path}: files of {len(kinds)} formats, such as {names}; give a pattern that fits one, such as '*.nc'"
-        )
-    return files
-
-
 def _pick(file, dataset: xr.Dataset, variable: str) -> xr.DataArray:
     # The named one; else the one that says by its name, or else by its units, that it is rain; else the only sequence there is.
     fields = {n: a for n, a in dataset.data_vars.items() if a.ndim >= 2 and a.dtype.kind in "iuf"}
-    listed = ", ".join(f"{name} [{array.attrs.get('units', 'no units')}]" for name, array in sorted(fields.items()))
     if variable:
-        if variable in fields:
-            return fields[variable]
-        near = difflib.get_close_matches(variable, fields, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"{file}: no field named config.data.variable = {variable!r}, found {listed or 'none'}{hint}")
+        what = f"field named config.data.variable = {variable!r}"
+        return fields[pick(file, fields, (variable,), what=what, key="config.data.variable")]
     found = [name for name, array in fields.items() if array.attrs.get("standard_name") in STANDARD_NAMES]
     found = found or [n for n, a in fields.items() if plain_units(a.attrs.get("units", "")) in TELLING_UNITS]
     found = found or [name for name, array in fields.items() if array.ndim >= 3] or list(fields)
     if len(found) != 1:
         what = f"{len(found)} variables may be meant ({', '.join(found)})" if found else "no field is there"
-        raise UserError(f"{file}: {what}, found {listed or 'none'}; set config.data.variable")
+        raise UserError(f"{file}: {what}, found {listed(fields)}; set config.data.variable")
     return fields[found[0]]
-
-
-def _need(module, file):
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # pysteps greets
-            return importlib.import_module(module)
-    except ImportError as error:
-        package = module.split(".")[0]
-        raise UserError(f"{file}: reading it needs {package}: pip install 'sciddm[weather]'") from error
 
 
 def _zarr(file, variable):
@@ -149,7 +87,7 @@ def _netcdf(file, variable):
 
 
 def _grib(file, variable):
-    _need("cfgrib", file)
+    need("cfgrib", file, EXTRA)
     # No index: it would be written beside the user's file. By name, because not all fields of a file fit one dataset.
     ways = ([{"filter_by_keys": {"shortName": variable}}] if variable else []) + [{}]
     for way in ways:
@@ -171,8 +109,8 @@ def _grib(file, variable):
 
 def _hdf5(file, variable):
     with h5py.File(file) as opened:
-        if _text(opened.attrs.get("Conventions", "")).startswith("ODIM"):
-            volume = _text(opened["what"].attrs["object"]) in ("PVOL", "SCAN")
+        if text(opened.attrs.get("Conventions", "")).startswith("ODIM"):
+            volume = text(opened["what"].attrs["object"]) in ("PVOL", "SCAN")
             yield _odim_sweep(file, variable) if volume else _odim_image(file, opened, variable)
             return
         if "id" in opened and {"vil", "vis", "ir069", "ir107", "lght"} & set(opened):
@@ -212,7 +150,7 @@ def _sevir(file, opened):
 
 
 def _odim_image(file, opened, variable):
-    quantities = sorted({_text(q) for q in _attributes(opened, "quantity")} & {"DBZH", "RATE"})
+    quantities = sorted({text(q) for q in _attributes(opened, "quantity")} & {"DBZH", "RATE"})
     if variable and variable not in quantities:
         raise UserError(
             f"{file}: no quantity config.data.variable = {variable!r}, found {quantities}; expected DBZH or RATE"
@@ -220,10 +158,10 @@ def _odim_image(file, opened, variable):
     if not variable and len(quantities) != 1:
         raise UserError(f"{file}: quantities {quantities}; expected DBZH or RATE, set config.data.variable")
     quantity = variable or quantities[0]
-    importers = _need("pysteps.io.importers", file)
+    importers = need("pysteps.io.importers", file, EXTRA)
     values, _, where = importers.import_odim_hdf5(str(file), qty=quantity)
     what = opened["what"].attrs
-    coords = {"time": [_stamp(_text(what["date"]), _text(what["time"]))]}
+    coords = {"time": [_stamp(text(what["date"]), text(what["time"]))]}
     for dim, n, start in (("y", values.shape[0], where["y2"]), ("x", values.shape[1], where["x1"])):
         size = where[f"{dim}pixelsize"]
         if size is None:
@@ -235,7 +173,7 @@ def _odim_image(file, opened, variable):
 
 def _odim_sweep(file, variable):
     # The lowest sweep on a square grid about the radar: the nearest gate of each pixel of `PIXEL` km, by ground range and azimuth.
-    xradar = _need("xradar", file)
+    xradar = need("xradar", file, EXTRA)
     tree = xradar.io.open_odim_datatree(str(file))
     sweeps = [node.to_dataset() for name, node in tree.children.items() if name.startswith("sweep")]
     sweep = min(sweeps, key=lambda each: float(each["sweep_fixed_angle"]))
@@ -280,10 +218,6 @@ def _attributes(opened, name):
 
 def _stamp(date, time):
     return np.datetime64(f"{date[:4]}-{date[4:6]}-{date[6:8]}T{time[:2]}:{time[2:4]}:{time[4:6] or '00'}", "s")
-
-
-def _text(value):
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 READERS = {

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 import sciddm
 from domains.weather.archive import Archive, pack
+from sciddm.data.made import made_once
 from sciddm.errors import UserError
 
 INTERVAL = 5.0  # minutes between frames
@@ -142,20 +143,21 @@ def ensure_archive(
         )
     from domains.weather.readers import read_archive  # which knows all formats, and is not needed to make one
 
-    path = Path(cache).expanduser() / f"rain-{size}-n{events}x{frames}-seed{seed}.zarr"
-    if not path.exists():
-        jobs = [range(start, min(start + CHUNK, events)) for start in range(0, events, CHUNK)]
-        many = events * frames * size**2 > 20_000_000  # starting processes takes longer than making little data
-        run = joblib.Parallel(n_jobs=(workers or os.cpu_count()) if many else 1, return_as="generator")
-        parts = run(joblib.delayed(_packed)(seed, job, frames, size) for job in jobs)
-        chunks = list(tqdm(parts, total=len(jobs), desc=f"rain {size}x{size}", unit="chunk", disable=not progress))
-        days = np.datetime64("2000-01-01", "s") + np.arange(events)[:, None] * np.timedelta64(1, "D")
-        times = (days + np.arange(frames) * np.timedelta64(round(60 * INTERVAL), "s")).ravel()
-        about = f"sciddm {sciddm.__version__} domains.weather, Lagrangian stochastic rain, seed {seed}"
-        Archive(np.concatenate(chunks).reshape(-1, size, size), times, SPACING, INTERVAL, about).write(
-            path, {"source": about}
-        )
-    return read_archive(path)
+    path = Path(cache) / f"rain-{size}-n{events}x{frames}-seed{seed}.zarr"
+    return read_archive(made_once(path, lambda partial: _write(partial, events, frames, size, seed, progress, workers)))
+
+
+def _write(path, events, frames, size, seed, progress, workers):
+    jobs = [range(start, min(start + CHUNK, events)) for start in range(0, events, CHUNK)]
+    many = events * frames * size**2 > 20_000_000  # starting processes takes longer than making little data
+    run = joblib.Parallel(n_jobs=(workers or os.cpu_count()) if many else 1, return_as="generator")
+    parts = run(joblib.delayed(_packed)(seed, job, frames, size) for job in jobs)
+    chunks = list(tqdm(parts, total=len(jobs), desc=f"rain {size}x{size}", unit="chunk", disable=not progress))
+    days = np.datetime64("2000-01-01", "s") + np.arange(events)[:, None] * np.timedelta64(1, "D")
+    times = (days + np.arange(frames) * np.timedelta64(round(60 * INTERVAL), "s")).ravel()
+    about = f"sciddm {sciddm.__version__} domains.weather, Lagrangian stochastic rain, seed {seed}"
+    archive = Archive(np.concatenate(chunks).reshape(-1, size, size), times, SPACING, INTERVAL, about)
+    archive.write(path, {"source": about})
 
 
 def _packed(seed, indices, frames, size):

@@ -6,6 +6,8 @@ import xarray as xr
 from domains.weather import formats
 from domains.weather.archive import Archive, pack
 from domains.weather.transform import reflectivity
+from sciddm.data.reading import check_finite, even_step, index_of, reading
+from sciddm.data.units import same
 from sciddm.errors import UserError
 
 # mm/h of one unit, in the spelling of `formats.plain_units`.
@@ -16,8 +18,7 @@ RATES = {
 COLUMN = 5000.0  # m; depth of the column that "vil" is spread over, by which SEVIR's largest, 79 kg m-2, is 64 dBZ
 LOWEST, HIGHEST = -60.0, 100.0  # dBZ; what lies outside is a code for missing that the file doesn't declare
 BLOCK = 2**19  # pixels converted at a time, as many as the processor keeps at hand
-KILOMETRES = {"m": 1e-3, "metre": 1e-3, "metres": 1e-3, "meter": 1e-3, "meters": 1e-3, "km": 1.0}
-DEGREE = 111.195  # km
+KILOMETRES = {"m": 1e-3, "km": 1.0, "degrees": 111.195}
 AXES = {
     "time": ("T", {"time"}, {"time", "timestep", "valid_time", "step", "t"}),
     "y": ("Y", {"projection_y_coordinate", "latitude", "grid_latitude"}, {"y", "lat", "latitude", "rlat", "northing"}),
@@ -74,9 +75,9 @@ def read_sequence(path, variable: str = "") -> xr.DataArray:
     parts = []
     for file, part in formats.open_parts(path, variable):
         array = canonical(file, part)
-        with formats.reading(file):
+        with reading(file):
             parts.append(array.astype(np.float32).load())
-        _finite(file, array.name, parts[-1].values, 0)
+        check_finite(file, array.name, parts[-1].values, missing=True)
         if parts[-1].shape[1:] != parts[0].shape[1:]:
             raise UserError(
                 f"{file}: grid {array.shape[1:]}, but {parts[0].shape[1:]} in the first file; expected the same"
@@ -141,19 +142,11 @@ def _spacing(file, array) -> float:
     for dim in ("y", "x"):
         coordinate = array[dim]
         name, units, values = coordinate.attrs["name"], coordinate.attrs.get("units", ""), coordinate.values
-        if len(values) < 2:
-            raise UserError(f"{file}: coordinate {name!r} has {len(values)} point; expected a grid")
-        each = np.diff(values.astype(float))
-        mean, worst = each.mean(), int(np.abs(each - each.mean()).argmax())
-        rounding = 4 * np.finfo(values.dtype).eps * np.abs(values).max() if values.dtype.kind == "f" else 0
-        if not abs(each[worst] - mean) <= 1e-3 * abs(mean) + rounding:
-            raise UserError(
-                f"{file}: coordinate {name!r} is not evenly spaced at index {worst} (step {each[worst]:.6g}, mean {mean:.6g}); "
-                "interpolate to a regular grid"
-            )
-        if not _in_degrees(coordinate) and units not in KILOMETRES:
+        mean = even_step(file, f"coordinate {name!r}", values)
+        known = "degrees" if _in_degrees(coordinate) else _of_length(units)
+        if known is None:
             raise UserError(f"{file}: coordinate {name!r} has units {units!r}; expected m, km or degrees")
-        steps[dim] = mean * (DEGREE if _in_degrees(coordinate) else KILOMETRES[units])
+        steps[dim] = mean * KILOMETRES[known]
     if _in_degrees(array["x"]):
         steps["x"] *= np.cos(np.radians(array["y"].values.mean()))
     elif abs(steps["y"] / steps["x"] - 1) > 0.05:
@@ -161,6 +154,11 @@ def _spacing(file, array) -> float:
             f"{file}: pixels of {steps['y']:.4g} x {steps['x']:.4g} km; expected squares, interpolate first"
         )
     return float(np.sqrt(steps["y"] * steps["x"]))
+
+
+def _of_length(units):
+    # The key of KILOMETRES that is meant; those that stand there need no look at what other spellings mean.
+    return units if units in KILOMETRES else next((known for known in ("m", "km") if same(units, known)), None)
 
 
 def _same_grid(file, array, first):
@@ -204,9 +202,9 @@ def _unit(file, array, asked) -> str:
 
 
 def _dbz(file, array, unit, start) -> np.ndarray:
-    with formats.reading(file):
+    with reading(file):
         values = array.values.astype(np.float32)
-    _finite(file, array.name, values, start)
+    check_finite(file, array.name, values, start=start, missing=True)
     if unit == "vil":
         dbz = 17.5 * np.log10(np.maximum(values, 1e-6) / (3.44e-6 * COLUMN))
         bad = values < 0
@@ -218,23 +216,8 @@ def _dbz(file, array, unit, start) -> np.ndarray:
         dbz, bad = values, values < LOWEST
     bad |= dbz > HIGHEST
     if bad.any():
-        index = np.argwhere(bad)[0]
         raise UserError(
-            f"{file}: variable {array.name!r} is {values[tuple(index)]:g} {unit} at index {_shown(index, start)} ({bad.sum()} such "
+            f"{file}: variable {array.name!r} is {values[bad][0]:g} {unit} at index {index_of(bad, start)} ({bad.sum()} such "
             "values here), which no radar measures; a code for missing must be declared as _FillValue"
         )
     return np.maximum(dbz, 0)
-
-
-def _finite(file, name, values, start):
-    bad = np.isinf(values)
-    if bad.any():
-        index = np.argwhere(bad)[0]
-        raise UserError(
-            f"{file}: variable {name!r} is {values[tuple(index)]} at index {_shown(index, start)} ({bad.sum()} such values here); "
-            "expected finite numbers, NaN where missing"
-        )
-
-
-def _shown(index, start):
-    return int(index[0]) + start, *map(int, index[1:])

@@ -5,7 +5,8 @@ import pytest
 from rdkit import Chem
 
 from domains.molecules import formats
-from domains.molecules.formats import check, from_block, from_positions, gather, npz_records, sdf_records, xyz_records
+from domains.molecules.formats import npz_records, sdf_records, xyz_records
+from domains.molecules.record import _made, check, from_block, from_positions, gather
 from domains.molecules.smiles import conformer
 from sciddm.errors import UserError
 
@@ -35,7 +36,7 @@ def reasons(records):
     """record number -> reason, None for a good one."""
     found = {}
     for record in records:
-        _, _, reason = formats._made(record.make)
+        _, _, reason = _made(record.make)
         found[record.number] = reason or None
     return found
 

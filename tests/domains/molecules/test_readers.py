@@ -70,6 +70,10 @@ def test_a_folder_is_read_file_by_file_in_order_of_names(tmp_path, capsys):
     assert f"1 of 8 molecules of {tmp_path} skipped: c.smi record 2: SMILES 'C(C'" in capsys.readouterr().err
 
 
+def test_a_pattern_picks_files(tmp_path):
+    assert read_molecules(f"{folder(tmp_path)}/*.sdf")[0].names == ("CCO", "C[N+](=O)[O-]")
+
+
 def test_the_first_three_reasons_are_told_and_the_others_counted(tmp_path, capsys):
     (tmp_path / "a.smi").write_text("O\n" + "C(C\n" * 5)
     _, skipped = read_molecules(tmp_path / "a.smi")

@@ -97,3 +97,32 @@ def test_variables_on_different_grids_are_refused(tmp_path):
     scipy.io.savemat(tmp_path / "f.mat", {"a": A, "u": U[:, :4]})
     with pytest.raises(UserError, match="'u' has shape"):
         read_fields(tmp_path / "f.mat", ("a", "u"))
+
+
+def in_units(path, units):
+    fields = dataset()
+    fields["u"].attrs["units"] = units
+    fields.to_netcdf(path / "f.nc", engine="h5netcdf")
+    return path / "f.nc"
+
+
+def test_units_are_compared_by_what_they_mean_and_converted_where_they_can_be(tmp_path):
+    same = read_fields(in_units(tmp_path, "m/s"), ("a", "u"), units={"u": "m s-1"})
+    np.testing.assert_array_equal(same.u, U)
+    fields = read_fields(in_units(tmp_path, "hPa"), ("a", "u"), units={"u": "Pa", "a": "1"})
+    np.testing.assert_allclose(fields.u, 100 * U, rtol=1e-6)
+    assert fields.u.attrs["units"] == "Pa" and fields.u.dtype == np.float32
+    with pytest.raises(
+        UserError, match="'u' is in 'dBZ'; expected 'Pa', but 'dBZ' is no unit.*or set config.data.units"
+    ):
+        read_fields(in_units(tmp_path, "dBZ"), ("a", "u"), units={"u": "Pa"})
+
+
+def test_a_folder_means_the_one_file_in_it(tmp_path):
+    np.testing.assert_array_equal(read_fields(as_netcdf(tmp_path).parent, ("u",)).u, U)
+    as_zarr(tmp_path)
+    with pytest.raises(UserError, match="files of 2 formats"):
+        read_fields(tmp_path, ("u",))
+    (tmp_path / "g.nc").write_bytes((tmp_path / "f.nc").read_bytes())
+    with pytest.raises(UserError, match="2 files, such as f.nc and g.nc; expected one, name it"):
+        read_fields(tmp_path / "*.nc", ("u",))

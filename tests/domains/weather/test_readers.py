@@ -397,3 +397,11 @@ def test_a_fine_grid_of_degrees_in_single_precision_is_even(tmp_path):
     # The side of a square as large as a pixel at the middle latitude.
     assert archive.spacing_km == pytest.approx(0.01 * 111.195 * np.sqrt(np.cos(np.radians(50.035))), rel=1e-3)
     np.testing.assert_allclose(archive.dBZ(), DBZ, atol=0.006)
+
+
+@pytest.mark.parametrize("units, a_kilometre", [("km", 1), ("metres", 1000), ("Kilometer", 1)])
+def test_coordinates_may_spell_their_unit_in_any_way(units, a_kilometre, tmp_path):
+    data = projected()
+    coords = {d: (d, 2.0 * a_kilometre * np.arange(data.sizes[d]), data[d].attrs | {"units": units}) for d in "yx"}
+    data.assign_coords(coords).to_netcdf(tmp_path / "f.nc", engine="h5netcdf")
+    assert read_archive(tmp_path / "f.nc").spacing_km == pytest.approx(2)
