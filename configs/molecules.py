@@ -1,6 +1,6 @@
 """Molecules: get_config("smoke" | "base" | "tpu"). Executed as Python by --config configs/molecules.py:<variant>."""
 
-from sciddm.config import base_config
+from sciddm.config import base_config, complete
 
 
 def get_config(variant: str = "smoke"):
@@ -18,25 +18,15 @@ def get_config(variant: str = "smoke"):
                 "features": 0.8,
                 "pairs": 0.8,
             },  # a kind or an order of 1 is 1 / scale beside positions of unit spread
-            "conditions": ("", "", "property", "graph", "part"),  # of itself, each training molecule in turn
-            "property": "logP",  # that it is told: one of the data, "logP" and "QED" are RDKit's; "" for none
+            "conditions": ("", "", "property", "graph", "part"),  # what is given of each training molecule, in turn
+            "property": "logP",  # that may be given: one of the data, "logP" and "QED" are RDKit's; "" for none
             "buckets": (),  # sizes that batches are padded to, () is the largest molecule for all
             "rotate": False,  # training molecules turned at random: for networks that are not equivariant
             "split_seed": 0,
-            "tasks": {
-                "kept": 0.6,  # share of the atoms that scaffold keeps
-                "conformers": 8,  # that ETKDG makes beside as many members
-                "target": 1.5,  # of the property, standard deviations from the mean
-                "method": "classifier-free",  # how it is wished for, or "regressor", trained on noisy molecules
-                "guidance": 1.0,  # how strongly, 1 is plain conditional
-                "repair": {"valence": 1.0, "clash": 0.2},  # weights of the potentials
-                "count": {"what": "rings", "number": 3, "particles": 32},  # rings, or a symbol
-                "solver": "ddpm",
-                "steps": 50,
-                "grid": "logsnr",
-            },
         }
     )
+    # config.tasks.<name> are the options of domains/molecules/tasks.py, kept.py and wishes.py, with their defaults:
+    # `sciddm info --config configs/molecules.py` prints them.
     config.network.update({"kind": "egnn", "hidden": 128, "layers": 6, "radial": 12, "neighbours": 4.0})
     config.process.name = "edm"
     config.training.update({"cond_dropout": 0.0, "ema": 0.999})
@@ -46,7 +36,7 @@ def get_config(variant: str = "smoke"):
     if variant not in variants:
         raise ValueError(f"variant {variant!r} is none of {sorted(variants)}")
     variants[variant](config)
-    return config
+    return complete(config)
 
 
 def _smoke(config):

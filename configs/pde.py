@@ -1,6 +1,6 @@
 """PDE fields: get_config("smoke" | "base" | "tpu"). Executed as Python by --config configs/pde.py:<variant>."""
 
-from sciddm.config import base_config
+from sciddm.config import base_config, complete
 
 
 def get_config(variant: str = "smoke"):
@@ -15,27 +15,19 @@ def get_config(variant: str = "smoke"):
             "held_out": 64,  # the last samples, never trained on
             "names": {},  # of your own file: {"u": "its name in it"}
             "units": {},  # of your own file: {"u": "Pa"}
-            "guidance": {
-                "method": "mmps",  # or pigdm, diffpir, daps, ddnm, dps, ...: domains/pde/tasks.py:GUIDES
-                "points": 0.03,  # share of one side that is seen
-                "noise_std": 0.05,  # of the normalised observation
-                "iterations": 3,  # of conjugate gradients
-                "solver": "ddpm",  # "" leaves it to the method, as published; so do steps 0 and grid ""
-                "steps": 40,
-                "grid": "logsnr",
-                "factor": 4,  # of superresolve
-                "residual_weight": 0.0,
-            },
         }
     )
-    config.network.update({"channels": (48, 96), "blocks": 1, "patch": 2, "attention_levels": (1,), "heads": 4})
+    # config.tasks.<name> are the options of domains/pde/tasks.py, with their defaults: `sciddm info --config configs/pde.py` prints them.
+    config.network.update(
+        {"kind": "unet", "channels": (48, 96), "blocks": 1, "patch": 2, "attention_levels": (1,), "heads": 4}
+    )
     config.process.name = "edm"
     config.evaluation.tasks = ("forward", "inverse")
     variants = {"smoke": _smoke, "base": _base, "tpu": _tpu}
     if variant not in variants:
         raise ValueError(f"variant {variant!r} is none of {sorted(variants)}")
     variants[variant](config)
-    return config
+    return complete(config)
 
 
 def _smoke(config):

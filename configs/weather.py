@@ -1,6 +1,6 @@
 """Weather nowcasting: get_config("smoke" | "base" | "tpu"). Executed as Python by --config configs/weather.py:<variant>."""
 
-from sciddm.config import base_config
+from sciddm.config import base_config, complete
 
 
 def get_config(variant: str = "smoke"):
@@ -22,25 +22,10 @@ def get_config(variant: str = "smoke"):
             "most_missing": 0.1,  # windows whose pixels lack more of their number are left out
             "augment": True,  # turned and mirrored; False where the wind has a direction to be learned
             "outages": 0.1,  # share of training windows with a hole in their past
-            "wide": 192,  # pixels a side of the task `wide`
-            "periodic": False,  # whether its last column touches the first, as longitudes of the globe do
-            "extreme": {"reward": "last rain", "threshold": 2.0},  # in the reward's units; domains/weather/rewards.py
-            "windows": 3,  # that the task `rollout` goes on for
-            "guidance": {
-                "method": "mmps",  # or pigdm, diffpir, daps, ddnm, dps, ...: domains/weather/tasks.py:GUIDES
-                "noise_dbz": 1.0,  # of what fill, interpolate and downscale see
-                "gauges": 0.03,  # share of the pixels with a gauge
-                "gauge_dbz": 2.0,  # their error
-                "gauge_frames": 6,  # of the forecast that they report
-                "factor": 4,  # of downscale
-                "every": 3,  # frames, the first of which interpolate sees
-                "iterations": 3,  # of conjugate gradients
-                "solver": "ddpm",  # "" leaves it to the method, as published; so do steps 0 and grid ""
-                "steps": 40,
-                "grid": "logsnr",
-            },
         }
     )
+    # config.tasks.<name> are the options of domains/weather/tasks.py and extended.py, with their defaults:
+    # `sciddm info --config configs/weather.py` prints them.
     config.network.update(
         {
             "kind": "nowcaster",
@@ -58,7 +43,7 @@ def get_config(variant: str = "smoke"):
     if variant not in variants:
         raise ValueError(f"variant {variant!r} is none of {sorted(variants)}")
     variants[variant](config)
-    return config
+    return complete(config)
 
 
 def _smoke(config):

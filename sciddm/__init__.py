@@ -1,8 +1,8 @@
 """sciddm: scientific diffusion models. The public names, nothing else."""
 
-from sciddm import grids, guidance, lookahead, noise, oracle, particles, solvers
+from sciddm import grids, guidance, lookahead, metrics, noise, oracle, particles, solvers, tasks
 from sciddm.denoiser import Denoiser, FunctionDenoiser, Guide, NetworkDenoiser, denoise_with_vjp
-from sciddm.domain import Domain, Normalizer, Problem, Task, get_domain
+from sciddm.domain import Domain, Normalizer, Outline, Problem, Reward, Task, get_domain
 from sciddm.errors import UserError
 from sciddm.interpolant import Interpolant
 from sciddm.likelihood import decode, encode, log_prob
@@ -18,9 +18,9 @@ from sciddm.time_travel import TimeTravel
 __version__ = "0.1.0"
 __all__ = [
     "Correction", "Denoiser", "Domain", "FunctionDenoiser", "GaussianProcess", "Guide", "Interpolant", "Masked", "NetworkDenoiser", "Noise",
-    "Normalizer", "Objective", "PerLeaf", "Problem", "SpectralField", "Spherical", "Symmetric", "Task", "TimeTravel", "UserError", "White",
-    "ZeroCentreOfMass", "decode", "denoise_with_vjp", "encode", "get_domain", "grids", "guidance", "load", "log_prob", "match_snr",
-    "lookahead", "noise", "oracle", "particles", "rollout", "sample", "solvers",
+    "Normalizer", "Objective", "Outline", "PerLeaf", "Problem", "Reward", "SpectralField", "Spherical", "Symmetric", "Task", "TimeTravel",
+    "UserError", "White", "ZeroCentreOfMass", "decode", "denoise_with_vjp", "encode", "get_domain", "grids", "guidance", "load", "log_prob",
+    "lookahead", "match_snr", "metrics", "noise", "oracle", "particles", "rollout", "sample", "solvers", "tasks",
 ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def main(argv=None) -> int:
 
 @functools.cache  # once a process: hooks around hooks would pile up
 def quiet_libraries() -> None:
-    """Errors of the writing libraries reach us as exceptions; told by their threads too, they would bury the line that helps."""
+    """Errors of the writing libraries reach us as exceptions; printed by their threads too, they would bury the line that helps."""
     for name in ("absl", "asyncio", "jax", "orbax"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # A compile cache that can't be written or read costs time and nothing else.
@@ -57,12 +57,12 @@ def quiet_libraries() -> None:
 def _except_on_full_disks(report):
     """A hook for the errors of threads, without those of writing to a full disk: the main thread meets them too."""
 
-    def told(error):
+    def reported(error):
         # The second is what tensorstore's callbacks meet once the save they belonged to has failed.
         if not isinstance(error.exc_value, OSError) and str(error.exc_value) != "Event loop is closed":
             report(error)
 
-    return told
+    return reported
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -116,7 +116,9 @@ def make_parser() -> argparse.ArgumentParser:
     evaluate.set_defaults(run=run_evaluate)
 
     info = commands.add_parser("info", help="what a workdir holds, or what this machine offers")
-    info.add_argument("--workdir", type=Path)
+    about = info.add_mutually_exclusive_group()
+    about.add_argument("--workdir", type=Path, help="a run")
+    about.add_argument("--config", metavar="FILE[:VARIANT]", help="all keys of a config, such as configs/pde.py:smoke, and their values")
     info.set_defaults(run=run_info)
 
     demo = commands.add_parser("demo", help="data, training, samples and inverse problems in one go")
@@ -127,6 +129,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def run_train(arguments, rest) -> None:
+    from sciddm.overrides import load_config
     from sciddm.train import fit
     from sciddm.train.sharding import use_cores
 
@@ -137,13 +140,14 @@ def run_train(arguments, rest) -> None:
 
 
 def run_sample(arguments, rest) -> None:
-    from sciddm import load
-    from sciddm.evaluate import save_figure
-    from sciddm.solvers import SOLVERS
+    from sciddm import load, solvers
+    from sciddm.evaluation import save_figure
 
-    if arguments.solver and arguments.solver not in SOLVERS:
-        raise UserError(f"--solver {arguments.solver}: expected one of {sorted(SOLVERS)}")
-    model = load(arguments.workdir, changes=parse_changes(rest))
+    try:
+        solvers.resolve(arguments.solver or "ddim")
+    except ValueError as error:
+        raise UserError(f"--solver: {error}") from error
+    model = load(arguments.workdir, overrides=rest)
     options = {name: value for name in ("solver", "steps") if (value := getattr(arguments, name))}
     samples = model.sample(arguments.seed, arguments.count, task=arguments.task, progress=True, **options)
     kind = arguments.task or "generate"
@@ -169,7 +173,7 @@ def run_evaluate(arguments, rest) -> None:
             raise UserError(
                 f"--{name}: says nothing {'beside' if arguments.steer else 'without'} --steer; leave it out"
             )
-    model = load(arguments.workdir, changes=parse_changes(rest))
+    model = load(arguments.workdir, overrides=rest)
     if arguments.steer:
         return report_steering(model, arguments)
     settings = {name: getattr(arguments, name) or model.config.evaluation[name] for name in ("problems", "members")}
@@ -178,7 +182,7 @@ def run_evaluate(arguments, rest) -> None:
 
 def report(model, tasks, seed: int, **settings) -> None:
     """Print the tables, write them to evaluation.json, and say where the pictures are."""
-    from sciddm.evaluate import evaluate, format_table
+    from sciddm.evaluation import evaluate, format_table
 
     for task in tasks:
         model.problem(task)  # an unknown name is said before anything is sampled
@@ -197,24 +201,27 @@ def report(model, tasks, seed: int, **settings) -> None:
 
 def report_steering(model, arguments) -> None:
     """Print the table, add each row to steering.json as it is made, and draw all that is there of this reward."""
-    from sciddm import steering
-    from sciddm.evaluate import save_figure
+    from sciddm.evaluation import rewards, save_figure
 
     strength = 1.0 if arguments.strength is None else arguments.strength
     members = arguments.members or model.config.evaluation.members
     out = model.workdir / "steering.json"
-    rows = steering.steer(
+    rows = rewards.steer(
         model, arguments.steer, arguments.reward, budget=arguments.budget, members=members, strength=strength,
-        seed=arguments.seed, keep=lambda rows: steering.store(rows, out),
+        seed=arguments.seed, keep=lambda rows: rewards.store(rows, out),
     )  # fmt: skip
     about = f"{rows[-1]['budget']} network calls an answer, {members} answers a method, strength {strength:g}"
-    print(f"\nsteered by {rows[0]['reward']}, {about}:\n\n{steering.format_rows(rows)}")
+    print(f"\nsteered by {rows[0]['reward']}, {about}:\n\n{rewards.format_rows(rows)}")
     picture = model.workdir / "plots" / f"steering-{rows[0]['reward'].replace(' ', '-')}.png"
-    save_figure(steering.plot(steering.comparable(steering.store(rows, out), rows[0])), picture)
+    save_figure(rewards.plot(rewards.comparable(rewards.store(rows, out), rows[0])), picture)
     print(f"\ntable: {out}\npicture: {picture}")
 
 
 def run_info(arguments, rest) -> None:
+    if arguments.config:
+        from sciddm.overrides import describe, load_config
+
+        return print(describe(load_config(arguments.config, ())))
     import jax
 
     if arguments.workdir is None:
@@ -240,7 +247,8 @@ def run_info(arguments, rest) -> None:
 def run_demo(arguments, rest) -> None:
     start = time.monotonic()
     from sciddm import load
-    from sciddm.evaluate import save_figure
+    from sciddm.evaluation import save_figure
+    from sciddm.overrides import load_config
     from sciddm.train import fit
     from sciddm.train.sharding import use_cores
 
@@ -254,67 +262,6 @@ def run_demo(arguments, rest) -> None:
     settings = model.config.evaluation
     report(model, settings.tasks, 0, problems=settings.problems, members=settings.members)
     print(f"{time.monotonic() - start:.0f} s in all")
-
-
-def load_config(name: str, overrides):
-    """A config by path and variant, FILE[:VARIANT], with --config.key=value overrides on top.
-
-    Raises: UserError that names the file or key at fault, with the near match.
-    """
-    from absl import flags
-    from ml_collections.config_flags import config_flags
-
-    from sciddm.config import flatten, near
-
-    path = Path(name.partition(":")[0])
-    if not path.exists():
-        raise UserError(
-            f"--config {name}: no such file {str(path)!r}; expected FILE[:VARIANT] such as configs/pde.py:smoke"
-        )
-    check_overrides(overrides)
-
-    def parse(argv):
-        values = flags.FlagValues()
-        config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv, lock_config=True)
-        values(["sciddm", *argv])
-        return values.config
-
-    try:
-        known = flatten(parse([f"--config={name}"]).to_dict())
-    except Exception as error:  # whatever the user's own Python file raises
-        raise UserError(f"--config {name}: {type(error).__name__}: {str(error).strip().splitlines()[-1]}") from error
-    for item in overrides:
-        key = item[len("--config.") :].partition("=")[0]
-        if key not in known and not any(k.startswith(key + ".") for k in known):
-            raise UserError(f"{item.partition('=')[0]}: no such key in {path}{near(key, known)}")
-    # The library turns no word into None, so those keys are set afterwards.
-    empty = [item for item in overrides if item.partition("=")[2] in ("null", "None")]
-    try:
-        config = parse([f"--config={name}", *(item for item in overrides if item not in empty)])
-    except (flags.Error, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise UserError(f"{' '.join(overrides)}: {str(error).strip().splitlines()[-1]}") from error
-    config.update_from_flattened_dict({item[len("--config.") :].partition("=")[0]: None for item in empty})
-    return config
-
-
-def check_overrides(overrides) -> None:
-    """Raises: UserError if one has not the form --config.key=value."""
-    for item in overrides:
-        if not item.startswith("--config.") or "=" not in item:
-            raise UserError(f"argument {item!r} is not known; expected --config.key=value, with the equals sign")
-
-
-def parse_changes(overrides) -> dict:
-    """--config.key=value arguments as {key: value}, values read as JSON where they are."""
-    check_overrides(overrides)
-    changes = {}
-    for item in overrides:
-        key, _, text = item[len("--config.") :].partition("=")
-        try:
-            changes[key] = json.loads(text)
-        except ValueError:
-            changes[key] = text
-    return changes
 
 
 def positive(text: str) -> int:

@@ -1,20 +1,24 @@
-"""Configs: the keys every domain shares, what may stand in them, and their plain form in a checkpoint."""
+"""Configs: the keys every domain shares, what may stand in them, their plain form in a checkpoint, and older ones brought up to date."""
 
-import difflib
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
 
 from sciddm.errors import UserError
+from sciddm.named import near
+
+VERSION = 2  # of the layout of configs; older ones are migrated, see `Domain.migrate`
 
 
 def base_config() -> ml_collections.ConfigDict:
     """The keys that every domain shares, with defaults; a domain's `get_config(variant)` starts from it."""
     return ml_collections.ConfigDict(
         {
-            "domain": "",  # import path: "domains.pde", or a package of your own
+            "version": VERSION,
+            "domain": "",  # import path: "domains.pde", or package.module:Name of your own
             "seed": 0,
             "data": {"path": "", "cache": "~/.cache/sciddm/data"},  # path: your own data; empty is the embedded default
             "process": {"name": "edm"},
@@ -27,7 +31,8 @@ def base_config() -> ml_collections.ConfigDict:
                 "times": "log-normal",
                 "levels": "sample",
             },  # levels: "frame" for one an entry of the last axis
-            "network": {},
+            "network": {},  # kind, one of the domain's or package.module:Name, and its arguments
+            "tasks": {},  # name -> options of a task; see `complete`
             "training": {
                 "steps": 4000,
                 "wall_minutes": ml_collections.config_dict.placeholder(float),  # a second budget, whichever ends first
@@ -73,16 +78,24 @@ BOUNDS = {
 
 
 def validate(config) -> None:
-    """Check the shared keys: there, of the right type, finite and within bounds.
+    """Check all keys before anything is made: there, of the right type, finite, within bounds, known to what takes them.
 
     Raises: UserError that names the key, with the near match where it is unknown.
     """
+    from sciddm.checks import check_parts  # solvers, networks and tasks, which keys alone do without
+
+    check_shared(config)
+    check_parts(config)
+
+
+def check_shared(config) -> None:
+    """The keys that every domain shares. Raises: UserError as `validate`."""
     if not config.get("domain"):
         raise UserError("config.domain is empty; expected an import path such as 'domains.pde'")
     flat, shared = flatten(resolved(config)), flatten(base_config().to_dict())
     for key, default in shared.items():
         if key not in flat:
-            raise UserError(f"config.{key} is missing; expected it as in sciddm.config.base_config(){near(key, flat)}")
+            raise UserError(f"config.{key} is missing; expected it as in sciddm.config.base_config(){near(key, flat, 'config.')}")
         value = flat[key]
         if value is None and default is None:
             continue
@@ -98,13 +111,24 @@ def validate(config) -> None:
     for group in ("training", "checkpoint", "sampling", "evaluation", "mesh", "objective", "denoiser"):
         for key in config[group]:
             if f"{group}.{key}" not in shared:
-                raise UserError(f"config.{group}.{key} is not known{near(f'{group}.{key}', shared)}")
+                raise UserError(f"config.{group}.{key} is not known{near(f'{group}.{key}', shared, 'config.')}")
 
 
-def near(key: str, known) -> str:
-    """ "; did you mean ...?", or nothing."""
-    match = difflib.get_close_matches(key, list(known), n=1)
-    return f"; did you mean config.{match[0]}?" if match else ""
+def complete(config):
+    """`config` with every option of every task that it has, those that it lacks with their defaults, and without tasks of its domain that
+    it does not have, such as those of another equation. Changes and returns it."""
+    from sciddm.domain import domain_type
+    from sciddm.tasks.base import task_options, task_types
+
+    kind = domain_type(config)
+    types = task_types(kind, config)
+    with config.unlocked():
+        for name in set(config.tasks) & set(kind.task_types) - set(types):
+            del config.tasks[name]
+        for name, task in types.items():
+            if isinstance(task, type):
+                config.tasks[name] = task_options(task) | config.tasks.get(name, ml_collections.ConfigDict()).to_dict()
+    return config
 
 
 def resolved(config) -> dict:
@@ -119,28 +143,64 @@ def resolved(config) -> dict:
 
 
 def restored(stored: Mapping) -> ml_collections.ConfigDict:
-    """The config of a checkpoint's plain form; keys that every domain shares and that it is older than have their defaults."""
+    """The config of a checkpoint's plain form, complete; one of an older version is migrated, with a word on stderr.
+
+    Keys that every domain shares and that the config is older than have their defaults.
+    """
+    from sciddm.domain import domain_type
+
+    stored, version = dict(stored), stored.get("version", 1)
+    if version > VERSION:
+        raise UserError(f"the config is of version {version}, this sciddm knows {VERSION}; install a newer sciddm")
+    if version < VERSION:
+        stored = domain_type(stored).migrate(stored, version) | {"version": VERSION}
+        print(f"config of version {version}: brought to version {VERSION}", file=sys.stderr)
     groups = {key: value for key, value in resolved(base_config()).items() if isinstance(value, dict)}
-    return ml_collections.ConfigDict(
-        {key: groups[key] | value if key in groups else value for key, value in dict(stored).items()}
-    )
+    merged = {key: groups.get(key, {}) | value if isinstance(value, Mapping) else value for key, value in stored.items()}
+    return complete(ml_collections.ConfigDict(_tuples(groups | merged)))
+
+
+def _tuples(value):
+    # JSON has lists where configs have tuples
+    if isinstance(value, Mapping):
+        return {key: _tuples(one) for key, one in value.items()}
+    return tuple(_tuples(one) for one in value) if isinstance(value, (list, tuple)) else value
 
 
 def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any]) -> None:
-    """Set keys of a config by their dotted names: {"data.guidance.steps": 20}.
+    """Set keys of a config by their dotted names: {"tasks.inverse.steps": 20}.
 
-    Raises: UserError that names the key where it is unknown, with the near match, or the value of another type.
+    Raises: UserError that names the key where it is unknown, with its new name or the near match, or the value of another type.
     """
     known = flatten(config.to_dict())
     for key, value in changes.items():
         if key not in known:
-            raise UserError(f"config.{key} is not known{near(key, known)}")
-        try:
+            raise UserError(f"config.{key} is not known{moved(config, key) or near(key, known, 'config.')}")
+        before = known[key]
+        fits = before is None or value is None or isinstance(value, type(before)) and isinstance(value, bool) == isinstance(before, bool)
+        if isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool):
+            value, fits = float(value), True
+        if isinstance(before, (list, tuple)) and isinstance(value, (list, tuple)):
+            value, fits = tuple(value), True
+        if not fits:
+            raise UserError(f"config.{key} = {value!r}: expected {type(before).__name__}, got {type(value).__name__}")
+        with config.ignore_type(), config.unlocked():
             config.update_from_flattened_dict({key: value})
-        except TypeError as error:
-            raise UserError(
-                f"config.{key} = {value!r}: expected {type(known[key]).__name__}, got {type(value).__name__}"
-            ) from error
+
+
+def moved(config, key: str) -> str:
+    """ "; it is now config...", where an older version had the key, or nothing."""
+    from sciddm.domain import domain_type
+
+    try:
+        renamed = domain_type(config).renamed_keys
+    except UserError:
+        return ""
+    for old, new in renamed.items():
+        if key == old or key.startswith(old + "."):
+            rest = key[len(old) :]
+            return "; it is now " + " and ".join(f"config.{one}{rest}" for one in new)
+    return ""
 
 
 def flatten(tree: Mapping, prefix: str = "") -> dict:

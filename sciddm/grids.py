@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciddm.errors import UserError
+from sciddm.named import named as with_options
 from sciddm.process import GaussianProcess
 
 # log_snr beyond these is noise or data to any solver: alpha/sigma = e^-5 and e^5 for unit variance data.
@@ -168,10 +169,8 @@ OPTIMISED: dict[int, tuple[float, ...]] = {
 
 
 def named(grid: str) -> Callable:
-    """The grid of this name. Raises: ValueError if there is none."""
-    if grid not in GRIDS:
-        raise ValueError(f"grid {grid!r} is none of {sorted(GRIDS)}")
-    return GRIDS[grid]
+    """The grid of this name, of `GRIDS` or package.module:Name. Raises: ValueError if there is none."""
+    return with_options(grid, GRIDS, "grid", ("process", "steps"))
 
 
 def resolve(grid, process: GaussianProcess, steps: int):

@@ -76,3 +76,8 @@ def whole(value, name: str, least: int = 1) -> int:
 
 def _is_batched(key) -> bool:
     return key.ndim == (1 if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else 2)
+
+
+def seed_of(key) -> int:
+    """A seed for libraries that draw by themselves, such as numpy, from a jax key; below 2^31."""
+    return int(jax.random.randint(key, (), 0, 2**31 - 1))

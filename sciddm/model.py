@@ -1,6 +1,6 @@
 """A trained run, ready to use: its denoiser, domain and units, and samples in the domain's own objects."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,14 @@ import numpy as np
 from sciddm import grids
 from sciddm.arithmetic import as_structs, batch_size
 from sciddm.batches import in_batches
-from sciddm.config import change, near, restored, validate
+from sciddm.config import change, restored, validate
 from sciddm.denoiser import ConditionedOn, Denoiser
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import Refusal, UserError
 from sciddm.keys import as_key, sample_keys
 from sciddm.likelihood import log_prob
+from sciddm.named import near
+from sciddm.overrides import override
 from sciddm.sample import fill_defaults, sample
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import initial_state, make_denoiser, with_params
@@ -71,8 +73,8 @@ class Model:
         """(n, ...) samples of `denoiser` (None: the model's own) in physical units, made in batches of config.sampling.batch_size.
 
         Args:
-            key: a jax key, an integer seed, or (n,) keys; cond: one for all, its leaves (1, ...), or None: what the domain tells each
-            sample (`Domain.draw_cond`).
+            key: a jax key, an integer seed, or (n,) keys; cond: one for all, its leaves (1, ...), or None: what the domain draws for
+            each sample (`Domain.draw_cond`).
             shape: of one sample where it is not the domain's, a shape or a pytree of them; the normaliser must broadcast to it.
             sampler: (keys, denoiser, shape, *, cond, **options) -> (samples, info); None: `sd.sample`.
         """
@@ -83,17 +85,18 @@ class Model:
         def batch(rows):
             some = keys[rows]
             like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(rows), *leaf.shape), leaf.dtype), one)
-            told = self.domain.draw_cond(some) if cond is None else cond
             try:
-                made, _ = (sampler or sample)(some, denoiser, like, cond=told, **options)
+                made, _ = (sampler or sample)(
+                    some, denoiser, like, cond=self.domain.draw_cond(some) if cond is None else cond, **options
+                )
             except Refusal as error:
-                raise UserError(f"config.sampling, or the guidance of the task: {error}") from error
+                raise UserError(f"config.sampling, or the guide of the task: {error}") from error
             return self.normalizer.denormalize(made)
 
         return in_batches(batch, n, self.config.sampling.batch_size, "sample", progress)
 
     def denoiser_for(self, cond, denoiser: Denoiser | None = None) -> Denoiser:
-        """`denoiser` (None: the model's own) that is always told `cond`, under its noise law; cond: one for all samples, or None."""
+        """`denoiser` (None: the model's own) conditioned on `cond`, under the noise law of it; cond: one for all samples, or None."""
         denoiser = (denoiser or self.denoiser).given(cond)
         return denoiser if cond is None else ConditionedOn(denoiser, cond)
 
@@ -114,7 +117,7 @@ class Model:
         try:
             fill_defaults(denoiser, options["solver"], options["steps"], options["grid"])
         except ValueError as error:
-            raise UserError(f"config.sampling, or the guidance of the task: {error}") from error
+            raise UserError(f"config.sampling, or the guide of the task: {error}") from error
         return options
 
     def log_prob(
@@ -153,15 +156,18 @@ class Model:
     def _task(self, name: str):
         if name not in self.domain.tasks:
             raise UserError(
-                f"task {name!r} is not one of {sorted(self.domain.tasks)}{near(name, self.domain.tasks).replace('config.', '')}"
+                f"task {name!r} is not one of {sorted(self.domain.tasks)}{near(name, self.domain.tasks)}"
             )
         return self.domain.tasks[name]
 
 
-def load(workdir, *, step: int | None = None, ema: bool = True, changes: Mapping[str, Any] | None = None) -> Model:
+def load(
+    workdir, *, step: int | None = None, ema: bool = True, changes: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()
+) -> Model:  # fmt: skip
     """The run of a workdir: its newest whole checkpoint, or that of `step`, with averaged weights unless `ema=False`.
 
-    `changes` are config keys set otherwise than in training, such as {"data.guidance.steps": 20}.
+    `changes` are config keys set otherwise than in training, such as {"tasks.inverse.steps": 20}; `overrides` the same as arguments of
+    the command line, "--config.tasks.inverse.steps=20".
 
     Nothing is unpickled and no code comes from the checkpoint: it holds arrays, whose digests are checked, and JSON.
     Raises: UserError if there is no whole checkpoint, or a change does not fit the config.
@@ -171,8 +177,9 @@ def load(workdir, *, step: int | None = None, ema: bool = True, changes: Mapping
     if meta is None:
         raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --workdir {workdir}` writes them")
     config = restored(meta["config"])
-    if changes:
-        change(config, changes)
+    if changes or overrides:
+        change(config, changes or {})
+        override(config, overrides)
         validate(config)
     domain = get_domain(config, meta["normalizer"])
     denoiser = make_denoiser(config, domain, meta["sigma_data"])

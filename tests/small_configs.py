@@ -9,15 +9,14 @@ def _pde():
     config = importlib.import_module("configs.pde").get_config("smoke")
     config.data.update({"resolution": 16, "count": 96, "held_out": 8})
     config.network.update({"channels": (16,), "attention_levels": ()})
-    config.data.guidance.steps = 3
     return config
 
 
 def _weather():
     config = importlib.import_module("configs.weather").get_config("smoke")
-    config.data.update({"size": 32, "events": 10, "frames": 18, "held_out": 2, "wide": 48, "windows": 2})
+    config.data.update({"size": 32, "events": 10, "frames": 18, "held_out": 2})
     config.network.update({"channels": (8,), "attention_levels": (), "features": 16})
-    config.data.guidance.update({"steps": 3, "gauges": 0.02})
+    config.tasks.wide.size, config.tasks.rollout.windows, config.tasks.assimilate.gauges = 48, 2, 0.02
     return config
 
 
@@ -25,8 +24,8 @@ def _molecules():
     config = importlib.import_module("configs.molecules").get_config("smoke")
     config.data.update({"source": "qm9", "count": 100})
     config.network.update({"hidden": 16, "layers": 1})
-    config.data.tasks.update({"steps": 3, "conformers": 2})
-    config.data.tasks.count.update({"number": 1, "particles": 4})
+    config.tasks.conformers.count = 2
+    config.tasks.count.update({"number": 1, "num_particles": 4})
     return config
 
 
@@ -45,5 +44,7 @@ def small_config(name, cache):
     config.training.update({"steps": 2, "wall_minutes": None, "batch_size": 8})
     # batches of the two members that are asked for: each task needs one program
     config.sampling.update({"steps": 3, "batch_size": 2})
+    for options in config.tasks.values():
+        options.steps = 3
     config.checkpoint.every = 2
     return config

@@ -16,8 +16,9 @@ ROOT = Path(__file__).parent.parent
 SMALL = [
     "--config.data.resolution=16", "--config.data.count=96", "--config.data.held_out=8", "--config.network.channels=(16,)",
     "--config.network.attention_levels=()", "--config.training.steps=4", "--config.training.wall_minutes=null",
-    "--config.checkpoint.every=2", "--config.training.batch_size=8", "--config.data.guidance.steps=3", "--config.sampling.steps=3",
-    "--config.sampling.batch_size=2", "--config.evaluation.problems=1",
+    "--config.checkpoint.every=2", "--config.training.batch_size=8", "--config.sampling.steps=3",
+    "--config.sampling.batch_size=2", "--config.evaluation.problems=1", "--config.tasks.forward.steps=3", "--config.tasks.inverse.steps=3",
+    "--config.tasks.superresolve.steps=3", "--config.tasks.generate.steps=3",
 ]  # fmt: skip
 
 
@@ -89,7 +90,7 @@ def test_train_sample_evaluate_info(train, tmp_path, capsys):
     assert cli.main(["sample", "--workdir", run, "--count", "3"]) == 2  # what is there is not overwritten
     assert "is there already" in one_line(capsys)
     other = ["sample", "--workdir", run, "--count", "2", "--seed", "7", "--config.sampling.steps=2"]
-    assert cli.main([*other, "--config.data.guidance.iterations=1"]) == 0
+    assert cli.main([*other, "--config.tasks.inverse.method=mmps(iterations=1)"]) == 0
     for change, expected in {
         "--config.sampling.stepz=2": "did you mean config.sampling.steps",
         "--config.sampling.steps=many": "expected int, got str",
@@ -134,7 +135,7 @@ def test_wrong_files_are_one_clear_line(train, tmp_path, capsys):
             "'big' is none of",
         ),
         ("no workdir", ["sample", "--workdir", str(tmp_path / "none")], "holds no checkpoints"),
-        ("no solver", ["sample", "--workdir", str(tmp_path / "none"), "--solver", "dpm"], "expected one of"),
+        ("no solver", ["sample", "--workdir", str(tmp_path / "none"), "--solver", "dpm"], "--solver: solver 'dpm' is none of"),
     ):
         assert cli.main(argv) == 2, name
         assert expected in one_line(capsys)

@@ -24,8 +24,8 @@ def test_normalizer_goes_there_and_back_through_json_leaf_by_leaf():
 
 def test_a_domain_is_named_by_import_path():
     config = toy_config()
-    assert sd.get_domain(config).name == "toy"
-    for name, message in (("no.such.package", "No module named"), ("json", "has no get_domain")):
+    assert sd.get_domain(config).name == "points"
+    for name, message in (("no.such.package", "No module named"), ("json", "json has no sciddm.Domain")):
         config.domain = name
         with pytest.raises(sd.UserError, match=message):
             sd.get_domain(config)

@@ -10,7 +10,7 @@ from toy_domain import Toy, toy_config
 import sciddm as sd
 from sciddm.answer import Answer
 from sciddm.errors import UserError
-from sciddm.evaluate import evaluate, format_table
+from sciddm.evaluation import evaluate, format_table
 from sciddm.model import Model
 from sciddm.train import fit
 
@@ -104,7 +104,7 @@ def test_what_a_task_adds_is_scored_beside_the_same_model_without_it(model, monk
     monkeypatch.setattr(task, "controls", plain)
     table = evaluate(model, problems=1, members=4, progress=False)["half"]
     assert list(table) == ["posterior", "unguided", "mean"]
-    assert table["unguided"]["error of the seen"] != table["posterior"]["error of the seen"]
+    assert table["unguided"]["error of the measured [m]"] != table["posterior"]["error of the measured [m]"]
 
 
 def test_kept_samples_are_made_anew_when_what_they_depend_on_changes(model, tmp_path, monkeypatch):

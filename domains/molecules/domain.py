@@ -6,28 +6,31 @@ from functools import cached_property
 
 import grain
 import jax
-import jax.numpy as jnp
 import joblib
 import numpy as np
-from flax import nnx
 from rdkit import Chem
 from scipy.spatial.transform import Rotation
 
 from domains.molecules import bonds, fragments, metrics, plots, qm9, readers, smiles
 from domains.molecules.collection import Collection
+from domains.molecules.conditions import WAYS, Conditions, OfMask
 from domains.molecules.descriptors import DESCRIPTORS, descriptor
-from domains.molecules.layout import ORDERS, Layout, Packed
+from domains.molecules.kept import Linker, Scaffold
+from domains.molecules.layout import Layout, Packed
 from domains.molecules.rewards import make_rewards
-from domains.molecules.tasks import TASKS
-from sciddm.domain import Domain, Normalizer
+from domains.molecules.tasks import Conformers, GenerateMolecules
+from domains.molecules.wishes import Count, Property, Repair, migrated_tasks
+from sciddm.domain import Domain, Normalizer, Outline
 from sciddm.errors import UserError
 from sciddm.networks import EGNN, PairTransformer
-from sciddm.noise import ByCondition, Masked, PerLeaf, Symmetric, ZeroCentreOfMass
+from sciddm.noise import ByCondition
 
-WAYS = ("", "property", "graph", "part")  # what a training sample may be told of itself
-DISTANCES = np.linspace(
-    0.8, 7.0, 12, dtype=np.float32
-)  # angstrom, centres of the Gaussians that spread out a distance that is told
+TASKS = {
+    "generate": GenerateMolecules, "conformers": Conformers, "scaffold": Scaffold, "linker": Linker, "property": Property,
+    "repair": Repair, "count": Count,
+}  # fmt: skip
+STEPPED = ("conformers", "scaffold", "linker", "property", "repair", "count")
+SOURCES = ("", "qm9", "smiles")
 # How much a leaf counts in the loss; within it all entries that are there count the same.
 WEIGHTS = {"positions": 2.0, "features": 1.0, "pairs": 1.0}
 
@@ -37,7 +40,7 @@ class OfAtoms(Normalizer):
     """The statistics, and of what molecules: a restored run knows them without its data.
 
     layout: what x is; sizes: (n + 1,) how many of the training molecules have 0, 1, ... n atoms; size: n, of the padded arrays;
-    scalar: mean and standard deviation of the property that samples may be told.
+    scalar: mean and standard deviation of the property that samples may be conditioned on.
     """
 
     layout: Layout
@@ -62,40 +65,55 @@ class OfAtoms(Normalizer):
         return cls(plain.mean, plain.std, plain.units, layout, np.asarray(atoms["sizes"]), tuple(atoms["scalar"]))
 
 
-@dataclass(frozen=True)
-class OfMask:
-    """The noise law of molecules whose atoms cond["mask"] counts, (B, n), or (1, n) for all: nothing where there is no atom."""
-
-    size: int
-    pairs: bool
-
-    def __call__(self, cond):
-        mask = jnp.asarray(cond["mask"])
-        return self.law(mask[0] if mask.shape[0] == 1 else mask)
-
-    def law(self, mask):
-        column = jnp.ones((self.size, 1)) if mask is None else mask[..., None]
-        laws = {"positions": ZeroCentreOfMass(mask), "features": Masked(column)}
-        return PerLeaf(laws | ({"pairs": Symmetric(mask)} if self.pairs else {}))
-
-
 class MoleculesDomain(Domain):
     """x: {"positions": (n, 3) angstrom, "features": (n, f), "pairs": (n, n, 4)} float32 as `Layout` says, 0 at padding.
 
-    cond has a mask (n,) always; "concat" and "pairs" tell of atoms, bonds and distances that are given, of all or of a part, and which they
-    are; "embedding" is a given property, normalised, and whether there is one.
+    cond is what `conditions.Conditions` makes: a mask of the atoms always, and what config.data.conditions says.
     """
 
-    name, suffix = "molecules", ".sdf"
+    name, suffix, task_types = "molecules", ".sdf", TASKS
+    networks = {"egnn": EGNN, "transformer": PairTransformer}
+    renamed_keys = {  # in version 1
+        "data.told": ("data.conditions",),
+        "data.tasks.kept": ("tasks.scaffold.kept",),
+        "data.tasks.conformers": ("tasks.conformers.count",),
+        "data.tasks.target": ("tasks.property.target",),
+        "data.tasks.method": ("tasks.property.method",),
+        "data.tasks.guidance": ("tasks.property.scale",),
+        "data.tasks.repair": ("tasks.repair",),
+        "data.tasks.count.particles": ("tasks.count.num_particles",),
+        "data.tasks.count": ("tasks.count",),
+        **{
+            f"data.tasks.{key}": tuple(f"tasks.{task}.{key}" for task in STEPPED) for key in ("solver", "steps", "grid")
+        },
+    }
 
-    def __init__(self, data, seed: int, normalizer: OfAtoms | None = None):
-        self.data, self.seed, self._packed = data, seed, {}
+    def __init__(self, config, stored=None):
+        self.data, self.seed, self._packed = config.data, config.seed, {}
+        self.normalizer = OfAtoms.from_json(stored) if stored else None  # None while it is measured
+        if not stored:
+            self.normalizer = self._measure()
+        self.layout, self.size = self.normalizer.layout, self.normalizer.size
+        self.condition = Conditions(self.layout, self.normalizer, tuple(self.data.conditions))
+        self.example, self.network_inputs = self.layout.example(self.size), self.condition.network_inputs()
+        self.cond_example = jax.eval_shape(self.condition, np.zeros(self.size, np.float32))
+        rule = OfMask(self.size, bool(self.layout.pairs))
+        self.noise = ByCondition(rule.law(None), rule)
+        self.rewards = make_rewards(self)
+
+    @classmethod
+    def check(cls, config):
+        data = config.data
         if unknown := set(data.conditions) - set(WAYS):
-            raise UserError(f"config.data.conditions = {tuple(data.conditions)}: {sorted(unknown)[0]!r} is none of {WAYS}")
+            raise UserError(
+                f"config.data.conditions = {tuple(data.conditions)}: {sorted(unknown)[0]!r} is none of {WAYS}"
+            )
         if not data.conditions:
             raise UserError(f"config.data.conditions is empty: expected one of {WAYS} at least, '' for nothing")
         if "property" in data.conditions and not data.property:
-            raise UserError("config.data.property is empty: expected a name, or config.data.conditions without 'property'")
+            raise UserError(
+                "config.data.property is empty: expected a name, or config.data.conditions without 'property'"
+            )
         if data.heavy and not data.pairs:
             raise UserError(
                 "config.data.pairs = False: hydrogens can't be placed without bonds; set config.data.heavy=False too"
@@ -104,21 +122,29 @@ class MoleculesDomain(Domain):
             raise UserError(
                 f"config.data.count = {data.count}, most_atoms = {data.most_atoms}: expected 0 for all, or more"
             )
-        self.normalizer = normalizer  # None while it is measured
-        if normalizer is None:
-            self.normalizer = self._measure()
-        self.layout, self.size = self.normalizer.layout, self.normalizer.size
-        self.example = self.layout.example(self.size)
-        self.cond_example = jax.eval_shape(self.condition, np.zeros(self.size, np.float32))
-        rule = OfMask(self.size, bool(self.layout.pairs))
-        self.noise = ByCondition(rule.law(None), rule)
-        self.rewards = make_rewards(self)
-        self.tasks = {name: kind(self) for name, kind in TASKS.items() if kind.fits(self)}
+        if data.source not in SOURCES:
+            raise UserError(f"config.data.source = {data.source!r}: expected 'qm9', 'smiles', or '' for what is there")
+        for name, scale in data.scales.items():
+            if not scale > 0:
+                raise UserError(f"config.data.scales.{name} = {scale}: expected a positive number")
 
     @classmethod
-    def from_config(cls, config, stored=None) -> "MoleculesDomain":
-        """The domain of config.data; `stored` statistics leave the data untouched."""
-        return cls(config.data, config.seed, OfAtoms.from_json(stored) if stored else None)
+    def outline(cls, config):
+        data, size = config.data, 4  # kinds of atom and sizes are measured: a few of each will do
+        layout = Layout((6, 7, 8) if data.heavy else (1, 6, 7, 8), data.heavy, data.pairs)
+        unit = jax.tree.map(lambda leaf: np.float32(1.0), layout.example(size))
+        condition = Conditions(
+            layout, Normalizer(jax.tree.map(np.zeros_like, unit), unit, None), tuple(data.conditions)
+        )
+        cond = jax.eval_shape(condition, np.zeros(size, np.float32))
+        return Outline(layout.example(size), cond, condition.network_inputs())
+
+    @classmethod
+    def migrate(cls, stored, version):
+        data, own = dict(stored["data"]), dict(stored["data"].get("tasks", {}))
+        data.pop("tasks", None)
+        data["conditions"] = data.pop("told", data.get("conditions"))
+        return stored | {"data": data, "tasks": migrated_tasks(own) if own else {}}
 
     @cached_property
     def collection(self) -> Collection:
@@ -128,10 +154,8 @@ class MoleculesDomain(Domain):
             collection, _ = readers.read_molecules(data.path, progress=True)
         elif data.source == "qm9" or (data.source == "" and qm9.available(data.cache, data.count or None)):
             collection = qm9.ensure_qm9(data.cache, count=data.count or None)
-        elif data.source in ("", "smiles"):
-            collection = smiles.ensure_smiles_set(data.count or None, self.seed, data.cache)
         else:
-            raise UserError(f"config.data.source = {data.source!r}: expected 'qm9', 'smiles', or '' for what is there")
+            collection = smiles.ensure_smiles_set(data.count or None, self.seed, data.cache)
         fits = collection.sizes(data.heavy) > 0
         if not fits.all():
             such = collection.names[np.argmin(fits)]
@@ -197,8 +221,8 @@ class MoleculesDomain(Domain):
         return np.asarray(values, np.float32)
 
     def dataset(self, split):
-        """Each training molecule comes once for every entry of config.data.conditions, told that much of itself, another part in every epoch;
-        config.data.rotate turns it at random."""
+        """Each training molecule comes once for every entry of config.data.conditions, conditioned on that much of itself, another part in
+        every epoch; config.data.rotate turns it at random."""
         count, ways = len(self._places(split)), len(self.data.conditions)
         if split != "train":
             return grain.MapDataset.source(np.arange(count)).map(lambda i: self._element(split, int(i)))
@@ -234,15 +258,15 @@ class MoleculesDomain(Domain):
     def _train_element(self, i: int, way: int, rng: np.random.Generator):
         packed, scalar = self.packed("train")
         packed = Packed(*(column[i] for column in packed))
-        x, told = self.layout.expand(packed), self.data.conditions[way]
+        x, given = self.layout.expand(packed), self.data.conditions[way]
         mask = self.layout.mask_of(x)
         if self.data.rotate:
             x = x | {"positions": x["positions"] @ Rotation.random(rng=rng).as_matrix().astype(np.float32)}
-        if told in ("graph", "part"):
-            atoms = mask if told == "graph" else fragments.some(rng, mask, packed.orders)
-            cond = self.condition(mask, x, atoms, distances=told == "part")
+        if given in ("graph", "part"):
+            atoms = mask if given == "graph" else fragments.some(rng, mask, packed.orders)
+            cond = self.condition(mask, x, atoms, distances=given == "part")
         else:
-            cond = self.condition(mask, scalar=scalar[i] if told == "property" else None)
+            cond = self.condition(mask, scalar=scalar[i] if given == "property" else None)
         return {"x": x, "cond": cond, "loss_weight": self._loss_weight(x, mask)}
 
     def _loss_weight(self, x, mask):
@@ -250,44 +274,6 @@ class MoleculesDomain(Domain):
         there["pairs"] = (mask[:, None] * mask * (1 - np.eye(len(mask), dtype=np.float32)))[..., None]
         full = {name: np.broadcast_to(there[name], leaf.shape) for name, leaf in x.items()}
         return {name: (WEIGHTS[name] / max(leaf.sum(), 1.0) * leaf).astype(np.float32) for name, leaf in full.items()}
-
-    def condition(self, mask, x=None, atoms=None, distances=False, scalar=None):
-        """cond of one sample, or of one batch with an axis in front.
-
-        Args: mask: (..., n); x: in physical units, of which the kinds of those `atoms`, (..., n) of 0 and 1, and the orders among them are
-        told, and where `distances` how far they are apart; scalar: the property, normalised, that is told. None: nothing of the kind.
-        """
-        xp = np if isinstance(mask, np.ndarray) else jnp  # numpy for the threads that read data, where jax is slow
-        cond, lead = {"mask": mask}, mask.shape[:-1]
-        if self._tells_atoms:
-            atoms = xp.zeros_like(mask) if atoms is None else atoms
-            z = (
-                xp.zeros((*mask.shape, self.layout.features), np.float32)
-                if x is None
-                else self.normalizer.normalize(x)["features"]
-            )
-            cond["concat"] = xp.concatenate([z * atoms[..., None], atoms[..., None]], -1)
-            cond["pairs"] = self._pairs(xp, x, atoms, distances)
-        if "property" in self.data.conditions:
-            value = xp.broadcast_to(xp.asarray(0.0 if scalar is None else scalar, np.float32), lead)
-            cond["embedding"] = xp.stack([value, xp.full(lead, float(scalar is not None), np.float32)], -1)
-        return cond
-
-    @property
-    def _tells_atoms(self) -> bool:
-        return "graph" in self.data.conditions or "part" in self.data.conditions
-
-    def _pairs(self, xp, x, atoms, distances):
-        # (..., n, n, channels): orders of the bonds and whether they are told, and the distance, spread out
-        n = atoms.shape[-1]
-        both = (atoms[..., :, None] * atoms[..., None, :] * (1 - np.eye(n, dtype=np.float32)))[..., None]
-        if x is None:
-            return xp.zeros((*both.shape[:-1], ORDERS * self.layout.pairs + 1 + len(DISTANCES)), np.float32)
-        orders = [self.normalizer.normalize(x)["pairs"]] if self.layout.pairs else []
-        apart = x["positions"][..., :, None, :] - x["positions"][..., None, :, :]
-        apart = xp.sqrt(xp.sum(xp.square(apart), -1, keepdims=True))
-        spread = xp.exp(-0.5 * xp.square((apart - DISTANCES) / (DISTANCES[1] - DISTANCES[0]))) * float(distances)
-        return xp.concatenate([*orders, xp.ones_like(both), spread], -1) * both
 
     def draw_cond(self, keys):
         """Sizes as often as the training molecules have them."""
@@ -321,22 +307,6 @@ class MoleculesDomain(Domain):
         spread = float(scalar.std()) or 1.0
         counts = np.bincount(sizes, minlength=int(whole) + 1)
         return OfAtoms(mean, std, units, layout, counts, (float(scalar.mean()), spread))
-
-    def network(self, config, rngs: nnx.Rngs):
-        options = dict(config)
-        kind = options.pop("kind", "egnn")
-        kinds = {"egnn": EGNN, "transformer": PairTransformer}
-        if kind not in kinds:
-            raise UserError(f"config.network.kind = {kind!r}: expected one of {sorted(kinds)}")
-        atoms, f, orders = self._tells_atoms, self.layout.features, ORDERS * self.layout.pairs
-        told = {
-            "pair_features": orders, "concat_channels": (f + 1) * atoms, "pair_concat_channels": (orders + 1 + len(DISTANCES)) * atoms,
-            "embedding_features": 2 * ("property" in self.data.conditions),
-        }  # fmt: skip
-        try:
-            return kinds[kind](f, **told, rngs=rngs, **options)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"config.network: {error}; see sciddm/networks for its arguments") from error
 
     def to_native(self, x, cond=None) -> list[Chem.Mol | None]:
         """RDKit molecules with all their atoms and a conformer in angstrom, not sanitised; without modelled pairs, bonds by EDM's table."""

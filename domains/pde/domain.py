@@ -1,48 +1,78 @@
 """PDE fields as a domain: (resolution, resolution, variables) arrays of jointly sampled coefficients and solutions."""
 
 from functools import cached_property
-from pathlib import Path
 
 import grain
 import jax
 import numpy as np
 import xarray as xr
-from flax import nnx
 
 from domains.pde import generate, plots, readers
 from domains.pde.metrics import field_metrics
 from domains.pde.rewards import make_rewards
-from domains.pde.tasks import make_tasks
+from domains.pde.tasks import TASKS, migrated_tasks
 from sciddm import store
-from sciddm.domain import Domain, Normalizer
+from sciddm.data.saving import save_dataset
+from sciddm.domain import Domain, Normalizer, Outline
 from sciddm.errors import UserError
-from sciddm.networks import UNet
+from sciddm.named import near
+from sciddm.networks import DiT, UNet
 from sciddm.noise import White
 
 
 class PDEDomain(Domain):
     """Fields of one equation. x: (n, n, C) float32, the equation's variables in order as channels; dimensionless units."""
 
-    name = "pde"
+    name, networks, task_types = "pde", {"unet": UNet, "dit": DiT}, TASKS
+    space_axes = (0, 1)
+    renamed_keys = {  # where options of tasks stood in version 1
+        "data.guidance.points": ("tasks.forward.points", "tasks.inverse.points"),
+        "data.guidance.factor": ("tasks.superresolve.factor",),
+        "data.guidance.iterations": ("tasks.forward.method", "tasks.inverse.method", "tasks.superresolve.method"),
+        "data.guidance": ("tasks.forward", "tasks.inverse", "tasks.superresolve"),
+    }
 
-    def __init__(self, equation: str, resolution: int, data, seed: int, normalizer: Normalizer | None = None):
-        if equation not in generate.EQUATIONS:
-            raise UserError(f"config.data.equation = {equation!r}: expected one of {sorted(generate.EQUATIONS)}")
-        self.equation, self.resolution, self.spec = equation, resolution, generate.EQUATIONS[equation]
+    def __init__(self, config, stored=None):
+        data, outline = config.data, self.outline(config)
+        self.equation, self.resolution, self.spec = data.equation, data.resolution, generate.EQUATIONS[data.equation]
         self.variables = tuple(self.spec.variables)
-        self.example = jax.ShapeDtypeStruct((resolution, resolution, len(self.variables)), np.float32)
-        self.noise, self._data, self._seed, self._fields = White(), data, seed, None
-        self.normalizer = normalizer or self._measure()
-        self.tasks = make_tasks(self, data)
+        self.example, self.network_inputs = outline.example, outline.network_inputs
+        self.noise, self._data, self._seed, self._fields = White(), data, config.seed, None
+        self.normalizer = Normalizer.from_json(stored, self.example) if stored else self._measure()
         self.rewards = make_rewards(self)
 
     @classmethod
-    def from_config(cls, config, stored=None) -> "PDEDomain":
-        """The domain of config.data.{equation, resolution, count, held_out, path, ...}; `stored` statistics leave the data untouched."""
+    def check(cls, config):
         data = config.data
-        example = jax.ShapeDtypeStruct((1,), np.float32)
-        normalizer = Normalizer.from_json(stored, example) if stored else None
-        return cls(data.equation, data.resolution, data, config.seed, normalizer)
+        if data.equation not in generate.EQUATIONS:
+            known = generate.EQUATIONS
+            raise UserError(
+                f"config.data.equation = {data.equation!r}: expected one of {sorted(known)}{near(data.equation, known)}"
+            )
+        if data.held_out < 1:
+            raise UserError(f"config.data.held_out = {data.held_out}: expected at least 1")
+        if not data.path:
+            generate.check(data.equation, data.resolution, data.count, config.seed)
+            left = data.count - data.held_out
+            if left < config.training.batch_size:
+                raise UserError(
+                    f"config.training.batch_size = {config.training.batch_size}: config.data.count = {data.count} without the "
+                    f"{data.held_out} held out leaves {left} training samples; take fewer"
+                )
+
+    @classmethod
+    def outline(cls, config):
+        spec, n = generate.EQUATIONS[config.data.equation], config.data.resolution
+        channels = len(spec.variables)
+        inputs = {"channels_in": channels, "ndim": 2, "periodic": spec.periodic}
+        return Outline(jax.ShapeDtypeStruct((n, n, channels), np.float32), network_inputs=inputs)
+
+    @classmethod
+    def migrate(cls, stored, version):
+        guidance = stored["data"].get("guidance", {})
+        data = {key: value for key, value in stored["data"].items() if key != "guidance"}
+        network = {"kind": "unet"} | stored["network"]
+        return stored | {"data": data, "network": network, "tasks": migrated_tasks(guidance, data["equation"])}
 
     def dataset(self, split):
         fields = self.fields(split)
@@ -95,12 +125,6 @@ class PDEDomain(Domain):
             mean.astype(np.float32), std.astype(np.float32), ", ".join(f"{name} [1]" for name in self.variables)
         )
 
-    def network(self, config, rngs: nnx.Rngs):
-        try:
-            return UNet(len(self.variables), ndim=2, periodic=self.spec.periodic, rngs=rngs, **config)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"config.network: {error}; see sciddm/networks/unet.py for its arguments") from error
-
     def to_native(self, x, cond=None) -> xr.Dataset:
         x = np.asarray(x)
         return generate.as_dataset(self.equation, {name: x[..., i] for i, name in enumerate(self.variables)})
@@ -115,11 +139,7 @@ class PDEDomain(Domain):
 
     def save(self, samples: xr.Dataset, path) -> None:
         """netCDF for a path that ends in .nc, else a checksummed zarr store."""
-        path = Path(path)
-        if path.suffix == ".nc":
-            samples.to_netcdf(path, engine="h5netcdf")
-        else:
-            store.write(samples, path)
+        save_dataset(samples, path)
 
     def plot(self, samples: xr.Dataset):
         return plots.gallery(self.from_native(samples), self.variables)

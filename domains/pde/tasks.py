@@ -6,86 +6,88 @@ import numpy as np
 import scipy.interpolate
 import scipy.ndimage
 
-from domains.pde import elliptic, plots
+from domains.pde import elliptic, generate, plots
 from domains.pde.metrics import ensemble_metrics
 from sciddm import lookahead
-from sciddm.domain import Problem, Task
-from sciddm.errors import UserError
+from sciddm.tasks import Generate, Problem, Steered
+from sciddm.tasks.steered import steered_options
 
 SOLVERS = {"darcy": elliptic.darcy_solve, "poisson": elliptic.poisson_solve, "helmholtz": elliptic.helmholtz_solve}
-# Every method that takes an Observation; those named second are told `guidance.iterations`.
-GUIDES = {
-    name: getattr(lookahead, name)
-    for name in (
-        "dps",
-        "tfg",
-        "sitcom",
-        "ddrm",
-        "flowdps",
-        "lgd",
-        "steer",
-        "mmps",
-        "pigdm",
-        "ddnm",
-        "diffpir",
-        "daps",
-        "repaint",
-    )
-}
-ITERATED = ("mmps", "pigdm", "ddnm", "diffpir", "daps", "repaint")
 
 
-def make_tasks(domain, data) -> dict[str, Task]:
-    """`forward` and `inverse` where there are two variables; `superresolve` and `generate` always."""
-    tasks = {"superresolve": SuperResolve(domain, data.guidance), "generate": Generate(domain)}
-    if len(domain.variables) == 2:
-        tasks["forward"] = Scattered(domain, data.guidance, side=0)
-        tasks["inverse"] = Scattered(domain, data.guidance, side=1)
-    return tasks
+def two_variables(config) -> bool:
+    """Whether the equation has a coefficient or start, and a solution."""
+    equation = generate.EQUATIONS.get(config.data.equation)
+    return equation is None or len(equation.variables) == 2  # an unknown one is refused by name, in its place
 
 
-class _Steered(Task):
-    """Shared by the tasks below: how they are guided, scored and drawn."""
+class FieldTask(Steered):
+    """Shared by the tasks below: how they are scored and drawn.
 
-    def __init__(self, domain, guidance):
-        self.domain, self.guidance = domain, guidance
-        if guidance.method not in GUIDES:
-            raise UserError(f"config.data.guidance.method = {guidance.method!r}: expected one of {sorted(GUIDES)}")
-        if guidance.noise_std <= 0:
-            raise UserError(f"config.data.guidance.noise_std = {guidance.noise_std}: expected a positive number")
-        # an empty word leaves it to the method
-        self.sampling = {key: guidance[key] or None for key in ("solver", "steps", "grid")}
+    noise_std: of the normalised observation; residual_weight: of the equation's residual as a potential besides, 0 for none; others: of
+    `Steered`.
+    """
+
+    def __init__(self, domain, *, noise_std: float = 0.05, residual_weight: float = 0.0, **steered):
+        super().__init__(domain, **steered)
+        self.noise_std, self.residual_weight = noise_std, residual_weight
+
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        for name, fine, expected in (
+            ("noise_std", options["noise_std"] > 0, "above 0"),
+            ("residual_weight", options["residual_weight"] >= 0, "0 or more"),
+        ):
+            if not fine:
+                raise ValueError(f"{name} = {options[name]}: expected a number {expected}")
+        equation = generate.EQUATIONS[config.data.equation]
+        if options["residual_weight"] > 0 and equation.residual is None:
+            raise ValueError(
+                f"residual_weight = {options['residual_weight']}: equation {config.data.equation!r} has no residual; set it to 0"
+            )
 
     def guide(self, denoiser, problem):
-        if self.guidance.residual_weight > 0:
-            denoiser = lookahead.steer(denoiser, residual_potential(self.domain), scale=self.guidance.residual_weight)
-        method = self.guidance.method
-        options = {"iterations": self.guidance.iterations} if method in ITERATED else {}
-        return GUIDES[method](denoiser, problem.observation, **options)
+        if self.residual_weight > 0:
+            denoiser = lookahead.steer(denoiser, residual_potential(self.domain), scale=self.residual_weight)
+        return super().guide(denoiser, problem)
 
     def metrics(self, samples, problem):
         return ensemble_metrics(self.domain.spec, np.asarray(samples), problem.truth)
 
-    def plot(self, samples, problem):
-        return plots.ensemble(self.domain, samples, problem, self.baseline(problem))
+    def plot(self, samples, problem, answers):
+        return plots.ensemble(self.domain, samples, problem, answers)
 
 
-class Scattered(_Steered):
-    """The whole of both variables from a share of the points of one: side 0 is the forward problem, side 1 the inverse one."""
+class Scattered(FieldTask):
+    """The whole of both variables from a share of the points of one, `side`: 0 is the coefficient or start, 1 the solution.
 
-    def __init__(self, domain, guidance, side: int):
-        super().__init__(domain, guidance)
-        self.side = side
+    points: share of that side's points which are seen; others: of `FieldTask`.
+    """
+
+    side: int
+
+    def __init__(self, domain, *, points: float = 0.03, **steered):
+        super().__init__(domain, **steered)
+        self.points = points
+
+    @classmethod
+    def fits(cls, config):
+        return two_variables(config)
+
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        if not 0 < options["points"] <= 1:
+            raise ValueError(f"points = {options['points']}: expected a share, above 0 and at most 1")
 
     def problem(self, key, example):
         n, _, channels = example.shape
-        count = max(round(self.guidance.points * n * n), 1)
+        count = max(round(self.points * n * n), 1)
         places = np.asarray(jax.random.choice(key, n * n, (count,), replace=False))
         indices = jnp.asarray(places * channels + self.side)
         normal = np.asarray(self.domain.normalizer.normalize(example)).reshape(-1)
-        observation = lookahead.Observation(
-            lookahead.operators.Points(indices), normal[indices], self.guidance.noise_std
-        )
+        observation = lookahead.Observation(lookahead.operators.Points(indices), normal[indices], self.noise_std)
         return Problem(observation, example, extras={"places": places, "side": self.side})
 
     def baseline(self, problem):
@@ -109,59 +111,76 @@ class Scattered(_Steered):
         return {"mean field": mean, name: filled}
 
 
-class SuperResolve(_Steered):
-    """Both variables from block means, `guidance.factor` times coarser."""
+class Forward(Scattered):
+    """The solution from scattered points of the coefficient or start, and those between the points too."""
+
+    side = 0
+
+
+class Inverse(Scattered):
+    """The coefficient or start from scattered points of the solution, and the solution between them."""
+
+    side = 1
+
+
+class SuperResolve(FieldTask):
+    """All variables from block means. factor: pixels a side of a block; others: of `FieldTask`."""
+
+    def __init__(self, domain, *, factor: int = 4, **steered):
+        super().__init__(domain, **steered)
+        self.factor = factor
+
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        factor, resolution = options["factor"], config.data.resolution
+        if factor < 2 or resolution % factor:
+            raise ValueError(
+                f"factor = {factor}: expected 2 or more, a divisor of config.data.resolution = {resolution}"
+            )
 
     def problem(self, key, example):
-        operator = lookahead.operators.Downsample(self.guidance.factor)
+        operator = lookahead.operators.Downsample(self.factor)
         normal = jnp.asarray(self.domain.normalizer.normalize(example))
-        observation = lookahead.Observation(operator, operator(normal[None])[0], self.guidance.noise_std)
-        return Problem(observation, example, extras={})
+        return Problem(lookahead.Observation(operator, operator(normal[None])[0], self.noise_std), example)
 
     def baseline(self, problem):
         """`cubic`: cubic splines through the block means, by scipy."""
         coarse = np.asarray(self.domain.normalizer.denormalize(problem.observation.value))
         zoomed = [
-            scipy.ndimage.zoom(coarse[..., c], self.guidance.factor, order=3, grid_mode=True, mode="nearest")
+            scipy.ndimage.zoom(coarse[..., c], self.factor, order=3, grid_mode=True, mode="nearest")
             for c in range(coarse.shape[-1])
         ]
         return {"cubic": np.stack(zoomed, -1).astype(np.float32)}
 
 
-class Generate(Task):
-    """Fields out of nothing; scored by the domain's own metrics."""
-
-    def __init__(self, domain):
-        self.domain = domain
-
-    def problem(self, key, example):
-        return Problem(None, example)
-
-    def guide(self, denoiser, problem):
-        return denoiser
+class GenerateFields(Generate):
+    """Fields out of nothing, scored by the domain's own metrics."""
 
     def baseline(self, problem):
-        return {"mean field": self.domain.mean_field}
+        """`held-out data`, which say what is attainable, and `mean field`, the least that any answer must beat."""
+        return super().baseline(problem) | {"mean field": self.domain.mean_field}
 
-    def metrics(self, samples, problem):
-        return self.domain.metrics(np.asarray(samples), self.domain.fields("test"))
 
-    def plot(self, samples, problem):
-        return plots.gallery(np.asarray(samples), self.domain.variables)
+TASKS = {"superresolve": SuperResolve, "generate": GenerateFields, "forward": Forward, "inverse": Inverse}
 
 
 def residual_potential(domain):
-    """potential(x_0, t) = -|residual|^2 / (2 n^2), of normalised x_0, the residual being in the equation's own units.
-
-    Raises: UserError if the equation has no residual with a stencil.
-    """
-    if domain.spec.residual is None:
-        raise UserError(
-            f"config.data.guidance.residual_weight: equation {domain.equation!r} has no residual; set it to 0"
-        )
+    """potential(x_0, t) = -|residual|^2 / (2 n^2), of normalised x_0, the residual being in the equation's own units."""
 
     def potential(x_0, t):
         residual = domain.residual(domain.normalizer.denormalize(x_0))
         return -0.5 * jnp.mean(jnp.square(residual), axis=(-2, -1))
 
     return potential
+
+
+def migrated_tasks(guidance, equation: str) -> dict:
+    """config.tasks of what stood in config.data.guidance in version 1."""
+    if not guidance:
+        return {}
+    shared = steered_options(guidance) | {key: guidance[key] for key in ("noise_std", "residual_weight")}
+    tasks = {"superresolve": shared | {"factor": guidance["factor"]}}
+    if len(generate.EQUATIONS[equation].variables) == 2:
+        tasks |= {name: shared | {"points": guidance["points"]} for name in ("forward", "inverse")}
+    return tasks

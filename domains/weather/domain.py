@@ -2,32 +2,51 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from flax import nnx
 
 from domains.weather import generate, plots, readers, verify
 from domains.weather.archive import Archive
 from domains.weather.baselines import filled
-from domains.weather.extended import Extreme, Rollout, Wide
+from domains.weather.extended import Extreme, RainRollout, WideRain
 from domains.weather.network import Nowcaster
 from domains.weather.outage import outage
 from domains.weather.rewards import make_rewards
 from domains.weather.tasks import Assimilate, Downscale, Fill, Interpolate, Nowcast
 from domains.weather.transform import NO_ECHO, decode, encode
-from sciddm.domain import Domain, Normalizer
+from sciddm.data.saving import save_dataset
+from sciddm.domain import Domain, Normalizer, Outline
 from sciddm.errors import UserError
 from sciddm.networks import SpaceTime
 from sciddm.noise import White
+from sciddm.tasks.steered import steered_options
 
 TASKS = {
-    "nowcast": Nowcast, "assimilate": Assimilate, "downscale": Downscale, "fill": Fill, "interpolate": Interpolate, "extreme": Extreme,
-    "wide": Wide, "rollout": Rollout,
+    "nowcast": Nowcast, "assimilate": Assimilate, "downscale": Downscale, "fill": Fill, "interpolate": Interpolate,
+    "extreme": Extreme, "wide": WideRain, "rollout": RainRollout,
 }  # fmt: skip
+# Where options of tasks stood in version 1.
+OBSERVED = ("assimilate", "downscale", "fill", "interpolate")
+RENAMED = {
+    **{
+        f"data.guidance.{key}": tuple(f"tasks.{task}.{key}" for task in OBSERVED)
+        for key in ("method", "solver", "steps", "grid")
+    },
+    "data.guidance.iterations": tuple(f"tasks.{task}.method" for task in OBSERVED),
+    "data.guidance.noise_dbz": tuple(f"tasks.{task}.noise_dbz" for task in OBSERVED[1:]),
+    **{f"data.guidance.{key}": (f"tasks.assimilate.{key}",) for key in ("gauges", "gauge_dbz", "gauge_frames")},
+    "data.guidance.factor": ("tasks.downscale.factor",),
+    "data.guidance.every": ("tasks.interpolate.every",),
+    "data.guidance": tuple(f"tasks.{task}" for task in OBSERVED),
+    "data.extreme": ("tasks.extreme",),
+    "data.wide": ("tasks.wide.size",),
+    "data.periodic": ("tasks.wide.periodic",),
+    "data.windows": ("tasks.rollout.windows",),
+}
 
 
 @dataclass(frozen=True)
@@ -52,26 +71,77 @@ class WeatherDomain(Domain):
     The denoiser's cond["concat"] is the normalised past, 0 where it is missing, and behind it a mask of what is there.
     """
 
-    name = "weather"
+    name, task_types, renamed_keys = "weather", TASKS, RENAMED
+    networks = {"nowcaster": Nowcaster, "space-time": SpaceTime}
+    frame_axis, space_axes = -1, (0, 1)
 
-    def __init__(self, data, seed: int, normalizer: OnGrid | None = None):
+    def __init__(self, config, stored=None):
+        data, outline = config.data, self.outline(config)
         self.size, self.past, self.future = data.size, data.past, data.future
         self.length = self.past + self.future
+        self.example, self.cond_example = outline.example, outline.cond_example
+        self.network_inputs, self.noise = outline.network_inputs, White()
+        self._data, self.seed, self._archive = data, config.seed, None
+        self.normalizer = OnGrid.from_json(stored, self.example) if stored else self._measure()
+        self.interval, self.spacing = self.normalizer.interval, self.normalizer.spacing
+        self.rewards = make_rewards(self)
+
+    @classmethod
+    def check(cls, config):
+        data = config.data
         for key in ("size", "past", "future", "stride"):
             if data[key] < 1:
                 raise UserError(f"config.data.{key} = {data[key]}: expected at least 1")
-        self.example = jax.ShapeDtypeStruct((self.size, self.size, self.length), np.float32)
-        self.cond_example = {"concat": jax.ShapeDtypeStruct((self.size, self.size, 2 * self.past), np.float32)}
-        self.noise, self._data, self.seed, self._archive = White(), data, seed, None
-        self.normalizer = normalizer or self._measure()
-        self.interval, self.spacing = self.normalizer.interval, self.normalizer.spacing
-        self.rewards = make_rewards(self)
-        self.tasks = {name: kind(self, data) for name, kind in TASKS.items()}
+        for key, least in (("events", 2), ("frames", data.past + data.future)):
+            if not data.path and data[key] < least:
+                raise UserError(f"config.data.{key} = {data[key]}: expected at least {least}")
+        for key in ("most_missing", "outages"):
+            if not 0 <= data[key] <= 1:
+                raise UserError(f"config.data.{key} = {data[key]}: expected a share, 0 to 1")
+        if not data.held_out > 0:
+            raise UserError(
+                f"config.data.held_out = {data.held_out}: expected a number of events, or below 1 their share"
+            )
+        if not data.path and data.held_out >= data.events:
+            raise UserError(
+                f"config.data.held_out = {data.held_out}: expected fewer than config.data.events = {data.events}"
+            )
+        if data.crop and (len(data.crop) != 4 or min(data.crop[2:]) < data.size):
+            raise UserError(
+                f"config.data.crop = {tuple(data.crop)}: expected (y0, x0, height, width) in pixels, at least "
+                f"config.data.size = {data.size} a side, or () for all"
+            )
 
     @classmethod
-    def from_config(cls, config, stored=None) -> "WeatherDomain":
-        """The domain of config.data; `stored` statistics leave the data untouched."""
-        return cls(config.data, config.seed, OnGrid.from_json(stored, np.zeros(1)) if stored else None)
+    def outline(cls, config):
+        data = config.data
+        side, length = (data.size, data.size), data.past + data.future
+        cond = {"concat": jax.ShapeDtypeStruct((*side, 2 * data.past), np.float32)}
+        inputs = {"frames": length, "past": data.past, "concat_channels": 2 * data.past}
+        return Outline(jax.ShapeDtypeStruct((*side, length), np.float32), cond, inputs)
+
+    @classmethod
+    def migrate(cls, stored, version):
+        data, tasks = dict(stored["data"]), {}
+        if guidance := data.pop("guidance", None):
+            shared = steered_options(guidance)
+            own = {
+                "assimilate": ("gauges", "gauge_dbz", "gauge_frames"), "downscale": ("factor", "noise_dbz"), "fill": ("noise_dbz",),
+                "interpolate": ("every", "noise_dbz"),
+            }  # fmt: skip
+            tasks |= {task: shared | {key: guidance[key] for key in keys} for task, keys in own.items()}
+        for key, task, option in (
+            ("wide", "wide", "size"), ("periodic", "wide", "periodic"), ("windows", "rollout", "windows"),
+        ):  # fmt: skip
+            if key in data:
+                tasks[task] = tasks.get(task, {}) | {option: data.pop(key)}
+        tasks["extreme"] = dict(data.pop("extreme", {}))
+        return stored | {"data": data, "tasks": tasks}
+
+    @property
+    def from_files(self) -> bool:
+        """Whether the frames are the user's own, and not made."""
+        return bool(self._data.path)
 
     @property
     def archive(self) -> Archive:
@@ -144,14 +214,21 @@ class WeatherDomain(Domain):
         rng = np.random.default_rng([self.seed, i, way])
         seen = x[..., : self.past]
         hole = missing[..., : self.past] | (outage(rng, seen.shape) if rng.random() < self._data.outages else False)
-        return {"x": x, "cond": self.condition(np.where(hole, np.nan, seen)), "loss_weight": (~missing).astype(np.float32)}
+        return {
+            "x": x,
+            "cond": self.condition(np.where(hole, np.nan, seen)),
+            "loss_weight": (~missing).astype(np.float32),
+        }
 
     def condition(self, x):
-        """What the denoiser is told of x (..., frames), encoded dBZ with NaN where missing: its first `past` frames and their mask."""
+        """cond of x (..., frames), encoded dBZ with NaN where missing: its first `past` frames and their mask."""
         seen = np.asarray(x[..., : self.past], np.float32)
-        there = ~np.isnan(seen)
-        normal = self.normalizer.normalize(np.where(there, seen, self.normalizer.mean)).astype(np.float32)
-        return {"concat": np.concatenate([normal, there.astype(np.float32)], -1)}
+        return self.condition_on(seen, ~np.isnan(seen))
+
+    def condition_on(self, frames, observed):
+        xp = np if isinstance(frames, np.ndarray) else jnp  # numpy for the threads that read data, where jax is slow
+        normal = self.normalizer.normalize(xp.where(observed, frames, self.normalizer.mean)).astype(np.float32)
+        return {"concat": xp.concatenate([normal, xp.asarray(observed, np.float32)], -1)}
 
     def _measure(self):
         # Strided to at most 512 windows: their mean and spread are known to a per cent from far fewer.
@@ -162,20 +239,6 @@ class WeatherDomain(Domain):
             raise UserError("data: the training windows are constant, or all missing; expected some with rain")
         units = f"dBZ, no echo {NO_ECHO:g}"
         return OnGrid(np.float32(mean), np.float32(std), units, self.archive.interval, self.archive.spacing_km)
-
-    def network(self, config, rngs: nnx.Rngs):
-        options = dict(config)
-        kind = options.pop("kind", "nowcaster")
-        kinds = {
-            "nowcaster": lambda: Nowcaster(self.length, past=self.past, rngs=rngs, **options),
-            "space-time": lambda: SpaceTime(self.length, concat_channels=2 * self.past, rngs=rngs, **options),
-        }
-        if kind not in kinds:
-            raise UserError(f"config.network.kind = {kind!r}: expected one of {sorted(kinds)}")
-        try:
-            return kinds[kind]()
-        except (TypeError, ValueError) as error:
-            raise UserError(f"config.network: {error}; see sciddm/networks for its arguments") from error
 
     def to_native(self, x, cond=None) -> xr.Dataset:
         """CF Dataset `reflectivity` (sample, time, y, x) in dBZ, 0 where there is no echo; time in minutes after the last past frame."""
@@ -189,11 +252,7 @@ class WeatherDomain(Domain):
 
     def save(self, samples: xr.Dataset, path) -> None:
         """netCDF for a path that ends in .nc, else zarr."""
-        path = Path(path)
-        if path.suffix == ".nc":
-            samples.to_netcdf(path, engine="h5netcdf")
-        else:
-            samples.to_zarr(path, mode="w-", zarr_format=3, consolidated=False)
+        save_dataset(samples, path)
 
     def plot(self, samples: xr.Dataset):
         return plots.gallery(samples)

@@ -1,5 +1,6 @@
 """Forecasts beyond a window: hours ahead, a country wide, and of what hardly ever happens."""
 
+import dataclasses
 from functools import cached_property
 
 import jax
@@ -7,39 +8,29 @@ import jax.numpy as jnp
 import numpy as np
 
 from domains.weather import generate
-from domains.weather.tasks import WeatherTask, seed_of, with_past
+from domains.weather.tasks import WeatherTask, need_positive, with_past
 from domains.weather.transform import decode, encode
-from sciddm import lookahead, particles
-from sciddm.domain import Problem, get_reward
-from sciddm.errors import UserError
-from sciddm.rollout import rollout
-from sciddm.sample import sample
+from sciddm import particles
+from sciddm.keys import seed_of
+from sciddm.rewards.reward import get_reward
+from sciddm.tasks import Population, Problem, Rollout, Wide
 
 
 class Longer(WeatherTask):
-    """Shared by the tasks that are not one window of the guided denoiser, with the run's own solver, steps and grid."""
+    """Shared by the tasks that are not one window of the guided denoiser: baselines of a nowcast, as far as the truth goes."""
 
-    sampling: dict = {}
+    def problem(self, key, example):
+        return dataclasses.replace(super().problem(key, example), extras={"seed": seed_of(key)})
 
     def baseline(self, problem):
-        """Those of a nowcast, as far as the truth goes."""
+        """Those of a nowcast."""
         count = problem.truth.shape[-1] - self.domain.past
         answers = self.classical(problem.truth, count, problem.extras["seed"])
         return {name: with_past(problem.truth, answer, self.domain) for name, answer in answers.items()}
 
 
-class Rollout(Longer):
-    """Hours ahead: `data.windows` windows of future frames, each told the last frames of the one before.
-
-    Frames of the truth that the example does not have are NaN, and are not scored.
-    """
-
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        if data.windows < 1:
-            raise UserError(f"config.data.windows = {data.windows}: expected at least 1")
-        self.windows = data.windows
-        self.length = domain.past + self.windows * domain.future
+class RainRollout(Longer, Rollout):
+    """Hours ahead: windows of future frames, each conditioned on the last frames of the one before."""
 
     def examples(self):
         """Held-out windows and what came after them: the made rain goes on, an archive has what it has."""
@@ -47,7 +38,7 @@ class Rollout(Longer):
 
         def make(i):
             first, y, x = places[i]
-            if not self.data.path:
+            if not domain.from_files:
                 event, start = domain.event_of("test", i)
                 frames = generate.Event(self.domain.seed, event, domain.size).frames(start + self.length)[start:]
             else:
@@ -58,47 +49,32 @@ class Rollout(Longer):
 
         return Examples(len(places), make)
 
-    def problem(self, key, example):
-        seen = self.condition(example[..., : self.domain.length])
-        truth = np.full((*example.shape[:-1], self.length), np.nan, np.float32)
-        known = min(self.length, example.shape[-1])
-        truth[..., :known] = example[..., :known]
-        return Problem(seen["concat"][0], truth, cond=seen, extras={"seed": seed_of(key)})
-
-    def solve(self, model, key, problem, members, progress=False, **options):
-        domain, past = self.domain, self.domain.past
-
-        def advance(z):
-            # Through dBZ, so that no echo is exactly that, as in all that the network was told in training.
-            x = encode(decode(domain.normalizer.denormalize(z[..., -past:])))
-            return {"concat": jnp.concatenate([domain.normalizer.normalize(x), jnp.ones_like(x)], -1)}
-
-        def windows(keys, denoiser, shape, *, cond, **options):
-            cond = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), len(keys), 0), cond)
-            z, info = rollout(keys, denoiser, shape, cond=cond, advance=advance, windows=self.windows, **options)
-            parts = [z[:, 0, ..., :past], *(z[:, i, ..., past:] for i in range(self.windows))]
-            return jnp.concatenate(parts, -1), info
-
-        return model.draw(key, members, cond=problem.cond, sampler=windows, progress=progress, **options)
+    def as_data(self, x):
+        # Through dBZ, so that no echo is exactly that, as in all windows that the network was conditioned on in training.
+        return encode(decode(x))
 
 
-class Wide(Longer):
+class WideRain(Longer, Wide):
     """A domain many times the training crop, by windows that agree at every step of the way.
 
-    `data.wide`: pixels a side, at most; `data.periodic`: the last column touches the first, as longitudes of the globe do.
+    size: pixels a side, at most; periodic: the last column touches the first, as longitudes of the globe do; others: of `Wide`.
     """
 
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        if data.wide < domain.size:
-            raise UserError(f"config.data.wide = {data.wide}: expected at least config.data.size = {domain.size}")
-        self.periodic, self.stride = bool(data.periodic), max(domain.size * 3 // 4, 1)
+    def __init__(self, domain, *, size: int = 192, **wide):
+        super().__init__(domain, **wide)
+        self.size = size
+
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        if options["size"] < config.data.size:
+            raise ValueError(f"size = {options['size']}: expected at least config.data.size = {config.data.size}")
 
     def examples(self):
-        """The held-out frames of an archive on its whole grid, up to `data.wide`; of made rain other events, as wide as that."""
-        domain, wide = self.domain, self.data.wide
-        if not self.data.path:
-            first = self.data.events  # none that the network has seen a part of
+        """The held-out frames of an archive on its whole grid, up to `size`; of made rain other events, as wide as that."""
+        domain, wide = self.domain, self.size
+        if not domain.from_files:
+            first = len(domain.archive.events())  # none that the network has seen a part of
 
             def make(i):
                 frames = generate.Event(self.domain.seed, first + i, wide + wide % 2).frames(domain.length)
@@ -114,49 +90,28 @@ class Wide(Longer):
 
         return Examples(len(times), cut)
 
-    def problem(self, key, example):
-        if min(example.shape[:2]) < self.domain.size:
-            raise UserError(
-                f"wide: the example has shape {example.shape}; expected at least {self.domain.size} pixels a side"
-            )
-        seen = self.condition(example)
-        return Problem(seen["concat"][0], example, cond=seen, extras={"seed": seed_of(key)})
 
-    def guide(self, denoiser, problem):
-        return lookahead.synchronize(denoiser, self.views(problem.truth.shape), chunk=4)
-
-    def views(self, shape):
-        """Windows of the training crop's size that cover the domain."""
-        return lookahead.patches(shape[:2], self.domain.size, self.stride, (1, 2), (False, self.periodic))
-
-    def solve(self, model, key, problem, members, progress=False, **options):
-        views, guided = self.views(problem.truth.shape), self.guide(model.denoiser, problem)
-
-        def whole(keys, denoiser, shape, *, cond, **options):
-            past = jnp.repeat(jnp.asarray(cond["concat"]), len(keys), 0)
-            return sample(keys, denoiser, shape, cond={"concat": views.project(past)}, **options)
-
-        shape = jax.ShapeDtypeStruct(problem.truth.shape, np.float32)
-        return model.draw(
-            key, members, denoiser=guided, cond=problem.cond, shape=shape, sampler=whole, progress=progress, **options
-        )  # fmt: skip
-
-
-class Extreme(Longer):
+class Extreme(Longer, Population):
     """How probable is heavy rain, and what would it look like? Particles steered into the event that a reward exceeds a threshold.
 
-    `data.extreme`: the reward, and its threshold in the reward's units, above 0. Ancestral steps, 40 where nothing else is said: steps
-    must have a density.
+    reward: a name of domains/weather/rewards.py; threshold: in its units, above 0; num_particles: for every four members; others: of
+    `Population`.
     """
 
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        if not data.extreme.threshold > 0:
-            raise UserError(f"config.data.extreme.threshold = {data.extreme.threshold}: expected a number above 0")
+    def __init__(
+        self, domain, *, reward: str = "last rain", threshold: float = 2.0, num_particles: int = 32, **population
+    ):
+        super().__init__(domain, num_particles=num_particles, **population)
+        self.reward, self.threshold = reward, threshold
+        get_reward(domain, reward)  # for what it refuses
+
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        need_positive(options, "threshold")
 
     def problem(self, key, example):
-        seen = self.condition(example)
-        return Problem(self.event, example, cond=seen, extras={"seed": seed_of(key)})
+        return Problem(self.event, example, cond=self.condition(example), extras={"seed": seed_of(key)})
 
     @cached_property
     def event(self) -> particles.Exceeds:
@@ -165,27 +120,20 @@ class Extreme(Longer):
         The same event as of the reward itself. But rain is more like the exponential of a Gaussian than like one, and the twist that
         steers towards the event takes its statistic for Gaussian.
         """
-        function, normalizer = get_reward(self.domain, self.data.extreme.reward).function, self.domain.normalizer
-        threshold = jnp.log(jnp.asarray(self.data.extreme.threshold, jnp.float32))
+        function, normalizer = get_reward(self.domain, self.reward).function, self.domain.normalizer
+        threshold = jnp.log(jnp.asarray(self.threshold, jnp.float32))
         return particles.Exceeds(lambda z: jnp.log(jnp.maximum(function(normalizer.denormalize(z)), 1e-6)), threshold)
 
-    def run(self, model, key, problem, num_particles: int = 128, steps: int = 40) -> particles.Result:
-        """`particles.smc` into the event: exp(log_evidence) is its probability, `resampled` gives examples of it."""
-        return particles.smc(
-            key, model.denoiser, problem.observation, self.domain.example, num_particles=num_particles, cond=problem.cond,
-            steps=steps, chunk=min(num_particles, 32),
-        )  # fmt: skip
-
-    def solve(self, model, key, problem, members, progress=False, steps=40, **options):
-        result = self.run(model, key, problem, 32 * max(-(-members // 4), 1), steps)
+    def solve(self, model, key, problem, members, progress=False, **options):
+        result = self.run(model, key, problem, self.num_particles * max(-(-members // 4), 1), **options)
         if np.isfinite(result.log_evidence):
             drawn = result.resampled(jax.random.fold_in(key, 1), members)
         else:  # nowhere near: those that came nearest, and `share beyond` says that they did not arrive
             drawn = result.particles[jnp.argsort(-problem.observation.statistic(result.particles))[:members]]
-        return np.asarray(self.domain.normalizer.denormalize(drawn))
+        return self.physical(drawn)
 
     def metrics(self, samples, problem):
-        name, threshold = self.data.extreme.reward, self.data.extreme.threshold
+        name, threshold = self.reward, self.threshold
         value = np.asarray(get_reward(self.domain, name).function(jnp.asarray(samples)))
         beyond = {name: float(value.mean()), "share beyond": float((value > threshold).mean())}
         return beyond | super().metrics(samples, problem)

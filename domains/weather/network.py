@@ -1,4 +1,4 @@
-"""The nowcasting network: a U-Net that is told where the rain would be if it were only carried along, and a path for what is fine."""
+"""The nowcasting network: a U-Net that is given where the rain would be if it were only carried along, and a path for what is fine."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ from flax import nnx
 
 from domains.weather import motion
 from sciddm.networks import UNet
-from sciddm.networks.layers import Conv, GroupNorm, Linear, NoiseEmbedding
+from sciddm.networks.layers import Conv, GroupNorm, Linear, NoiseEmbedding, need_positive
 
 BLURS = (0.8, 2.0)  # pixels: the bands below them are what the fine path sees
 MOST = 100.0  # the bands are amplified no further than this
@@ -22,13 +22,19 @@ class Nowcaster(nnx.Module):
     scales of every frame, amplified until their noise is 1, go to the output with a gain each that depends on the noise level, which
     is a Wiener filter, and through two convolutions at full resolution that see the U-Net's answer.
 
-    Args: frames: of x; past: how many of them; width: channels of the fine path; others: of `UNet`.
+    Args: frames: of x; past: how many of them are given; width: channels of the fine path; others: of `UNet`.
     """
 
-    def __init__(self, frames: int, *, past: int, width: int = 32, features: int = 128, rngs: nnx.Rngs, **options):
+    def __init__(
+        self, frames: int, *, past: int, channels: tuple[int, ...] = (48, 96), blocks: int = 2, patch: int = 2,
+        attention_levels: tuple[int, ...] = (), heads: int = 4, features: int = 128, width: int = 32, rngs: nnx.Rngs,
+    ):  # fmt: skip
+        need_positive(width=width)
         self.past, self.future = past, frames - past
-        concat = 2 * past + 2 * self.future
-        self.unet = UNet(frames, concat_channels=concat, features=features, rngs=rngs, **options)
+        self.unet = UNet(
+            frames, concat_channels=2 * past + 2 * self.future, channels=channels, blocks=blocks, patch=patch,
+            attention_levels=attention_levels, heads=heads, features=features, rngs=rngs,
+        )  # fmt: skip
         bands = len(BLURS) * frames
         self.noise, self.gain = NoiseEmbedding(features, rngs=rngs), Linear(features, bands, scale=0.0, rngs=rngs)
         self.fine_in = Conv(bands + frames, width, ndim=2, rngs=rngs)

@@ -14,32 +14,22 @@ from domains.weather import baselines, plots, verify
 from domains.weather.outage import outage
 from domains.weather.transform import decode, encode
 from sciddm import lookahead
-from sciddm.domain import Problem, Task
-from sciddm.errors import UserError
-
-# Every method that takes an Observation; those named second are told `guidance.iterations`.
-GUIDES = {
-    name: getattr(lookahead, name)
-    for name in ("dps", "tfg", "sitcom", "ddrm", "flowdps", "lgd", "steer", "mmps", "pigdm", "ddnm", "diffpir", "daps", "repaint")
-}  # fmt: skip
-ITERATED = ("mmps", "pigdm", "ddnm", "diffpir", "daps", "repaint")
+from sciddm.keys import seed_of
+from sciddm.tasks import Problem, Steered, Task
 
 
 class WeatherTask(Task):
-    """Shared by all: how answers are scored and drawn. scored: which frames count; `told`: whether the network is given the past."""
+    """Shared by all: how answers are scored and drawn. scored: which frames count; conditioned: whether the network is given the past."""
 
-    told = True
+    conditioned = True
 
-    def __init__(self, domain, data):
-        self.domain, self.data, self.guidance = domain, data, data.guidance
-        self.scored = slice(domain.past, None)
+    @property
+    def scored(self):
+        return slice(self.domain.past, None)
 
     def condition(self, example):
-        """What the network is told of a window whose missing pixels are NaN: one for all members."""
-        return jax.tree.map(lambda leaf: leaf[None], self.domain.condition(example)) if self.told else None
-
-    def guide(self, denoiser, problem):
-        return denoiser
+        """cond of all members for a window whose missing pixels are NaN."""
+        return jax.tree.map(lambda leaf: leaf[None], self.domain.condition(example)) if self.conditioned else None
 
     def metrics(self, samples, problem):
         forecast = self.as_forecast(samples)
@@ -51,10 +41,8 @@ class WeatherTask(Task):
         native = self.domain.to_native(np.asarray(samples))["reflectivity"].rename(sample="member")
         return native.isel(time=self.scored)
 
-    def plot(self, samples, problem):
-        answers = {
-            name: self.domain.to_native(x[None] if x.ndim == 3 else x) for name, x in self.baseline(problem).items()
-        }
+    def plot(self, samples, problem, answers):
+        answers = {name: self.domain.to_native(x[None] if x.ndim == 3 else x) for name, x in answers.items()}
         truth, members = self.domain.to_native(problem.truth[None]), self.domain.to_native(samples)
         return plots.comparison(truth, members, answers, self.scored)
 
@@ -91,15 +79,10 @@ def task_scores(forecast, truth) -> dict[str, float]:
 
 
 class Nowcast(WeatherTask):
-    """The future frames from the past ones, which the network was trained on: nothing is guided."""
-
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        self.sampling = {}
+    """The future frames from the past ones, on which the network was conditioned in training: nothing is guided."""
 
     def problem(self, key, example):
-        seen = self.condition(example)
-        return Problem(seen["concat"][0], example, cond=seen, extras={"seed": seed_of(key)})
+        return Problem(truth=example, cond=self.condition(example), extras={"seed": seed_of(key)})
 
     def baseline(self, problem):
         """persistence; with pysteps optical-flow extrapolation and a STEPS ensemble of 20."""
@@ -107,25 +90,17 @@ class Nowcast(WeatherTask):
         return {name: with_past(problem.truth, answer, self.domain) for name, answer in answers.items()}
 
 
-class Observed(WeatherTask):
-    """Shared by the tasks that guide: `config.data.guidance` says how."""
+class Observed(WeatherTask, Steered):
+    """Shared by the tasks that are steered by pixels. noise_dbz: of what is seen; others: of `Steered`."""
 
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        if self.guidance.method not in GUIDES:
-            raise UserError(f"config.data.guidance.method = {self.guidance.method!r}: expected one of {sorted(GUIDES)}")
-        if not self.guidance.noise_dbz > 0:
-            raise UserError(
-                f"config.data.guidance.noise_dbz = {self.guidance.noise_dbz}: expected a positive number of dBZ"
-            )
-        self.noise_std = float(self.guidance.noise_dbz / domain.normalizer.std)
-        # an empty word leaves it to the method
-        self.sampling = {key: self.guidance[key] or None for key in ("solver", "steps", "grid")}
+    def __init__(self, domain, *, noise_dbz: float = 1.0, **steered):
+        super().__init__(domain, **steered)
+        self.noise_std = float(noise_dbz / domain.normalizer.std)
 
-    def guide(self, denoiser, problem):
-        method = self.guidance.method
-        options = {"iterations": self.guidance.iterations} if method in ITERATED else {}
-        return GUIDES[method](denoiser, problem.observation, **options)
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        need_positive(options, "noise_dbz")
 
     def masked(self, example, seen) -> lookahead.Observation:
         """Those pixels of a window that `seen` (like it) has and that are not missing."""
@@ -135,34 +110,37 @@ class Observed(WeatherTask):
         return lookahead.Observation(lookahead.operators.Mask(mask), jnp.asarray(normal) * mask, self.noise_std)
 
 
-class Assimilate(Observed):
-    """A forecast that rain gauges at a few per cent of the pixels enter as they report, `guidance.gauge_frames` frames long.
+class Assimilate(WeatherTask, Steered):
+    """A forecast that rain gauges enter as they report; where they stand is drawn with the problem's key.
 
-    Gauges err by `guidance.gauge_dbz`; where they report is drawn with the problem's key.
+    gauges: share of the pixels with one; gauge_dbz: their error; gauge_frames: of the forecast that they report; others: of `Steered`.
     """
 
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        for key, most in (("gauges", 1.0), ("gauge_dbz", np.inf), ("gauge_frames", np.inf)):
-            if not 0 < self.guidance[key] <= most:
-                raise UserError(
-                    f"config.data.guidance.{key} = {self.guidance[key]}: expected above 0, at most {most:g}"
-                )
+    def __init__(self, domain, *, gauges: float = 0.03, gauge_dbz: float = 2.0, gauge_frames: int = 6, **steered):
+        super().__init__(domain, **steered)
+        self.gauges, self.gauge_dbz, self.gauge_frames = gauges, gauge_dbz, gauge_frames
+
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        need_positive(options, "gauges", "gauge_dbz", "gauge_frames")
+        if options["gauges"] > 1:
+            raise ValueError(f"gauges = {options['gauges']}: expected a share of the pixels, at most 1")
 
     def problem(self, key, example):
-        domain, guidance = self.domain, self.guidance
+        domain = self.domain
         key_place, key_error = jax.random.split(key)
         pixels = domain.size**2
-        count, frames = max(round(guidance.gauges * pixels), 3), min(guidance.gauge_frames, domain.future)
+        count, frames = max(round(self.gauges * pixels), 3), min(self.gauge_frames, domain.future)
         places = np.asarray(jax.random.choice(key_place, pixels, (count,), replace=False))
         indices = (places[:, None] * domain.length + domain.past + np.arange(frames)).ravel()
         values = np.asarray(example, np.float64).reshape(-1)[indices]
         there = ~np.isnan(values)
-        reported = np.where(there, values, 0.0) + guidance.gauge_dbz * np.asarray(
+        reported = np.where(there, values, 0.0) + self.gauge_dbz * np.asarray(
             jax.random.normal(key_error, values.shape)
         )
         # A gauge over a missing pixel of the truth reports nothing: an error bar that is as good as infinite.
-        std = np.where(there, guidance.gauge_dbz, 1e4) / domain.normalizer.std
+        std = np.where(there, self.gauge_dbz, 1e4) / domain.normalizer.std
         normal = domain.normalizer.normalize(reported.astype(np.float32))
         observation = lookahead.Observation(
             lookahead.operators.Points(jnp.asarray(indices)), normal, std.astype(np.float32)
@@ -182,7 +160,7 @@ class Assimilate(Observed):
         domain, extras = self.domain, problem.extras
         shape, points = (domain.size, domain.size), np.stack(np.divmod(extras["places"], domain.size), -1)
         past, reports = past_of(problem.truth, domain), np.clip(extras["reported"].T, 0.0, None)
-        errors = np.full(len(points), self.guidance.gauge_dbz)
+        errors = np.full(len(points), self.gauge_dbz)
         answers = {"kriging": baselines.persistence(past, domain.future)}
         analysed = [i for i, report in enumerate(reports) if np.isfinite(report).sum() >= 3]
         if has_pysteps():
@@ -206,20 +184,26 @@ class Assimilate(Observed):
 
 
 class Downscale(Observed):
-    """All frames from block means `guidance.factor` times coarser, with nothing else known. Blocks with missing pixels are not seen."""
+    """All frames from block means, with nothing else known. Blocks with missing pixels are not seen.
 
-    told = False
+    factor: pixels a side of a block; others: of `Observed`.
+    """
 
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        self.scored, factor = slice(None), self.guidance.factor
-        if factor < 2 or domain.size % factor:
-            raise UserError(
-                f"config.data.guidance.factor = {factor}: expected 2 or more, a divisor of config.data.size = {domain.size}"
-            )
+    conditioned, scored = False, slice(None)
+
+    def __init__(self, domain, *, factor: int = 4, **observed):
+        super().__init__(domain, **observed)
+        self.factor = factor
+
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        factor, size = options["factor"], config.data.size
+        if factor < 2 or size % factor:
+            raise ValueError(f"factor = {factor}: expected 2 or more, a divisor of config.data.size = {size}")
 
     def problem(self, key, example):
-        operator = lookahead.operators.Downsample(self.guidance.factor)
+        operator = lookahead.operators.Downsample(self.factor)
         missing = np.isnan(example)
         coarse = operator(jnp.asarray(self.domain.normalizer.normalize(np.where(missing, 0.0, example)))[None])[0]
         whole = np.asarray(operator(jnp.asarray(missing, jnp.float32)[None]))[0] == 0
@@ -228,7 +212,7 @@ class Downscale(Observed):
 
     def baseline(self, problem):
         """Cubic splines through the block means of dBZ; with pysteps RainFARM, an ensemble of 8."""
-        factor = self.guidance.factor
+        factor = self.factor
         frames = baselines.filled(np.moveaxis(decode(problem.truth), -1, 0))
         coarse = frames.reshape(len(frames), frames.shape[1] // factor, factor, -1, factor).mean((2, 4))
         answers = {"cubic": baselines.bicubic(coarse, factor)}
@@ -245,17 +229,15 @@ class Downscale(Observed):
 class Fill(Observed):
     """What a radar did not see: a sector of every frame, or all of a few frames, from what is around it in space and time.
 
-    The network is told of the past with its holes, and steered by the rest.
+    The network is conditioned on the past with its holes, and steered by the rest.
     """
 
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        self.scored = slice(None)
+    scored = slice(None)
 
     def problem(self, key, example):
         hidden = outage(np.random.default_rng(seed_of(key)), example.shape)
-        told = self.condition(np.where(hidden, np.nan, example))
-        return Problem(self.masked(example, ~hidden), example, cond=told, extras={"hidden": hidden})
+        cond = self.condition(np.where(hidden, np.nan, example))
+        return Problem(self.masked(example, ~hidden), example, cond=cond, extras={"hidden": hidden})
 
     def metrics(self, samples, problem):
         # Only what was hidden is scored.
@@ -274,19 +256,26 @@ class Fill(Observed):
 
 
 class Interpolate(Observed):
-    """Frames between frames: every `guidance.every`-th is seen."""
+    """Frames between frames. every: so many frames apart are those which are seen; others: of `Observed`."""
 
-    told = False
+    conditioned = False
 
-    def __init__(self, domain, data):
-        super().__init__(domain, data)
-        every = self.guidance.every
-        if not 2 <= every < domain.length:
-            raise UserError(
-                f"config.data.guidance.every = {every}: expected 2 or more, and less than the {domain.length} frames of a window"
-            )
+    def __init__(self, domain, *, every: int = 3, **observed):
+        super().__init__(domain, **observed)
         self.seen = np.arange(0, domain.length, every)
-        self.scored = np.setdiff1d(np.arange(self.seen[-1]), self.seen)
+
+    @property
+    def scored(self):
+        return np.setdiff1d(np.arange(self.seen[-1]), self.seen)
+
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        length = config.data.past + config.data.future
+        if not 2 <= options["every"] < length:
+            raise ValueError(
+                f"every = {options['every']}: expected 2 or more, and less than the {length} frames of a window"
+            )
 
     def problem(self, key, example):
         seen = np.zeros(example.shape, bool)
@@ -307,9 +296,11 @@ class Interpolate(Observed):
         return answers
 
 
-def seed_of(key) -> int:
-    """A seed for numpy and pysteps from a jax key."""
-    return int(jax.random.randint(key, (), 0, 2**31 - 1))
+def need_positive(options, *names) -> None:
+    """Raises: ValueError that names the first option which is not above 0."""
+    for name in names:
+        if not options[name] > 0:
+            raise ValueError(f"{name} = {options[name]}: expected a number above 0")
 
 
 def has_pysteps() -> bool:

@@ -3,6 +3,7 @@
 import warnings
 
 from sciddm.lookahead import constraints
+from sciddm.lookahead.by_name import GUIDES, guide
 from sciddm.lookahead.constraints import Project, constrain
 from sciddm.lookahead.daps import daps
 from sciddm.lookahead.ddnm import ddnm
@@ -28,16 +29,16 @@ from sciddm.lookahead.repaint import Replace, repaint
 from sciddm.lookahead.rigid import Rigid, superpose
 from sciddm.lookahead.sitcom import sitcom
 from sciddm.lookahead.steer import steer
-from sciddm.lookahead.synchronize import synchronize
+from sciddm.lookahead.synchronize import STRATEGIES, synchronize
 from sciddm.lookahead.tfg import tfg
 from sciddm.lookahead.universal import universal
 from sciddm.lookahead.views import Views, mesh, patches, sphere, windows
 
 __all__ = [
-    "Clipped", "Gaussian", "Langevin", "Laplace", "MeasurementNoise", "Observation", "Poisson", "Project", "Quantised", "Renoise",
-    "Replace", "Rigid", "Views", "conjunction", "constrain", "constraints", "daps", "ddnm", "ddrm", "dflow", "diffpir", "dps", "flowchef",
-    "flowdps", "freedom", "lgd", "mesh", "mixture", "mmps", "mpgd", "operators", "patches", "pigdm", "reddiff", "repaint",
-    "sitcom", "sphere", "statistics", "steer", "superpose", "synchronize", "tfg", "universal", "windows",
+    "GUIDES", "STRATEGIES", "Clipped", "Gaussian", "Langevin", "Laplace", "MeasurementNoise", "Observation", "Poisson", "Project",
+    "Quantised", "Renoise", "Replace", "Rigid", "Views", "conjunction", "constrain", "constraints", "daps", "ddnm", "ddrm", "dflow",
+    "diffpir", "dps", "flowchef", "flowdps", "freedom", "guide", "lgd", "mesh", "mixture", "mmps", "mpgd", "operators", "patches",
+    "pigdm", "reddiff", "repaint", "sitcom", "sphere", "statistics", "steer", "superpose", "synchronize", "tfg", "universal", "windows",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 
 from sciddm.networks.conditioned import Conditioned
-from sciddm.networks.layers import Linear, attend, depth_to_space, layer_norm, space_to_depth
+from sciddm.networks.layers import Linear, attend, depth_to_space, layer_norm, need_positive, space_to_depth
 
 
 class DiT(Conditioned):
@@ -25,7 +25,8 @@ class DiT(Conditioned):
         self, channels_in: int, *, ndim: int = 2, dim: int = 128, depth: int = 6, heads: int = 4, patch: int = 2, mlp_ratio: int = 4,
         features: int = 128, concat_channels: int = 0, embedding_features: int = 0, token_features: int = 0, rngs: nnx.Rngs,
     ):  # fmt: skip
-        if ndim not in (1, 2, 3) or depth < 1 or dim % heads:
+        need_positive(depth=depth, dim=dim, heads=heads, patch=patch, mlp_ratio=mlp_ratio, features=features)
+        if ndim not in (1, 2, 3) or dim % heads:
             raise ValueError(
                 f"ndim = {ndim}, depth = {depth}, dim = {dim}, heads = {heads}: "
                 "expected 1 to 3, at least one block, and heads that divide dim"

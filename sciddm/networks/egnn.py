@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from sciddm.networks.conditioned import Conditioned
-from sciddm.networks.layers import Linear, layer_norm
+from sciddm.networks.layers import Linear, layer_norm, need_positive
 
 
 class EGNN(Conditioned):
@@ -33,6 +33,9 @@ class EGNN(Conditioned):
         self, features_in: int, *, pair_features: int = 0, hidden: int = 64, layers: int = 4, neighbours: float = 8.0, radial: int = 0,
         reach: float = 4.0, concat_channels: int = 0, embedding_features: int = 0, pair_concat_channels: int = 0, rngs: nnx.Rngs,
     ):  # fmt: skip
+        need_positive(hidden=hidden, layers=layers)
+        if not neighbours > 0 or radial < 0 or not reach > 0:
+            raise ValueError(f"neighbours = {neighbours}, radial = {radial}, reach = {reach}: expected above 0, at least 0, above 0")
         kinds = {"concat_channels": concat_channels, "embedding_features": embedding_features}
         others = ("mask", "pairs") if pair_concat_channels else ("mask",)
         super().__init__(hidden, **kinds, others=others, rngs=rngs)

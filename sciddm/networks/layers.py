@@ -10,9 +10,19 @@ from flax import nnx
 from sciddm.networks.conv import conv
 
 
+def need_positive(**sizes) -> None:
+    """Raises: ValueError that names the first size, or tuple of sizes, that is below 1."""
+    for name, size in sizes.items():
+        if any(one < 1 for one in (size if isinstance(size, (tuple, list)) else (size,))):
+            raise ValueError(f"{name} = {size}: expected at least 1")
+
+
 def _kernel(rngs: nnx.Rngs, shape, scale: float = 1.0):
     # Drawn by numpy from a seed of the stream: eager jax draws would compile once for every shape of a network.
-    seed = np.asarray(jax.random.key_data(rngs.params())).tolist()
+    key = jax.random.key_data(rngs.params())
+    if isinstance(key, jax.core.Tracer):  # for its shape alone
+        return nnx.Param(jnp.zeros(shape))
+    seed = np.asarray(key).tolist()
     std = math.sqrt(scale / math.prod(shape[:-1]))
     values = np.random.default_rng(seed).standard_normal(shape, np.float32) * np.float32(std)
     return nnx.Param(jnp.asarray(values))

@@ -9,7 +9,7 @@ from flax import nnx
 
 from sciddm.networks.conditioned import Conditioned
 from sciddm.networks.egnn import centred, squared_distances
-from sciddm.networks.layers import Linear, layer_norm
+from sciddm.networks.layers import Linear, layer_norm, need_positive
 
 
 class PairTransformer(Conditioned):
@@ -39,6 +39,7 @@ class PairTransformer(Conditioned):
         mlp_ratio: int = 4, radial: int = 16, concat_channels: int = 0, embedding_features: int = 0, pair_concat_channels: int = 0,
         rngs: nnx.Rngs,
     ):  # fmt: skip
+        need_positive(dim=dim, pair_dim=pair_dim, depth=depth, heads=heads, mlp_ratio=mlp_ratio, radial=radial)
         if dim % heads:
             raise ValueError(f"dim = {dim}, heads = {heads}: expected heads that divide dim")
         kinds = {"concat_channels": concat_channels, "embedding_features": embedding_features}

@@ -6,7 +6,7 @@ from flax import nnx
 
 from sciddm.networks.conditioned import Conditioned
 from sciddm.networks.dit import positions
-from sciddm.networks.layers import Linear, attend, depth_to_space, layer_norm, space_to_depth
+from sciddm.networks.layers import Linear, attend, depth_to_space, layer_norm, need_positive, space_to_depth
 
 
 class SpaceTime(Conditioned):
@@ -25,9 +25,10 @@ class SpaceTime(Conditioned):
         self, frames: int, *, dim: int = 128, depth: int = 6, heads: int = 4, patch: int = 4, mlp_ratio: int = 4, features: int = 128,
         concat_channels: int = 0, rngs: nnx.Rngs,
     ):  # fmt: skip
-        if depth < 1 or dim % heads:
+        need_positive(depth=depth, dim=dim, heads=heads, patch=patch, mlp_ratio=mlp_ratio, features=features)
+        if dim % heads:
             raise ValueError(
-                f"dim = {dim}, depth = {depth}, heads = {heads}: expected a block or more, and heads that divide dim"
+                f"dim = {dim}, depth = {depth}, heads = {heads}: expected heads that divide dim"
             )
         super().__init__(features, concat_channels=concat_channels, rngs=rngs)
         self.frames, self.patch = frames, patch

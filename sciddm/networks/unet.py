@@ -9,7 +9,15 @@ import jax.numpy as jnp
 from flax import nnx
 
 from sciddm.networks.conditioned import Conditioned
-from sciddm.networks.layers import Attention, GroupNorm, Linear, ResidualBlock, depth_to_space, space_to_depth
+from sciddm.networks.layers import (
+    Attention,
+    GroupNorm,
+    Linear,
+    ResidualBlock,
+    depth_to_space,
+    need_positive,
+    space_to_depth,
+)
 
 
 class UNet(Conditioned):
@@ -26,15 +34,16 @@ class UNet(Conditioned):
     """
 
     def __init__(
-        self, channels_in: int, *, ndim: int = 2, channels=(48, 96), blocks: int = 2, patch: int = 2, attention_levels=(), heads: int = 4,
-        features: int = 128, concat_channels: int = 0, embedding_features: int = 0, token_features: int = 0, periodic: bool = False,
-        rngs: nnx.Rngs,
+        self, channels_in: int, *, ndim: int = 2, channels: tuple[int, ...] = (48, 96), blocks: int = 2, patch: int = 2,
+        attention_levels: tuple[int, ...] = (), heads: int = 4, features: int = 128, concat_channels: int = 0,
+        embedding_features: int = 0, token_features: int = 0, periodic: bool = False, rngs: nnx.Rngs,
     ):  # fmt: skip
         if ndim not in (1, 2, 3) or not channels or not set(attention_levels) <= set(range(len(channels))):
             raise ValueError(
                 f"ndim = {ndim}, channels = {tuple(channels)}, attention_levels = {tuple(attention_levels)}: "
                 "expected 1 to 3, at least one level, and levels counted from 0"
             )
+        need_positive(channels=channels, blocks=blocks, patch=patch, heads=heads, features=features)
         kinds = {"concat_channels": concat_channels, "embedding_features": embedding_features}
         super().__init__(features, token_features=token_features, **kinds, rngs=rngs)
         self.ndim, self.patch, self.levels = ndim, patch, len(channels)

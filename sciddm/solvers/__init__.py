@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import diffrax
 
+from sciddm.named import named
 from sciddm.solvers.adams_bashforth import AdamsBashforth
 from sciddm.solvers.adaptive import Adaptive
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
@@ -52,14 +53,13 @@ _DETERMINISTIC_TOO = (diffrax.Euler, diffrax.Heun, diffrax.Midpoint, diffrax.Ral
 
 
 def resolve(solver) -> AbstractDenoiserSolver:
-    """A name of `SOLVERS`, one of our solvers, or any diffrax solver (stochastic ones solve the reverse-time equation).
+    """A name of `SOLVERS` or package.module:Name, with options ("ddpm(prior_variance=1.0)"), one of our solvers, or any diffrax solver
+    (stochastic ones solve the reverse-time equation).
 
-    Raises: ValueError on an unknown name.
+    Raises: ValueError on an unknown name or option.
     """
     if isinstance(solver, str):
-        if solver not in SOLVERS:
-            raise ValueError(f"solver {solver!r} is none of {sorted(SOLVERS)}")
-        return SOLVERS[solver]()
+        return resolve(named(solver, SOLVERS, "solver")())
     if isinstance(solver, AbstractDenoiserSolver):
         return solver
     stochastic = isinstance(solver, (diffrax.AbstractItoSolver, diffrax.AbstractStratonovichSolver))

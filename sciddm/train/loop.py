@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 import sciddm
-from sciddm.config import resolved, validate
+from sciddm.config import complete, resolved, restored, validate
 from sciddm.domain import get_domain
 from sciddm.errors import UserError
 from sciddm.train.checkpoint import Checkpoints
@@ -32,24 +32,28 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     Raises: UserError on a wrong config, data or workdir, on a full disk, and at the first loss that is not finite.
     """
     validate(config)
-    workdir = Path(workdir)
+    complete(config)
+    mesh, workdir = make_mesh(config), Path(workdir)
     checkpoints = Checkpoints(workdir, config.checkpoint.keep)
     stored = checkpoints.meta()
     if stored:
-        check_same_run(config, stored["config"], workdir)
+        check_same_run(config, resolved(restored(stored["config"])), workdir)
     domain = get_domain(config, stored and stored["normalizer"])
     sigma_data = stored["sigma_data"] if stored else measure_sigma(config, domain)
 
-    mesh = make_mesh(config)
+    dataset = domain.dataset("train")
+    if len(dataset) < config.training.batch_size:
+        raise UserError(
+            f"config.training.batch_size = {config.training.batch_size}: there are {len(dataset)} training samples; take fewer"
+        )
     denoiser = make_denoiser(config, domain, sigma_data)
     fresh = initial_state(config, denoiser)
     shardings = state_sharding(fresh, mesh)
     abstract = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), fresh, shardings)
-    restored = checkpoints.restore(abstract)
-    state = restored[0] if restored else place(fresh, shardings)
-    step, elapsed = int(state.step), restored[1]["elapsed"] if restored else 0.0
+    earlier = checkpoints.restore(abstract)
+    state = earlier[0] if earlier else place(fresh, shardings)
+    step, elapsed = int(state.step), earlier[1]["elapsed"] if earlier else 0.0
 
-    dataset = domain.dataset("train")
     if stored and stored["samples"] != len(dataset):
         raise UserError(
             f"{workdir}: its run had {stored['samples']} training samples, now there are {len(dataset)}; choose another --workdir"
@@ -65,7 +69,7 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     )
     budget = Budget(config, elapsed)
     log, stop = Log(workdir, step), StopSignal()
-    waiting, recent, saved = None, restored[1]["recent"] if restored else [], step if restored else None
+    waiting, recent, saved = None, earlier[1]["recent"] if earlier else [], step if earlier else None
     previous, bar = None, progress_bar(100.0 * budget.progress(step), progress)
     with stop:
         for batch in batches.from_step(step):

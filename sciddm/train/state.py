@@ -1,6 +1,8 @@
 """What a run is made of: process, denoiser, optimiser, state, and the pure step between two states."""
 
+import contextlib
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import jax
@@ -10,9 +12,12 @@ import optax
 from flax import nnx
 
 from sciddm.denoiser import NetworkDenoiser
-from sciddm.domain import Domain
+from sciddm.domain import Domain, Outline
 from sciddm.errors import UserError
+from sciddm.named import check_options, near
 from sciddm.networks import split
+from sciddm.networks.kinds import make_network
+from sciddm.noise import White
 from sciddm.objective import Objective, measure_sigma_data
 from sciddm.process import GaussianProcess
 
@@ -34,11 +39,13 @@ def make_process(config, noise) -> GaussianProcess:
     options = dict(config.process)
     name = options.pop("name")
     if name not in PROCESSES:
-        raise UserError(f"config.process.name = {name!r}: expected one of {list(PROCESSES)}")
+        raise UserError(f"config.process.name = {name!r}: expected one of {list(PROCESSES)}{near(name, PROCESSES)}")
+    constructor = getattr(GaussianProcess, name)
     try:
-        return getattr(GaussianProcess, name)(noise=noise, **options)
-    except TypeError as error:
-        raise UserError(f"config.process: {error} of process {name!r}; see sciddm/process.py") from error
+        check_options(constructor, options, ("noise",))
+    except ValueError as error:
+        raise UserError(f"config.process.{error} (of process {name!r})") from error
+    return constructor(noise=noise, **options)
 
 
 def measure_sigma(config, domain: Domain):
@@ -49,9 +56,9 @@ def measure_sigma(config, domain: Domain):
     rows = [dataset[i] for i in range(0, len(dataset), max(len(dataset) // 1024, 1))]
     stack = lambda *leaves: np.stack(leaves)  # noqa: E731
     z = domain.normalizer.normalize(jax.tree.map(stack, *(row["x"] for row in rows)))
-    if "loss_weight" in rows[0]:  # what is missing or padding says nothing of the data
-        loss_weight = jax.tree.map(stack, *(row["loss_weight"] for row in rows))
-        z = jax.tree.map(lambda leaf, count: leaf[np.broadcast_to(count > 0, leaf.shape)], z, loss_weight)
+    if loss_weight_of(rows[0]) is not None:  # what is missing or padding says nothing of the data
+        weight = jax.tree.map(stack, *(loss_weight_of(row) for row in rows))
+        z = jax.tree.map(lambda leaf, one: leaf[np.broadcast_to(one > 0, leaf.shape)], z, weight)
     sigma = jax.tree.map(float, measure_sigma_data(z))
     if not all(math.isfinite(value) and value > 0 for value in jax.tree.leaves(sigma)):
         bad = [
@@ -65,17 +72,44 @@ def measure_sigma(config, domain: Domain):
     return sigma
 
 
+def loss_weight_of(element):
+    """How much each entry of a training element, or batch, counts in the loss; None where all count the same."""
+    if "counted" in element:
+        warnings.warn('the key "counted" of a data set is now "loss_weight"', DeprecationWarning, 2)
+    return element.get("loss_weight", element.get("counted"))
+
+
 def make_denoiser(config, domain: Domain, sigma_data) -> NetworkDenoiser:
     """A fresh denoiser: the domain's network behind the preconditioning of config.denoiser."""
     network, process = split(domain.network(config.network, nnx.Rngs(config.seed))), make_process(config, domain.noise)
-    try:
+    with _of_network():
         denoiser = NetworkDenoiser(network, process, config.denoiser.prediction, sigma_data)
-        one = lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype)  # noqa: E731
-        cond = None if domain.cond_example is None else jax.tree.map(one, domain.cond_example)
-        jax.eval_shape(lambda x, c: denoiser(x, 0.5, c), jax.tree.map(one, domain.example), cond)
+        jax.eval_shape(lambda x, cond: denoiser(x, 0.5, cond), *_one_each(domain.example, domain.cond_example))
+    return denoiser
+
+
+def check_denoiser(config, kind: type[Domain], outline: Outline) -> None:
+    """That a network of config.network takes samples of this outline; no array is made. Raises: UserError."""
+    process = make_process(config, White())
+
+    def evaluate(x, cond):
+        network = split(make_network(config.network, kind.networks, outline.network_inputs, nnx.Rngs(0)))
+        return NetworkDenoiser(network, process, config.denoiser.prediction)(x, 0.5, cond)
+
+    with _of_network():
+        jax.eval_shape(evaluate, *_one_each(outline.example, outline.cond_example))
+
+
+@contextlib.contextmanager
+def _of_network():
+    try:
+        yield
     except ValueError as error:
         raise UserError(f"config.network, config.denoiser: {error}") from error
-    return denoiser
+
+
+def _one_each(*examples):
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), examples)
 
 
 def make_objective(config) -> Objective:
@@ -122,7 +156,7 @@ def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
     def train_step(state: TrainState, batch, progress):
         step_key = jax.random.fold_in(key, state.step)
         x_0, cond = domain.normalizer.normalize(batch["x"]), batch.get("cond")
-        loss_weight = batch.get("loss_weight")
+        loss_weight = loss_weight_of(batch)
         if cond is not None and training.cond_dropout > 0:
             size = jax.tree.leaves(x_0)[0].shape[0]
             drop = jax.random.bernoulli(jax.random.fold_in(step_key, 1), training.cond_dropout, (size,))

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 import sciddm as sd
 from domains.molecules import bonds, metrics, plots
-from sciddm.evaluate import format_table, save_figure
+from sciddm.evaluation import format_table, save_figure
 from sciddm.train.checkpoint import Checkpoints
 
 SETTINGS = (("unipc2", 25), ("unipc2", 50), ("ddpm", 25), ("ddpm", 50), ("ddpm", 100))

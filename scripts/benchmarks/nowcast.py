@@ -18,7 +18,7 @@ import sciddm as sd
 from domains.weather import animate, generate, plots, verify
 from domains.weather.tasks import past_of
 from domains.weather.transform import decode
-from sciddm.evaluate import save_figure
+from sciddm.evaluation import save_figure
 
 COLUMNS = (
     "CRPS", "CRPS at 5 min", "CRPS at 15 min", "CRPS at 30 min", "CRPS at 60 min", "skill", "spread/skill", "CSI 15 dBZ", "CSI 25 dBZ",

@@ -18,8 +18,8 @@ from mixtures import unit_mixture
 from tqdm import tqdm
 
 import sciddm as sd
-from sciddm import particles, steering
-from sciddm.evaluate import save_figure
+from sciddm import particles
+from sciddm.evaluation import rewards, save_figure
 
 METHODS = ("best_of_n", "svdd", "fk_steering", "rollover_budget", "smc")
 BUDGETS = (400, 800, 1600, 3200, 6400)
@@ -82,10 +82,10 @@ def on_mixture(arguments) -> tuple[list[dict], dict]:
 
 
 def on_run(model, arguments) -> tuple[list[dict], dict]:
-    """The same of a run's own model and reward, by `sciddm.steering`."""
+    """The same of a run's own model and reward, by `sciddm.evaluation.rewards`."""
     rows, lines = [], {}
     for budget in arguments.run_budgets:
-        found = steering.steer(
+        found = rewards.steer(
             model, arguments.methods, arguments.reward, budget=budget, members=arguments.run_members,
             strength=arguments.strength,
         )  # fmt: skip
@@ -122,7 +122,7 @@ def draw(panels) -> plt.Figure:
                     for column in ("network_calls", f"{key}_mean", f"{key}_error")
                 )
                 axes.errorbar(
-                    calls, means, errors, color=steering.COLOURS[i], marker=steering.MARKERS[i], ms=6,
+                    calls, means, errors, color=rewards.COLOURS[i], marker=rewards.MARKERS[i], ms=6,
                     lw=1.4, elinewidth=1.0, capsize=2.5, label=name,
                 )  # fmt: skip
             for (name, values), style in zip(lines.items(), STYLES[len(lines)], strict=True):

@@ -27,13 +27,13 @@ def config(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def domain(config):
-    return MoleculesDomain(config.data, 0)
+    return sd.get_domain(config)
 
 
 def changed(config, **keys):
-    data = config.data.copy_and_resolve_references()
-    data.update(keys)
-    return data
+    config = config.copy_and_resolve_references()
+    config.data.update(keys)
+    return config
 
 
 def random_denoiser(domain, size):
@@ -51,7 +51,7 @@ def padded(domain, config, more: int):
     """The same domain with arrays that are longer."""
     n = domain.normalizer
     sizes = np.concatenate([n.sizes, np.zeros(max(more, 0), n.sizes.dtype)])[: len(n.sizes) + more]
-    return MoleculesDomain(config.data, 0, OfAtoms(n.mean, n.std, n.units, n.layout, sizes, n.scalar))
+    return MoleculesDomain(config, OfAtoms(n.mean, n.std, n.units, n.layout, sizes, n.scalar).to_json())
 
 
 def test_normaliser_comes_back_from_json_with_kinds_sizes_and_scalar(domain):
@@ -165,7 +165,7 @@ def test_particles_weigh_by_the_degrees_of_freedom_that_are_there(domain):
 
 
 def test_batches_are_cut_to_their_bucket(config):
-    small = MoleculesDomain(changed(config, buckets=(7, 8)), 0)
+    small = sd.get_domain(changed(config, buckets=(7, 8)))
     data = small.dataset("train")
     batches = Batches(data, 4, 0, None, small.buckets(), small.cut)
     widths, whole = set(), data[0]
@@ -186,8 +186,8 @@ def test_batches_are_cut_to_their_bucket(config):
 @pytest.mark.parametrize(
     "keys,message",
     [
-        ({"told": ("grph",)}, "'grph' is none of"),
-        ({"told": ()}, "told is empty"),
+        ({"conditions": ("grph",)}, "'grph' is none of"),
+        ({"conditions": ()}, "conditions is empty"),
         ({"property": "colour"}, "config.data.property = 'colour': expected one of"),
         ({"source": "qm8"}, "config.data.source = 'qm8': expected 'qm9', 'smiles'"),
         ({"most_atoms": 1}, "data: 0 of .* molecules are left; expected 8 or more"),
@@ -199,11 +199,17 @@ def test_batches_are_cut_to_their_bucket(config):
 )
 def test_a_wrong_key_is_named(config, keys, message):
     with pytest.raises(sd.UserError, match=message):
-        MoleculesDomain(changed(config, **keys), 0).buckets()
+        sd.get_domain(changed(config, **keys)).buckets()
+
+
+def without_pairs(config):
+    config = changed(config, heavy=False, pairs=False, conditions=("",))
+    config.tasks = {}
+    return config
 
 
 def test_an_all_atom_domain_without_pairs_finds_bonds_by_the_table(config):
-    all_atom = MoleculesDomain(changed(config, heavy=False, pairs=False, told=("",)), 0)
+    all_atom = sd.get_domain(without_pairs(config))
     assert all_atom.layout.kinds == (1, 6, 7, 8, 9) and set(all_atom.example) == {"positions", "features"}
     x = all_atom.dataset("test")[0]["x"]
     molecule = all_atom.to_native(jax.tree.map(lambda leaf: leaf[None], x))[0]
@@ -266,11 +272,11 @@ def test_a_hit_is_valid_whole_and_near_the_wanted_value(domain):
     batch = jax.tree.map(lambda leaf: np.stack([leaf, leaf]), truth)
     problem = task.problem(jax.random.key(0), truth)
     value = descriptor("logP", domain.to_native(batch)[0])
-    there = problem.__class__({"target": value + 0.01}, truth, problem.cond, problem.extras)
+    there = problem.__class__(None, truth, problem.cond, problem.extras | {"target": value + 0.01})
     assert task.metrics(batch, there)["hits"] == 1.0 and task.metrics(batch, there)["mean logP"] == pytest.approx(value)
     batch["pairs"][1, 0, :, :] = batch["pairs"][1, :, 0, :] = 0.0  # an atom that hangs in the air
     assert task.metrics(batch, there)["hits"] == 0.5
-    away = problem.__class__({"target": value + 10}, truth, problem.cond, problem.extras)
+    away = problem.__class__(None, truth, problem.cond, problem.extras | {"target": value + 10})
     assert task.metrics(batch, away)["hits"] == 0.0
 
 
@@ -295,7 +301,7 @@ def test_a_database_search_gives_training_molecules_that_hold_the_part(domain):
 
 
 def test_a_run_refuses_other_data_than_it_was_trained_on(domain, config):
-    other = MoleculesDomain(changed(config, count=40), 0, domain.normalizer)
+    other = sd.get_domain(changed(config, count=40), domain.normalizer.to_json())
     with pytest.raises(sd.UserError, match="molecules to train on, and the run had"):
         other.dataset("test")
 

@@ -43,7 +43,7 @@ def test_it_learns_at_low_noise_knows_its_spread_and_comes_back_from_the_disk(mo
 def test_the_task_steers_by_it(model):
     if not (model.workdir / regressor.FILE).exists():
         regressor.fit(model, steps=2, batch_size=4, progress=False)
-    changed = sd.load(model.workdir, changes={"data.tasks.method": "regressor", "data.tasks.guidance": 50.0})
+    changed = sd.load(model.workdir, changes={"tasks.property.method": "regressor", "tasks.property.scale": 50.0})
     task, problem = changed.domain.tasks["property"], changed.problem("property")
     ours = task.solve(changed, jax.random.key(0), problem, 4, steps=4)
     plain = task.controls(changed, jax.random.key(0), problem, 4, steps=4)["unguided"]

@@ -14,8 +14,9 @@ NORMALIZERS = {1: ([0.0], [1.0]), 2: ([0.0, 0.0], [1.0, 1.0])}
 
 def domain(equation):
     config = importlib.import_module("configs.pde").get_config("smoke")
+    config.data.update({"equation": equation, "resolution": 64})
     mean, std = NORMALIZERS[len(EQUATIONS[equation].variables)]
-    return PDEDomain(equation, 64, config.data, 0, sd.Normalizer(np.float32(mean), np.float32(std), "1"))
+    return PDEDomain(config, sd.Normalizer(np.float32(mean), np.float32(std), "1").to_json())
 
 
 def values(equation, x):

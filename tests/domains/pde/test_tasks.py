@@ -8,7 +8,8 @@ import pytest
 import sciddm as sd
 from domains.pde import elliptic
 from domains.pde.metrics import ensemble_metrics, field_metrics, spectrum
-from domains.pde.tasks import GUIDES, residual_potential
+from domains.pde.tasks import residual_potential
+from sciddm.lookahead import GUIDES
 
 
 def pde_config(cache):
@@ -40,7 +41,7 @@ def test_scattered_points_are_seen_where_they_lie_and_on_one_side_only(domain, n
 
 
 def test_nearest_neighbours_and_the_solver_recover_a_field_that_is_seen_everywhere(domain):
-    domain.tasks["forward"].guidance.points = 1.0
+    domain.tasks["forward"].points = 1.0
     truth = domain.fields("test")[0]
     problem = domain.tasks["forward"].problem(jax.random.key(0), truth)
     answer = domain.tasks["forward"].baseline(problem)["nearest + solve"]
@@ -99,15 +100,15 @@ def test_any_method_may_be_asked_for_and_samples_its_own_way_where_the_config_le
     config = pde_config(cache)
     prior = sd.FunctionDenoiser(lambda x, t, cond: 0.5 * x, sd.GaussianProcess.edm())
     for method in GUIDES:
-        config.data.guidance.update({"method": method, "solver": "", "steps": 0, "grid": ""})
+        config.tasks.inverse.update({"method": method, "solver": None, "steps": None, "grid": None})
         task = sd.get_domain(config).tasks["inverse"]
         assert task.sampling == {"solver": None, "steps": None, "grid": None}
         guided = task.guide(prior, task.problem(jax.random.key(0), domain.fields("test")[0]))
         if method in ("ddnm", "ddrm"):
             samples, info = sd.sample(jax.random.key(0), guided, (2, 16, 16, 2), **task.sampling)
             assert bool(jnp.all(jnp.isfinite(samples))) and len(info["times"]) == {"ddnm": 101, "ddrm": 21}[method]
-    config.data.guidance.method = "mmp"
-    with pytest.raises(sd.UserError, match="config.data.guidance.method = 'mmp'"):
+    config.tasks.inverse.method = "mmp"
+    with pytest.raises(sd.UserError, match="config.tasks.inverse.method: guide 'mmp' is none of .* did you mean mmps"):
         sd.get_domain(config)
 
 

@@ -11,7 +11,6 @@ import pytest
 
 import sciddm as sd
 from domains.weather.archive import Archive, pack
-from domains.weather.domain import WeatherDomain
 from domains.weather.outage import outage
 from domains.weather.tasks import with_past
 from domains.weather.transform import NO_ECHO, decode, encode
@@ -26,8 +25,9 @@ from sciddm.train import fit
 def weather_config(tmp_path, **data):
     config = importlib.import_module("configs.weather").get_config("smoke")
     config.data.update(
-        {"size": 32, "events": 8, "frames": 18, "held_out": 2, "wide": 80, "windows": 3, "cache": str(tmp_path)} | data
+        {"size": 32, "events": 8, "frames": 18, "held_out": 2, "cache": str(tmp_path)} | data
     )
+    config.tasks.wide.size = 80
     config.network.update({"channels": (8, 8), "attention_levels": (), "features": 16})
     return config
 
@@ -162,8 +162,8 @@ def test_interpolate_sees_every_third_frame_and_scores_those_between(domain):
     np.testing.assert_array_equal(linear[..., [0, 3, 15]], example[..., [0, 3, 15]])
 
 
-def test_each_window_of_a_rollout_is_told_the_end_of_the_one_before(domain):
-    # A network that repeats what it is told of last plus one: the frames count up window by window, for each member its own.
+def test_each_window_of_a_rollout_is_conditioned_on_the_end_of_the_one_before(domain):
+    # A network that repeats the last frame that it is given plus one: the frames count up window by window, for each member its own.
     def network(x_t, cond):
         last = cond["concat"][..., 3:4]
         assert cond["concat"].shape[0] == x_t.shape[0]
@@ -186,8 +186,8 @@ def test_each_window_of_a_rollout_is_told_the_end_of_the_one_before(domain):
     model.sample(0, 2, task="rollout", progress=True)
 
 
-def test_wide_windows_are_told_their_own_past(domain):
-    # A network that answers with the last frame it is told of: the whole is then the last frame of the whole.
+def test_wide_windows_are_conditioned_on_their_own_past(domain):
+    # A network that answers with the last frame that it is given: the whole is then the last frame of the whole.
     def network(x_t, cond):
         return jnp.broadcast_to(cond["concat"][..., 3:4], x_t.shape)
 
@@ -203,15 +203,15 @@ def test_extreme_finds_the_event_and_its_probability_under_a_gaussian_forecast(t
     # Independent pixels N(0, 1) in normalised units: P(x[0, 0, last] > c) = Phi(-(c - mean) / (std v^1/2)), v the variance that a chain
     # of 60 steps has, a little less than 1.
     config = weather_config(tmp_path, size=16)
-    config.data.extreme.update({"reward": "corner", "threshold": 30.0})
-    domain = WeatherDomain.from_config(config)
-    domain.rewards = {"corner": Reward(lambda x: x[:, 0, 0, -1], "dBZ", held_out="corner")}
+    config.tasks = {"extreme": {"threshold": 30.0}}
+    domain = sd.get_domain(config)
+    domain.rewards = {"last rain": Reward(lambda x: x[:, 0, 0, -1], "dBZ", held_out="last rain")}
     process = sd.GaussianProcess.edm()
 
     def network(x_t, t, cond):
         return x_t / (1 + process.sigma(t) ** 2)
 
-    model = SimpleNamespace(denoiser=sd.FunctionDenoiser(network, process), domain=domain)
+    model = Model(sd.FunctionDenoiser(network, process), domain, config, 0, None)
     task = domain.tasks["extreme"]
     problem = task.problem(jax.random.key(0), domain.dataset("test")[0]["x"])
     result = task.run(model, jax.random.key(1), problem, num_particles=256, steps=60)
@@ -266,9 +266,6 @@ def test_wrong_configs_are_one_line(tmp_path):
     for change, message in (
         ({"past": 0}, "config.data.past = 0"),
         ({"held_out": 8}, "config.data.held_out"),
-        ({"windows": 0}, "config.data.windows = 0"),
-        ({"wide": 16}, "config.data.wide = 16"),
-        ({"extreme": {"reward": "rain", "threshold": 0.0}}, "config.data.extreme.threshold = 0"),
         ({"size": 31}, "size = 31"),
     ):
         with pytest.raises(UserError, match=message):
@@ -277,18 +274,15 @@ def test_wrong_configs_are_one_line(tmp_path):
     config.network.kind = "transformer"
     with pytest.raises(UserError, match="config.network.kind = 'transformer'"):
         sd.get_domain(config).network(config.network, None)
-    for key, value in (
-        ("method", "magic"),
-        ("every", 0),
-        ("every", 16),
-        ("factor", 5),
-        ("gauges", 2.0),
-        ("gauge_frames", 0),
-        ("noise_dbz", 0.0),
-    ):
+    for task, key, value in (
+        ("fill", "method", "magic"), ("interpolate", "every", 0), ("interpolate", "every", 16), ("downscale", "factor", 5),
+        ("assimilate", "gauges", 2.0), ("assimilate", "gauge_frames", 0), ("fill", "noise_dbz", 0.0), ("rollout", "windows", 0),
+        ("wide", "size", 16), ("wide", "overlap", 1.0), ("extreme", "threshold", 0.0), ("extreme", "solver", "unipc2"),
+        ("extreme", "num_particles", 0),
+    ):  # fmt: skip
         config = weather_config(tmp_path)
-        config.data.guidance[key] = value
-        with pytest.raises(UserError, match=f"config.data.guidance.{key} = "):
+        config.tasks[task][key] = value
+        with pytest.raises(UserError, match=f"config.tasks.{task}.{key}( = |:)"):
             sd.get_domain(config)
 
 

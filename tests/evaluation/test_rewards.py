@@ -11,9 +11,10 @@ import pytest
 from toy_domain import Toy, toy_config
 
 import sciddm as sd
-from sciddm import cli, particles, steering
+from sciddm import cli, particles
 from sciddm.domain import Reward, reward_potential
 from sciddm.errors import UserError
+from sciddm.evaluation import rewards
 from sciddm.model import Model
 from sciddm.particles.result import Result
 
@@ -58,7 +59,7 @@ def model(tmp_path):
 def test_rows_are_the_scores_of_independent_answers_at_the_budget(model, methods):
     rows = {
         row["method"]: row
-        for row in steering.steer(model, ["all"], budget=80, members=48, strength=2.0, progress=False)
+        for row in rewards.steer(model, ["all"], budget=80, members=48, strength=2.0, progress=False)
     }
     assert (
         list(rows) == ["data", "tilted data", "none", *methods] and keep_best.traced == 1
@@ -82,9 +83,9 @@ def test_rows_are_the_scores_of_independent_answers_at_the_budget(model, methods
     tilted = rows["tilted data"]
     assert tilted["held_out_mean"] == pytest.approx(np.average(data[:, 1], weights=weights), rel=1e-4)
     assert 0 < tilted["reward_error"] < 0.1 < tilted["reward_mean"] - rows["data"]["reward_mean"]
-    again = steering.steer(model, ["keep_best"], budget=80, members=48, strength=2.0, progress=False)[-1]
+    again = rewards.steer(model, ["keep_best"], budget=80, members=48, strength=2.0, progress=False)[-1]
     assert {**again, "seconds": 0} == {**best, "seconds": 0}
-    text = steering.format_rows(list(rows.values())).splitlines()
+    text = rewards.format_rows(list(rows.values())).splitlines()
     assert "right [m]" in text[0] and "not finite" in text[0] and len({len(line) for line in text}) == 1
 
 
@@ -92,7 +93,7 @@ def test_the_library_s_methods_answer_within_the_budget_whether_or_not_the_rewar
     without = Reward(lambda x: jnp.round(x[:, 0]), "m", "right", scale=2.0, differentiable=False)
     model.domain.rewards = {**Toy.rewards, "rounded": without}
     for reward, methods in (("right", ["svdd", "rollover_budget"]), ("rounded", ["tds"])):
-        rows = steering.steer(model, methods, reward, budget=96, members=4, strength=3.0, progress=False)[3:]
+        rows = rewards.steer(model, methods, reward, budget=96, members=4, strength=3.0, progress=False)[3:]
         assert [row["method"] for row in rows] == methods
         for row in rows:
             assert 0 < row["network_calls"] <= 96 and row["non_finite"] == 0.0, row
@@ -101,7 +102,7 @@ def test_the_library_s_methods_answer_within_the_budget_whether_or_not_the_rewar
 
 def test_all_leaves_out_what_refuses_and_a_named_method_does_not(model, methods, monkeypatch, capsys):
     def names(wanted, budget=3):
-        return [row["method"] for row in steering.steer(model, wanted, budget=budget, members=2, progress=False)[3:]]
+        return [row["method"] for row in rewards.steer(model, wanted, budget=budget, members=2, progress=False)[3:]]
 
     refusal = "--steer keep_best --budget 3: budget = 3: expected at least 8, one path"
     assert names(["all"]) == ["always_the_same", "sometimes_lost"]
@@ -151,19 +152,19 @@ def test_the_potential_is_the_reward_in_spreads_of_the_data_times_the_strength(m
 
 def test_nothing_stored_is_lost_but_what_is_made_again(model, methods, tmp_path):
     def rows(**options):
-        return steering.steer(model, ["always_the_same"], members=2, progress=False, **options)
+        return rewards.steer(model, ["always_the_same"], members=2, progress=False, **options)
 
     path = tmp_path / "steering.json"
-    assert len(steering.store(rows(budget=40), path)) == 4
-    assert len(steering.store(rows(budget=40), path)) == 4
-    assert len(steering.store(rows(budget=80), path)) == 5  # the data's and the plain model's rows are the same
-    stored = steering.store(rows(budget=80, strength=3.0), path)
+    assert len(rewards.store(rows(budget=40), path)) == 4
+    assert len(rewards.store(rows(budget=40), path)) == 4
+    assert len(rewards.store(rows(budget=80), path)) == 5  # the data's and the plain model's rows are the same
+    stored = rewards.store(rows(budget=80, strength=3.0), path)
     assert len(stored) == 9 and stored == json.loads(path.read_text())["rows"]
-    shown = steering.comparable(stored, stored[0])
+    shown = rewards.comparable(stored, stored[0])
     assert [(row["method"], row["budget"]) for row in shown] == [
         ("data", None), ("tilted data", None), ("none", 8), ("always_the_same", 40), ("always_the_same", 80),
     ]  # fmt: skip
-    axes = steering.plot(shown).axes[0]
+    axes = rewards.plot(shown).axes[0]
     assert "right [m]" in axes.get_xlabel() and "up [m]" in axes.get_ylabel()
     assert [text.get_text() for text in axes.get_legend().get_texts()] == [
         "data",
@@ -173,7 +174,7 @@ def test_nothing_stored_is_lost_but_what_is_made_again(model, methods, tmp_path)
     ]
     path.write_text("{}")
     with pytest.raises(UserError, match="move it away"):
-        steering.store(rows(budget=40), path)
+        rewards.store(rows(budget=40), path)
     assert path.read_text() == "{}"
 
 
@@ -181,8 +182,8 @@ def test_evaluate_steers_and_says_what_is_wrong_in_one_line(toy_run, tmp_path, m
     shutil.copytree(toy_run, tmp_path, dirs_exist_ok=True)
     steered = ["evaluate", "--workdir", str(tmp_path), "--config.sampling.steps=4", "--config.evaluation.members=3"]
     assert cli.main([*steered, "--steer", "keep_best", "--steer", "always_the_same", "--reward", "up"]) == 0
-    told = capsys.readouterr().out
-    assert "held out: right [m]" in told and "64 network calls an answer, 3 answers a method" in told
+    said = capsys.readouterr().out
+    assert "held out: right [m]" in said and "64 network calls an answer, 3 answers a method" in said
     assert (tmp_path / "plots" / "steering-up.png").stat().st_size > 5000
     assert cli.main([*steered, "--steer", "keep_best", "--budget", "8", "--strength", "-1"]) == 0
     rows = json.loads((tmp_path / "steering.json").read_text())["rows"]
@@ -215,7 +216,7 @@ def test_evaluate_steers_and_says_what_is_wrong_in_one_line(toy_run, tmp_path, m
 
     # stopped in the third of four programs: what was done before is kept
     (tmp_path / "steering.json").unlink()
-    answers, left = steering._answers, [1, 1]
+    answers, left = rewards._answers, [1, 1]
 
     def stopped(*arguments):
         if not left:
@@ -223,7 +224,7 @@ def test_evaluate_steers_and_says_what_is_wrong_in_one_line(toy_run, tmp_path, m
         left.pop()
         return answers(*arguments)
 
-    monkeypatch.setattr(steering, "_answers", stopped)
+    monkeypatch.setattr(rewards, "_answers", stopped)
     assert cli.main([*steered, "--steer", "all"]) == 130
     rows = json.loads((tmp_path / "steering.json").read_text())["rows"]
     assert [row["method"] for row in rows] == ["data", "tilted data", "none", "keep_best"]

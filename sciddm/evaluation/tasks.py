@@ -8,8 +8,8 @@ import matplotlib
 import numpy as np
 from tqdm import tqdm
 
-from sciddm.domain import Problem
 from sciddm.model import Model
+from sciddm.tasks.base import Problem, draw_picture
 
 
 def evaluate(
@@ -19,9 +19,9 @@ def evaluate(
 
     Samples are kept in the workdir: the same evaluation of the same checkpoint is read back. Pictures go to its plots/.
 
-    Args: tasks: names, () for all of the domain's that observe something; problems: held-out examples a task; members: samples of each.
+    Args: tasks: names, () for all of the domain's; problems: held-out examples a task; members: samples of each.
     """
-    names = tuple(tasks) or tuple(name for name in model.domain.tasks if model.problem(name).observation is not None)
+    names = tuple(tasks) or tuple(model.domain.tasks)
     table = {}
     bar = tqdm(total=len(names) * problems, desc="evaluate", unit="problem", disable=not progress)
     for name in names:
@@ -32,10 +32,11 @@ def evaluate(
             samples = _samples(model, name, problem, members, (seed, i))
             rows.setdefault("posterior", []).append(task.metrics(samples, problem))
             others = task.controls(model, jax.random.fold_in(jax.random.key(seed), i), problem, members)
-            for method, answer in {**others, **task.baseline(problem)}.items():
+            answers = task.baseline(problem)
+            for method, answer in {**others, **answers}.items():
                 rows.setdefault(method, []).append(task.metrics(_ensemble(answer, problem.truth), problem))
             if i < 2:
-                save_figure(task.plot(samples, problem), model.workdir / "plots" / f"{name}-{i}.png")
+                save_figure(draw_picture(task, samples, problem, answers), model.workdir / "plots" / f"{name}-{i}.png")
             bar.update()
         table[name] = {
             method: {key: _mean([row[key] for row in found]) for key in found[0]} for method, found in rows.items()

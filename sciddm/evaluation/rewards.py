@@ -13,15 +13,15 @@ import numpy as np
 from tqdm import tqdm
 
 from sciddm import grids, particles
-from sciddm.config import near
 from sciddm.denoiser import Denoiser
-from sciddm.domain import get_reward, reward_of_data, reward_potential
 from sciddm.errors import UserError
 from sciddm.model import Model
+from sciddm.named import near
+from sciddm.rewards.reward import get_reward, reward_of_data, reward_potential
 from sciddm.sample import sample
 
 MOST_FOR_SPREAD = 64  # pairs grow with the square
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by all eyes (Okabe & Ito)
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # distinct to all eyes (Okabe & Ito)
 MARKERS = "sD^vPXhd<>p"
 
 
@@ -47,20 +47,20 @@ def steer(
     """
     domain, steps = model.domain, model.config.sampling.steps
     reward = next(iter(domain.rewards), "") if reward is None else reward
-    wish, named = get_reward(domain, reward), _known(methods)
-    held_out = get_reward(domain, wish.held_out)
+    asked, known = get_reward(domain, reward), _known(methods)
+    held_out = get_reward(domain, asked.held_out)
     potential, budget = reward_potential(domain, reward, strength), 16 * steps if budget is None else budget
     # One size for all: particles of a population must be able to take each other's place.
     denoiser = model.denoiser_for(domain.draw_cond(jax.random.split(jax.random.key(seed), 1)))
     programs = {"none": _traced(_plain(model), denoiser, potential, "config.sampling: {}")}
     refused = []
-    for name in particles.METHODS if "all" in methods else named:
+    for name in particles.METHODS if "all" in methods else known:
         method = _particle_method(particles.METHODS[name], domain.example, budget, steps)
         refusal = f"--steer {name} --budget {budget}: {{}} (steps are --config.sampling.steps)"
         try:
             programs[name] = _traced(method, denoiser, potential, refusal)
         except UserError as error:
-            if name in named:
+            if name in known:
                 raise
             refused.append(error)
     if len(programs) == 1:
@@ -68,10 +68,10 @@ def steer(
     for error in refused:
         print(f"left out: {error}", file=sys.stderr)
 
-    made = {"reward": reward, "held_out": wish.held_out, "units": wish.units, "held_out_units": held_out.units}
+    made = {"reward": reward, "held_out": asked.held_out, "units": asked.units, "held_out_units": held_out.units}
     made |= {"strength": strength, "seed": seed, "step": model.step, "sampling": dict(model.config.sampling)}
     keys = [jax.random.fold_in(jax.random.key(seed), i) for i in range(members)]
-    rows = [row | made for row in _of_data(domain, reward, wish.held_out, potential)]
+    rows = [row | made for row in _of_data(domain, reward, asked.held_out, potential)]
     keep = keep or (lambda rows: None)
     keep(rows)
     bar, unit = tqdm(total=len(programs) * members, desc="steer", unit="answer", disable=not progress), None
@@ -83,7 +83,7 @@ def steer(
         spread = _spread(flat[finite])
         unit = spread if unit is None else unit
         row = {"method": name, "budget": max(calls) if name == "none" else budget, "members": members, **made}
-        row |= _mean_and_error("reward", np.asarray(wish.function(x))[finite])
+        row |= _mean_and_error("reward", np.asarray(asked.function(x))[finite])
         row |= _mean_and_error("held_out", np.asarray(held_out.function(x))[finite])
         row |= {"network_calls": float(np.mean(calls)), "seconds": seconds, "spread": spread / unit}
         rows.append(row | {"non_finite": float(np.mean(~finite))})
@@ -188,7 +188,7 @@ def _known(methods: Sequence[str]) -> list[str]:
     # those that were named, without "all"
     for name in methods:
         if name != "all" and name not in particles.METHODS:
-            hint = near(name, particles.METHODS).replace("config.", "")
+            hint = near(name, particles.METHODS)
             raise UserError(f"--steer {name}: expected 'all' or one of {sorted(particles.METHODS)}{hint}")
     return [name for name in dict.fromkeys(methods) if name != "all"]
 

@@ -1,0 +1,89 @@
+"""What a config says to processes, solvers, networks, losses and tasks, held against what takes it, before anything is made."""
+
+import contextlib
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from sciddm import grids, solvers
+from sciddm.domain import domain_type
+from sciddm.errors import UserError
+from sciddm.named import near
+from sciddm.networks.kinds import check_network
+from sciddm.tasks.base import check_tasks, task_types
+from sciddm.train.state import check_denoiser, make_objective, make_process
+
+
+def check_parts(config) -> None:
+    """Process, loss, sampling, network, tasks and what the domain itself checks.
+
+    Raises: UserError that names the key.
+    """
+    kind = domain_type(config)
+    check_process(config)
+    make_objective(config)
+    check_sampling(config.sampling, "config.sampling")
+    for old, new in kind.renamed_keys.items():
+        if has_key(config, old):
+            raise UserError(
+                f"config.{old} is of an older version; it is now {' and '.join(f'config.{key}' for key in new)}"
+            )
+    kind.check(config)
+    check_tasks(kind, config)
+    types = task_types(kind, config)
+    for name, options in config.tasks.items():
+        check_sampling(options, f"config.tasks.{name}")
+    for name in config.evaluation.tasks:
+        if name not in types:
+            raise UserError(
+                f"config.evaluation.tasks: {name!r} is no task of this config; expected some of {sorted(types)}{near(name, types)}"
+            )
+    outline = kind.outline(config)
+    if kind.networks:
+        check_network(config.network, kind.networks, outline.network_inputs if outline else {})
+    if outline:
+        check_denoiser(config, kind, outline)
+
+
+def check_process(config) -> None:
+    """The process can be made, and its log-SNR falls from data to noise. Raises: UserError on config.process."""
+    from sciddm.noise import White
+
+    process = make_process(config, White())
+    values = np.asarray(jax.jit(process.log_snr)(np.linspace(0.05, 0.95, 7, dtype=np.float32)))
+    if not (np.isfinite(values).all() and (np.diff(values) < 0).all()):
+        said = ", ".join(f"{key} = {value}" for key, value in config.process.items() if key != "name") or "no options"
+        raise UserError(
+            f"config.process: with {said} the log signal-to-noise ratio does not fall from data to noise; see sciddm/process.py"
+        )
+
+
+def check_sampling(options: Mapping, where: str) -> None:
+    """solver, steps and grid, where they are named. Raises: UserError."""
+    if options.get("solver") is not None:
+        with _at(f"{where}.solver"):
+            solvers.resolve(options["solver"])
+    if options.get("steps") is not None and options["steps"] < 1:
+        raise UserError(f"{where}.steps = {options['steps']}: expected at least 1")
+    grid = options.get("grid")
+    if isinstance(grid, str):
+        with _at(f"{where}.grid"):
+            grids.load(grid) if grid.endswith(".json") else grids.named(grid)
+
+
+def has_key(config, dotted: str) -> bool:
+    """Whether a config has the key."""
+    for part in dotted.split("."):
+        if not hasattr(config, "get") or part not in config:
+            return False
+        config = config[part]
+    return True
+
+
+@contextlib.contextmanager
+def _at(key: str):
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{key}: {error}") from error

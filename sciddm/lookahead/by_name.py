@@ -1,0 +1,42 @@
+"""Guides by name, with options: "mmps", "mmps(iterations=3)", "my_package.guides:Mine(strength=2.0)"."""
+
+from sciddm.lookahead.daps import daps
+from sciddm.lookahead.ddnm import ddnm
+from sciddm.lookahead.ddrm import ddrm
+from sciddm.lookahead.dflow import dflow
+from sciddm.lookahead.diffpir import diffpir
+from sciddm.lookahead.dps import dps
+from sciddm.lookahead.flowchef import flowchef
+from sciddm.lookahead.flowdps import flowdps
+from sciddm.lookahead.freedom import freedom
+from sciddm.lookahead.lgd import lgd
+from sciddm.lookahead.mmps import mmps
+from sciddm.lookahead.mpgd import mpgd
+from sciddm.lookahead.pigdm import pigdm
+from sciddm.lookahead.reddiff import reddiff
+from sciddm.lookahead.repaint import repaint
+from sciddm.lookahead.sitcom import sitcom
+from sciddm.lookahead.steer import steer
+from sciddm.lookahead.tfg import tfg
+from sciddm.lookahead.universal import universal
+from sciddm.named import named
+
+# All that take an Observation: (denoiser, observation, **options) -> denoiser.
+GUIDES = {
+    function.__name__: function
+    for function in (
+        daps, ddnm, ddrm, dflow, diffpir, dps, flowchef, flowdps, freedom, lgd, mmps, mpgd, pigdm, reddiff, repaint, sitcom, steer, tfg,
+        universal,
+    )
+}  # fmt: skip
+GIVEN = ("denoiser", "observation", "potential")  # what the caller of a guide gives
+
+
+def check_guide(method: str):
+    """The guide that `method` names, as a function (denoiser, observation). Raises: ValueError on a name or option that is not known."""
+    return named(method, GUIDES, "guide", GIVEN)
+
+
+def guide(denoiser, observation, method: str):
+    """`denoiser` guided towards an observation by the method of this name. Raises: ValueError as `check_guide`, and as the method does."""
+    return check_guide(method)(denoiser, observation)

@@ -1,0 +1,43 @@
+"""Networks by kind: config.network's `kind`, with the arguments that the domain gives, the others being keys of config.network."""
+
+from collections.abc import Callable, Mapping
+
+import jax
+from flax import nnx
+
+from sciddm.errors import UserError
+from sciddm.named import check_options, find, options_of
+
+
+def network_kind(config, kinds: Mapping[str, Callable]) -> tuple[str, Callable, dict]:
+    """(name, class, options) of config.network; without `kind` the first of `kinds`.
+
+    Raises: UserError on a kind that is neither one of `kinds` nor package.module:Name.
+    """
+    options = dict(config)
+    name = options.pop("kind", None) or next(iter(kinds))
+    try:
+        return name, find(name, kinds, "network"), options
+    except ValueError as error:
+        raise UserError(f"config.network.kind = {name!r}: {error}") from error
+
+
+def make_network(config, kinds: Mapping[str, Callable], inputs: Mapping, rngs: nnx.Rngs) -> nnx.Module:
+    """The network of config.network. inputs: arguments that the domain gives, of which a kind takes those that it has.
+
+    Raises: UserError that names the key at fault, with the near match.
+    """
+    name, kind, options = network_kind(config, kinds)
+    taken = {key: value for key, value in inputs.items() if key in options_of(kind)}
+    try:
+        check_options(kind, options, (*taken, "rngs"))
+        return kind(**taken, **options, rngs=rngs)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"config.network.{error}" if " is not known" in str(error) else f"config.network: {error}"
+        ) from error
+
+
+def check_network(config, kinds: Mapping[str, Callable], inputs: Mapping) -> None:
+    """The same for nothing: no array is made. Raises: UserError as `make_network`."""
+    jax.eval_shape(lambda: nnx.split(make_network(config, kinds, inputs, nnx.Rngs(0)))[1])

@@ -1,0 +1,50 @@
+"""Answers from a weighted population: `particles.smc` towards the problem's potential or observation."""
+
+import jax
+import numpy as np
+
+from sciddm import particles, solvers
+from sciddm.errors import Refusal, UserError
+from sciddm.tasks.base import Task
+
+
+class Population(Task):
+    """Base of tasks whose members come from particles; a subclass says in `solve` how many populations answer.
+
+    num_particles: of one population; twist: of `particles.smc`; solver, steps, grid: of the particles' steps, which must have a density.
+    """
+
+    def __init__(
+        self, domain, *, num_particles: int = 128, twist: str = "mmps", solver: str = "ddpm", steps: int = 40, grid: str = "logsnr",
+    ):  # fmt: skip
+        super().__init__(domain, solver=solver, steps=steps, grid=grid)
+        self.num_particles, self.twist = num_particles, twist
+
+    @classmethod
+    def check(cls, config, options):
+        if options["num_particles"] < 1:
+            raise ValueError(f"num_particles = {options['num_particles']}: expected at least 1")
+        if not hasattr(solvers.resolve(options["solver"]), "transition"):
+            raise ValueError(
+                f"solver = {options['solver']!r}: its steps have no density; expected one such as 'ddpm', 'ddim-eta' or 'flow-sde'"
+            )
+
+    def run(self, model, key, problem, num_particles: int | None = None, **options) -> particles.Result:
+        """One population. `exp(log_evidence)` is the expected exp(potential), `resampled` draws from the weighed law.
+
+        Args: options: solver, steps and grid, before those of the task.
+        """
+        count = self.num_particles if num_particles is None else num_particles
+        options = {name: value for name, value in options.items() if value is not None}
+        chunk = max(size for size in range(1, 33) if count % size == 0)
+        try:
+            return particles.smc(
+                key, model.denoiser_for(problem.cond), problem.observation, self.domain.example, num_particles=count, twist=self.twist,
+                chunk=chunk, **self.sampling | options,
+            )  # fmt: skip
+        except (Refusal, ValueError) as error:
+            raise UserError(f"the particles of this task: {error}") from error
+
+    def physical(self, z):
+        """Normalised particles in physical units, as numpy."""
+        return jax.tree.map(np.asarray, self.domain.normalizer.denormalize(z))

@@ -1,0 +1,40 @@
+"""Samples that agree with an observation, by a method of `sciddm.lookahead` that the config names."""
+
+from sciddm.errors import UserError
+from sciddm.lookahead.by_name import check_guide, guide
+from sciddm.tasks.base import Task
+
+
+class Steered(Task):
+    """The denoiser guided by `method` towards `problem.observation`.
+
+    method: a name of `sciddm.lookahead.GUIDES` or package.module:Name, with options: "mmps(iterations=3)"; solver, steps, grid: None
+    leaves each to the method, as published.
+    """
+
+    def __init__(
+        self, domain, *, method: str = "mmps(iterations=3)", solver: str | None = "ddpm", steps: int | None = 40,
+        grid: str | None = "logsnr",
+    ):  # fmt: skip
+        super().__init__(domain)
+        self.method, self.sampling = method, {"solver": solver, "steps": steps, "grid": grid}
+
+    @classmethod
+    def check(cls, config, options):
+        try:
+            check_guide(options["method"])
+        except ValueError as error:
+            raise ValueError(f"method: {error}") from error
+
+    def guide(self, denoiser, problem):
+        try:
+            return guide(denoiser, problem.observation, self.method)
+        except ValueError as error:
+            raise UserError(f"method {self.method!r} does not go with the observation of this task: {error}") from error
+
+
+def steered_options(guidance) -> dict:
+    """Options of `Steered` from those of version 1: a method and its iterations apart, "" and 0 for what is left to the method."""
+    iterated = guidance["method"] in ("mmps", "pigdm", "ddnm", "diffpir", "daps", "repaint")
+    method = f"{guidance['method']}(iterations={guidance['iterations']})" if iterated else guidance["method"]
+    return {"method": method} | {name: guidance[name] or None for name in ("solver", "steps", "grid")}

@@ -1,0 +1,140 @@
+"""What every domain must do, as checks: `check_domain(config, folder)` in a test of your own domain runs them all on a run of four steps."""
+
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from sciddm.config import validate
+from sciddm.model import Model, load
+from sciddm.rewards.reward import reward_potential
+from sciddm.tasks.base import draw_picture
+from sciddm.train import fit
+from sciddm.train.checkpoint import Checkpoints
+
+
+def check_domain(config, folder) -> Model:
+    """Train two steps, go on for two, and check data, rewards, samples and every task of the domain. A minute for a small config.
+
+    Args: config: as small as you can; its data are made in it. folder: an empty one, for the run.
+    Returns: the model. Raises: AssertionError that says what the domain did not do; UserError of a config that is wrong.
+    """
+    model = check_training(config, Path(folder))
+    x = check_data(model)
+    check_rewards(model, x)
+    check_samples(model, Path(folder))
+    for name in model.domain.tasks:
+        check_task(model, name)
+    return model
+
+
+def check_training(config, folder: Path) -> Model:
+    """A run of two steps, which goes on where it stopped and is loaded again."""
+    validate(config)
+    config.checkpoint.every, config.training.wall_minutes = 2, None
+    for steps in (2, 4):
+        config.training.steps = steps
+        done = int(fit(config, folder / "run", progress=False).step)
+        assert done == steps, f"the run stopped at step {done}, expected {steps}"
+    steps = Checkpoints(folder / "run", read_only=True).steps()
+    assert steps == [4, 2], f"checkpoints of steps {steps}, expected [4, 2]"
+    return load(folder / "run")
+
+
+def check_data(model: Model):
+    """Training data have the shape of `example`, unit scale when normalised, and come back. Returns (N, ...) of them, physical."""
+    domain, data = model.domain, model.domain.dataset("train")
+    elements = [data[i]["x"] for i in range(0, len(data), max(len(data) // 128, 1))]
+    shapes, expected = _shapes(elements[0]), jax.tree.map(lambda leaf: leaf.shape, domain.example)
+    assert shapes == expected, f"an element of the data has shapes {shapes}, expected {expected}, those of `example`"
+    assert len(domain.dataset("test")), "the test split is empty"
+    x = jax.tree.map(lambda *leaves: np.stack(leaves), *elements)
+    normal = domain.normalizer.normalize(x)
+    _close(domain.normalizer.denormalize(normal), x, "what is normalised and denormalised")
+    for leaf in jax.tree.leaves(normal):
+        mean, std = float(leaf.mean()), float(leaf.std())
+        assert abs(mean) < 0.6 and 0.5 < std < 2.0, (
+            f"normalised data have mean {mean:.3g} and standard deviation {std:.3g}, expected 0, 1"
+        )
+    stored = type(domain.normalizer).from_json(domain.normalizer.to_json(), domain.example)
+    _close(stored.mean, domain.normalizer.mean, "the mean of a normalizer that went through JSON")
+    return x
+
+
+def check_rewards(model: Model, x) -> None:
+    """Every reward has units, another reward beside it, finite values, and a finite gradient where it says that it has one."""
+    rewards, few = model.domain.rewards, jax.tree.map(lambda leaf: leaf[:6], x)
+    for name, reward in rewards.items():
+        assert reward.units, f"reward {name!r} has no units; '1' where it has none"
+        assert reward.held_out != name and reward.held_out in rewards, (
+            f"reward {name!r}: held_out = {reward.held_out!r} is no other reward"
+        )
+    values = jax.jit(lambda x: {name: reward.function(x) for name, reward in rewards.items()})(few)
+    potentials = {name: reward_potential(model.domain, name) for name in rewards}
+    slopes = jax.jit(lambda z: {name: jax.grad(lambda z, p=p: p(z, 0.0).sum())(z) for name, p in potentials.items()})(
+        model.normalizer.normalize(few)
+    )
+    for name, reward in rewards.items():
+        assert values[name].shape == (len(jax.tree.leaves(few)[0]),), (
+            f"reward {name!r} has values of shape {values[name].shape}, expected one a sample"
+        )
+        assert np.isfinite(values[name]).all(), f"reward {name!r} is {values[name]} on data"
+        steepest = max(float(np.abs(leaf).max()) for leaf in jax.tree.leaves(slopes[name]))
+        assert np.isfinite(steepest), f"reward {name!r} has a gradient that is not finite"
+        assert (steepest > 0) == reward.differentiable, (
+            f"reward {name!r}: differentiable = {reward.differentiable}, its gradient is {steepest:g}"
+        )
+
+
+def check_samples(model: Model, folder: Path) -> None:
+    """Samples have the right shape, go through the native form and back, are saved, drawn and scored."""
+    import matplotlib.pyplot as plt
+
+    domain = model.domain
+    native = model.sample(0, 5)
+    x = domain.from_native(native)
+    shapes, expected = _shapes(x), jax.tree.map(lambda leaf: (5, *leaf.shape), domain.example)
+    assert shapes == expected, (
+        f"samples through `to_native` and `from_native` have shapes {shapes}, expected {expected}"
+    )
+    path = folder / f"samples{domain.suffix}"
+    domain.save(native, path)
+    assert path.exists(), f"`save` wrote nothing at {path}"
+    assert isinstance(domain.plot(native), plt.Figure), "`plot` gives no matplotlib figure"
+    plt.close("all")
+    for name, value in domain.metrics(x, x).items():
+        assert isinstance(value, float), f"metric {name!r} is a {type(value).__name__}, expected a float"
+
+
+def check_task(model: Model, name: str) -> None:
+    """A task makes a problem, two members of the truth's shape, scores, classical answers and a picture."""
+    import matplotlib.pyplot as plt
+
+    task, problem = model.domain.tasks[name], model.problem(name)
+    members = model.solve(1, name, problem, 2, steps=3, progress=False)
+    shape = _shapes(problem.truth)  # of the example, unless the task's answers are longer or wider
+    expected = jax.tree.map(lambda leaf: (2, *leaf.shape), problem.truth)
+    assert _shapes(members) == expected, (
+        f"task {name!r}: two members have shapes {_shapes(members)}, expected {expected}"
+    )
+    assert task.metrics(members, problem), f"task {name!r} has no metrics"
+    answers = task.baseline(problem)
+    for method, answer in {**task.controls(model, jax.random.key(1), problem, 2), **answers}.items():
+        fits = _shapes(answer) == shape or jax.tree.map(lambda leaf: leaf.shape[1:], answer) == shape
+        assert fits, (
+            f"task {name!r}: the answer {method!r} has shapes {_shapes(answer)}, expected {shape}, or an ensemble of such"
+        )
+    assert isinstance(draw_picture(task, members, problem, answers), plt.Figure), (
+        f"task {name!r}: `plot` gives no matplotlib figure"
+    )
+    plt.close("all")
+
+
+def _shapes(tree):
+    return jax.tree.map(np.shape, tree)
+
+
+def _close(found, expected, what: str) -> None:
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        gap = float(np.max(np.abs(np.asarray(a) - b), initial=0.0))
+        assert gap <= 1e-5 * max(float(np.max(np.abs(b), initial=0.0)), 1.0), f"{what} is off by {gap:g}"
