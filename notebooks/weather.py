@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sciddm as sd
-from domains.weather import animate, plots, verify
+from domains.weather import animate, plots, verification_plots, verify
 from domains.weather.archive import Archive, pack
 from domains.weather.readers import read_archive, read_sequence
 from domains.weather.transform import decode, rain_rate
@@ -68,8 +68,8 @@ print("CRPS by lead time, dBZ:", np.round(verify.crps(forecast, observed).values
 print("spread/skill:", float(verify.spread_skill(forecast, observed, by=())))
 print("mean rain rate at the end, mm/h, by member:", np.round(rain_rate(dbz[:, -1]).mean((1, 2)), 2))
 
-plots.rank_diagram({"this forecast": verify.rank_histogram(forecast, observed)})
-plots.reliability_diagram({"this forecast": verify.reliability(forecast, observed, 15.0)})
+verification_plots.rank_diagram({"this forecast": verify.rank_histogram(forecast, observed)})
+verification_plots.reliability_diagram({"this forecast": verify.reliability(forecast, observed, 15.0)})
 plt.show()
 loops = {"observed": truth} | {f"member {i + 1}": member for i, member in enumerate(dbz[:2])}
 print("loop:", animate.gif(loops, workdir / "loop.gif"))

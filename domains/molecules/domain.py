@@ -1,7 +1,6 @@
 """Molecules as a domain: positions without a centre of mass, kinds and charges of atoms, and orders of bonds, padded and masked."""
 
 import sys
-from dataclasses import dataclass
 from functools import cached_property
 
 import grain
@@ -14,10 +13,10 @@ from scipy.spatial.transform import Rotation
 from domains.molecules import bonds, fragments, metrics, plots, qm9, readers, smiles
 from domains.molecules.collection import Collection
 from domains.molecules.conditions import WAYS, Conditions, OfMask
-from domains.molecules.descriptors import DESCRIPTORS, descriptor
 from domains.molecules.kept import Linker, Scaffold
 from domains.molecules.layout import Layout, Packed
 from domains.molecules.rewards import make_rewards
+from domains.molecules.statistics import OfAtoms, measured, scalar_of
 from domains.molecules.tasks import Conformers, GenerateMolecules
 from domains.molecules.wishes import Count, Property, Repair, migrated_tasks
 from sciddm.domain import Domain, Normalizer, Outline
@@ -33,36 +32,6 @@ STEPPED = ("conformers", "scaffold", "linker", "property", "repair", "count")
 SOURCES = ("", "qm9", "smiles")
 # How much a leaf counts in the loss; within it all entries that are there count the same.
 WEIGHTS = {"positions": 2.0, "features": 1.0, "pairs": 1.0}
-
-
-@dataclass(frozen=True)
-class OfAtoms(Normalizer):
-    """The statistics, and of what molecules: a restored run knows them without its data.
-
-    layout: what x is; sizes: (n + 1,) how many of the training molecules have 0, 1, ... n atoms; size: n, of the padded arrays;
-    scalar: mean and standard deviation of the property that samples may be conditioned on.
-    """
-
-    layout: Layout
-    sizes: np.ndarray
-    scalar: tuple[float, float]
-
-    @property
-    def size(self) -> int:
-        return len(self.sizes) - 1
-
-    def to_json(self) -> dict:
-        atoms = {"kinds": list(self.layout.kinds), "heavy": self.layout.heavy, "pairs": self.layout.pairs}
-        return super().to_json() | {"atoms": atoms | {"sizes": self.sizes.tolist(), "scalar": list(self.scalar)}}
-
-    @classmethod
-    def from_json(cls, stored, example=None) -> "OfAtoms":
-        atoms = stored.get("atoms")
-        if atoms is None:
-            raise UserError("normalizer: has no kinds of atom; is this checkpoint of another domain?")
-        layout = Layout(tuple(atoms["kinds"]), atoms["heavy"], atoms["pairs"])
-        plain = Normalizer.from_json(stored, layout.example(1))
-        return cls(plain.mean, plain.std, plain.units, layout, np.asarray(atoms["sizes"]), tuple(atoms["scalar"]))
 
 
 class MoleculesDomain(Domain):
@@ -92,7 +61,7 @@ class MoleculesDomain(Domain):
         self.data, self.seed, self._packed = config.data, config.seed, {}
         self.normalizer = OfAtoms.from_json(stored) if stored else None  # None while it is measured
         if not stored:
-            self.normalizer = self._measure()
+            self.normalizer = measured(self.collection, self._places("train"), self.data)
         self.layout, self.size = self.normalizer.layout, self.normalizer.size
         self.condition = Conditions(self.layout, self.normalizer, tuple(self.data.conditions))
         self.example, self.network_inputs = self.layout.example(self.size), self.condition.network_inputs()
@@ -194,31 +163,9 @@ class MoleculesDomain(Domain):
         """The molecules of a split as padded arrays, and their normalised property, (M,)."""
         if split not in self._packed:
             part, (mean, std) = self.molecules(split), self.normalizer.scalar
-            scalar = ((self.scalar_of(part) - mean) / std).astype(np.float32)
+            scalar = ((scalar_of(part, self.data.property) - mean) / std).astype(np.float32)
             self._packed[split] = self.layout.pack(part, self.size), scalar
         return self._packed[split]
-
-    def scalar_of(self, collection: Collection) -> np.ndarray:
-        """(M,) the property of config.data.property: of the data, else RDKit's where it computes one of this name.
-
-        Raises: UserError if there is none of this name, or it is not known of every molecule.
-        """
-        name, known = self.data.property, collection.properties
-        if not name:
-            return np.zeros(len(collection), np.float32)
-        if name not in known and name not in DESCRIPTORS:
-            raise UserError(
-                f"config.data.property = {name!r}: expected one of {sorted({*known, *DESCRIPTORS})}, or '' for none"
-            )
-        computed = (descriptor(name, collection.molecule(i)) for i in range(len(collection)))
-        values = known[name] if name in known else np.fromiter(computed, np.float32, len(collection))
-        unknown = np.flatnonzero(~np.isfinite(values))
-        if len(unknown):
-            raise UserError(
-                f"config.data.property = {name!r}: is not known of {len(unknown)} molecules, such as {collection.names[unknown[0]]!r}; "
-                "'' for none, with config.data.conditions without 'property'"
-            )
-        return np.asarray(values, np.float32)
 
     def dataset(self, split):
         """Each training molecule comes once for every entry of config.data.conditions, conditioned on that much of itself, another part in
@@ -283,30 +230,6 @@ class MoleculesDomain(Domain):
 
     def cond_of(self, x):
         return self.condition(np.asarray(self.layout.mask_of(x)))
-
-    def _measure(self):
-        # All that a run must know of its molecules. Kinds, sizes and properties of those held out must fit, too: said before it starts.
-        part = self.molecules("train")
-        layout = Layout.measured(self.collection, self.data.heavy, self.data.pairs)
-        sizes = part.sizes(self.data.heavy)
-        whole = self.collection.sizes(self.data.heavy).max()  # those of the test must fit too
-        x = layout.expand(layout.pack(part.select(np.arange(0, len(part), -(-len(part) // 4096)))))
-        there = layout.mask_of(x) > 0
-        positions = float(np.sqrt(np.mean(np.square(x["positions"][there]))))
-        if not positions > 0:
-            raise UserError("data: all molecules are single atoms; expected some with two or more")
-        # Kinds and orders are 0 or 1: one scale for all channels, so that rare ones are not blown up, and a half for counts.
-        features = np.full(layout.features, self.data.scales.features, np.float32)
-        features[len(layout.kinds) + 1 :] *= 2.0
-        std = {"positions": np.float32(positions), "features": features}
-        units = {"positions": "angstrom", "features": "kinds 1, charge e, hydrogens 1"}
-        if layout.pairs:
-            std["pairs"], units["pairs"] = np.float32(self.data.scales.pairs), "1"
-        mean = jax.tree.map(lambda s: np.zeros_like(s), std)
-        scalar = self.scalar_of(self.collection)[self._places("train")]
-        spread = float(scalar.std()) or 1.0
-        counts = np.bincount(sizes, minlength=int(whole) + 1)
-        return OfAtoms(mean, std, units, layout, counts, (float(scalar.mean()), spread))
 
     def to_native(self, x, cond=None) -> list[Chem.Mol | None]:
         """RDKit molecules with all their atoms and a conformer in angstrom, not sanitised; without modelled pairs, bonds by EDM's table."""

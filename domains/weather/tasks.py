@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from domains.weather import baselines, plots, verify
+from domains.weather import baselines, gauges, plots, verify
 from domains.weather.outage import outage
 from domains.weather.transform import decode, encode
 from sciddm import lookahead
@@ -168,12 +168,12 @@ class Assimilate(WeatherTask, Steered):
             answers["kriging on extrapolation"] = baselines.extrapolation(past, domain.future, flow)
             answers["kriged STEPS-20"] = self.steps(past, domain.future, flow, extras["seed"])
         for i in analysed:
-            answers["kriging"][i:] = baselines.kriging(points, reports[i], errors, shape)[0]
+            answers["kriging"][i:] = gauges.kriging(points, reports[i], errors, shape)[0]
             if has_pysteps():
                 carried, steps = answers["kriging on extrapolation"], answers["kriged STEPS-20"]
-                carried[i] = baselines.kriging(points, reports[i], errors, shape, carried[i])[0]
+                carried[i] = gauges.kriging(points, reports[i], errors, shape, carried[i])[0]
                 before = steps[:, i].mean(0)
-                steps[:, i] = baselines.kriged_members(points, reports[i], errors, steps[:, i], seed=i)
+                steps[:, i] = gauges.kriged_members(points, reports[i], errors, steps[:, i], seed=i)
         if has_pysteps() and analysed and (left := domain.future - analysed[-1] - 1):
             last = analysed[-1]
             carried[last + 1 :] = baselines.extrapolation(carried[last][None], left, flow)

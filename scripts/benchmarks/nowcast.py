@@ -15,7 +15,7 @@ from machine import describe
 from tqdm import tqdm
 
 import sciddm as sd
-from domains.weather import animate, generate, plots, verify
+from domains.weather import animate, generate, plots, verification_plots, verify
 from domains.weather.tasks import past_of
 from domains.weather.transform import decode
 from sciddm.evaluation import save_figure
@@ -95,15 +95,15 @@ def pictures(folder, found, forecasts, truth, rows, spacing) -> None:
     save_figure(plots.forecast(past, what, answers[ours], others, notes=notes), folder / "weather_forecast.png")
     save_figure(plots.stamps(answers[ours][:13, 5], what[5], 30), folder / "weather_stamps.png")
     save_figure(plots.exceedance(answers[ours], 25.0, what), folder / "weather_exceedance.png")
-    save_figure(plots.scores_by_lead(verify.by_lead(forecasts, truth)), folder / "weather_scores.png")
+    save_figure(verification_plots.scores_by_lead(verify.by_lead(forecasts, truth)), folder / "weather_scores.png")
     ensembles = {name: f for name, f in forecasts.items() if f.sizes["member"] > 1}
     reliability = {name: verify.reliability(f, truth, 25.0) for name, f in ensembles.items()}
-    save_figure(plots.reliability_diagram(reliability), folder / "weather_reliability.png")
+    save_figure(verification_plots.reliability_diagram(reliability), folder / "weather_reliability.png")
     ranks = {name: verify.rank_histogram(f, truth) for name, f in ensembles.items()}
-    save_figure(plots.rank_diagram(ranks), folder / "weather_ranks.png")
+    save_figure(verification_plots.rank_diagram(ranks), folder / "weather_ranks.png")
     powers = {"observed": verify.spectrum(truth, spacing)}
     powers |= {name: verify.spectrum(f, spacing) for name, f in forecasts.items() if name != "persistence"}
-    save_figure(plots.spectra(powers), folder / "weather_spectra.png")
+    save_figure(verification_plots.spectra(powers), folder / "weather_spectra.png")
     loops = {"observed": what} | {f"member {i + 1}": answers[ours][i] for i in range(3)}
     animate.gif({name: np.concatenate([past, loop]) for name, loop in loops.items()}, folder / "weather.gif")
 

@@ -1,20 +1,11 @@
-"""A few real molecules with geometries, made by RDKit with a seed."""
+"""A few real molecules with geometries."""
 
 import pytest
-from rdkit import Chem
-from rdkit.Chem import rdDistGeom
+from small_molecules import embedded
 
 from domains.molecules.collection import Collection
 
 SMILES = ("CCO", "c1ccccc1", "C[NH3+].[O-]C=O", "N#CC", "C1CC1C(=O)N", "FC(F)F", "OC1CCC1O", "C=CC#C")
-
-
-def embedded(smiles: str, seed: int = 1) -> Chem.Mol:
-    """A molecule with hydrogens and one conformer."""
-    molecule = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    assert rdDistGeom.EmbedMolecule(molecule, randomSeed=seed) == 0
-    molecule.SetProp("_Name", smiles)
-    return molecule
 
 
 @pytest.fixture(scope="session")

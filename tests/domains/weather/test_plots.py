@@ -1,45 +1,19 @@
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
+from figures import overlaps
 from PIL import Image
 
-from domains.weather import animate, plots, verify
+from domains.weather import animate, plots
 from sciddm.errors import UserError
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
-@pytest.fixture
-def rain():
-    """(16, 24, 24) dBZ, a sector missing."""
-    y, x = np.mgrid[:24, :24]
-    frames = np.stack([55 * np.exp(-((x - 6 - t / 2) ** 2 + (y - 12) ** 2) / 30.0) for t in range(16)])
-    frames[frames < 2] = 0.0
-    frames[:, 18:, 18:] = np.nan
-    return frames
+pytestmark = pytest.mark.usefixtures("closed")
 
 
 def images(fig):
     return [ax for ax in fig.axes if ax.images]
-
-
-def overlaps(fig):
-    """Pairs of visible texts whose boxes intersect, but for those that share an Axes' tick labels."""
-    fig.canvas.draw()
-    renderer = fig.canvas.get_renderer()
-    titles = [ax.title for ax in fig.axes if ax.get_title()] + ([fig._suptitle] if fig._suptitle else [])
-    labels = [t for ax in fig.axes for t in (ax.xaxis.label, ax.yaxis.label) if t.get_text() and ax.axison]
-    notes = [t for ax in fig.axes for t in ax.texts if t.get_text()]
-    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in titles + labels + notes]
-    return [(a, b) for i, (a, p) in enumerate(boxes) for b, q in boxes[i + 1 :] if p.overlaps(q)]
 
 
 def same_size(fig):
@@ -143,30 +117,6 @@ def test_exceedance_is_the_share_of_members(rain):
     panel = images(fig)[0].images[0].get_array()
     np.testing.assert_allclose(panel.filled(-1), np.where(np.isnan(rain[4]), -1, 0.5 * (rain[4] >= 25)))
     assert not overlaps(fig) and same_size(fig)
-
-
-def test_diagrams_draw_what_verify_returns(rain):
-    values = np.stack([rain[4:], rain[4:] + 3, rain[3:15]])
-    time = {"time": 5 * np.arange(1, 13)}
-    forecast = xr.DataArray(values, dims=("member", "time", "y", "x"), coords=time)
-    observed = xr.DataArray(rain[4:], dims=("time", "y", "x"), coords=time)
-    diagram = verify.reliability(forecast, observed, 25.0)
-    fig = plots.reliability_diagram({"ensemble": diagram})
-    line = fig.axes[0].get_lines()[-1]
-    seen = diagram["count"].values > 0
-    np.testing.assert_allclose(line.get_ydata(), diagram["frequency"].values[seen])
-    assert fig.axes[1].get_yscale() == "log" and not overlaps(fig)
-
-    fig = plots.rank_diagram({"ensemble": [10, 20, 30, 40]})
-    np.testing.assert_allclose([p.get_height() for p in fig.axes[0].patches], [0.4, 0.8, 1.2, 1.6])
-
-    scores = verify.by_lead({"ensemble": forecast, "member": forecast.isel(member=[0])}, observed)
-    fig = plots.scores_by_lead(scores)
-    assert [ax.get_title() for ax in fig.axes] == ["CRPS, dBZ", "spread/skill", "CSI 25 dBZ", "FSS 25 dBZ"]
-    assert len(fig.axes[0].get_lines()) == 2 and not overlaps(fig)
-
-    fig = plots.spectra({"observed": verify.spectrum(observed, 2.0), "ensemble": verify.spectrum(forecast, 2.0)})
-    assert fig.axes[0].get_xlim()[0] > fig.axes[0].get_xlim()[1] and len(fig.axes[0].get_lines()) == 2
 
 
 def test_a_loop_has_every_frame_once_and_holds_the_last(rain, tmp_path):
