@@ -19,7 +19,7 @@ denoiser = mixture.denoiser(sd.GaussianProcess.vp())
 
 # %% [markdown]
 # ## Inverse problems: one number is measured
-# `Observation(operator, value, noise_std)`. A method samples the way it was published where it is not told otherwise: `dps` in 1000
+# `Observation(operator, value, noise_std)`. A method samples the way it was published unless other options are given: `dps` in 1000
 # steps, `daps` over 200 noise levels of five calls. The number above a picture is the distance to the exact posterior.
 
 # %%

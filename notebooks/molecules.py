@@ -5,7 +5,6 @@
 # notebook trains a toy for a few seconds, which shows the way but not the quality.
 
 # %%
-import importlib.util
 import os
 from pathlib import Path
 
@@ -15,21 +14,21 @@ from rdkit import Chem
 
 import sciddm as sd
 from domains.molecules import metrics, plots, readers
+from sciddm.overrides import load_config
 from sciddm.train import fit
 
 ROOT = Path.cwd() if Path("configs/molecules.py").exists() else Path.cwd().parent
 workdir = Path(os.environ.get("SCIDDM_WORKDIR", ROOT / "runs" / "molecules"))
 
 if not (workdir / "checkpoints").exists():
-    spec = importlib.util.spec_from_file_location("molecules_config", ROOT / "configs" / "molecules.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config("smoke")
+    config = load_config(f"{ROOT}/configs/molecules.py:smoke", ())
     config.data.update({"count": 400})  # of each of QM9's tables, or in all from SMILES
     config.network.update({"hidden": 32, "layers": 2})
     config.training.update({"steps": 120, "wall_minutes": None, "batch_size": 32})
     config.sampling.update({"steps": 10, "batch_size": 16})
-    config.data.tasks.update({"steps": 10, "conformers": 4})
+    for options in config.tasks.values():
+        options.steps = 10
+    config.tasks.conformers.count = 4
     fit(config, workdir, progress=False)
 
 model = sd.load(workdir)
@@ -61,7 +60,7 @@ print(f"{path.name}: {path.stat().st_size} bytes")
 
 # %% [markdown]
 # ## The shape of a graph
-# The same model is told a graph and answers with conformers. Beside them the classical answer, ETKDG with and without MMFF, against
+# Conditioned on a graph, the same model answers with conformers. Beside them the classical answer, ETKDG with and without MMFF, against
 # the quantum-chemical geometry.
 
 # %%
@@ -69,7 +68,7 @@ example = domain.dataset("test")[3]["x"]
 problem = model.problem("conformers", example)
 conformers = model.solve(1, "conformers", problem, members=4)
 task = domain.tasks["conformers"]
-task.plot(conformers, problem)
+task.plot(conformers, problem, {})
 plt.show()
 print("ours", task.metrics(conformers, problem))
 for name, answer in task.baseline(problem).items():
@@ -82,12 +81,12 @@ for name, answer in task.baseline(problem).items():
 # %%
 problem = model.problem("scaffold", example)
 grown = model.solve(2, "scaffold", problem, members=7)
-domain.tasks["scaffold"].plot(grown, problem)
+domain.tasks["scaffold"].plot(grown, problem, {})
 plt.show()
 print(domain.tasks["scaffold"].metrics(grown, problem))
 
 # %% [markdown]
-# ## A wish of your own
+# ## A potential of your own
 # Any function of positions, kinds and orders steers. Here molecules are to be long: one nat for every angstrom of the radius of gyration
 # that the expected molecule has, and the less the more is still noise. The task `repair` does the same with valences and clashes.
 

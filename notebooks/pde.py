@@ -6,7 +6,6 @@
 # this notebook trains a toy of it for a few seconds, which shows the way but not the quality.
 
 # %%
-import importlib.util
 import os
 from pathlib import Path
 
@@ -15,20 +14,19 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sciddm as sd
+from sciddm.overrides import load_config
 from sciddm.train import fit
 
 ROOT = Path.cwd() if Path("configs/pde.py").exists() else Path.cwd().parent
 workdir = Path(os.environ.get("SCIDDM_WORKDIR", ROOT / "runs" / "demo"))
 
 if not (workdir / "checkpoints").exists():
-    spec = importlib.util.spec_from_file_location("pde_config", ROOT / "configs" / "pde.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config("smoke")
+    config = load_config(f"{ROOT}/configs/pde.py:smoke", ())
     config.data.update({"resolution": 16, "count": 512})
     config.network.update({"channels": (24, 32), "attention_levels": ()})
     config.training.update({"steps": 60, "wall_minutes": None})
-    config.data.guidance.steps = 10
+    for name in ("forward", "inverse", "superresolve"):
+        config.tasks[name].steps = 10
     fit(config, workdir, progress=False)
 
 model = sd.load(workdir)
@@ -52,7 +50,7 @@ plt.show()
 problem = model.problem("inverse", key=3)
 members = model.solve(3, "inverse", problem, members=8)
 task = model.domain.tasks["inverse"]
-task.plot(members, problem)
+task.plot(members, problem, task.baseline(problem))
 plt.show()
 print({name: round(value, 3) for name, value in task.metrics(members, problem).items()})
 

@@ -5,7 +5,6 @@
 # notebook trains a toy for a few seconds, which shows the way but not the quality.
 
 # %%
-import importlib.util
 import os
 from pathlib import Path
 
@@ -18,21 +17,20 @@ from domains.weather import animate, plots, verification_plots, verify
 from domains.weather.archive import Archive, pack
 from domains.weather.readers import read_archive, read_sequence
 from domains.weather.transform import decode, rain_rate
+from sciddm.overrides import load_config
 from sciddm.train import fit
 
 ROOT = Path.cwd() if Path("configs/weather.py").exists() else Path.cwd().parent
 workdir = Path(os.environ.get("SCIDDM_WORKDIR", ROOT / "runs" / "weather"))
 
 if not (workdir / "checkpoints").exists():
-    spec = importlib.util.spec_from_file_location("weather_config", ROOT / "configs" / "weather.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config("smoke")
+    config = load_config(f"{ROOT}/configs/weather.py:smoke", ())
     config.data.update({"size": 32, "events": 64, "frames": 18, "held_out": 8})
     config.network.update({"channels": (16, 32), "attention_levels": (), "features": 32})
     config.training.update({"steps": 60, "wall_minutes": None, "batch_size": 8})
     config.sampling.update({"steps": 8, "batch_size": 8})
-    config.data.guidance.steps = 8
+    for name in ("assimilate", "downscale", "fill", "interpolate"):
+        config.tasks[name].steps = 8
     fit(config, workdir, progress=False)
 
 model = sd.load(workdir)
@@ -48,7 +46,8 @@ print(f"step {model.step}, tasks {sorted(domain.tasks)}")
 example = domain.dataset("test")[0]["x"]
 problem = model.problem("nowcast", example)
 members = model.solve(0, "nowcast", problem, members=8)
-domain.tasks["nowcast"].plot(members, problem)
+nowcast = domain.tasks["nowcast"]
+nowcast.plot(members, problem, nowcast.baseline(problem))
 plt.show()
 print(domain.to_native(members)["reflectivity"])
 
@@ -85,7 +84,7 @@ print({name: round(value, 2) for name, value in domain.tasks["assimilate"].metri
 
 # %% [markdown]
 # ## How likely is the unlikely?
-# Particles are steered into the event that the mean rain of the last frame exceeds 2 mm/h (`config.data.extreme`): their evidence is its
+# Particles are steered into the event that the mean rain of the last frame exceeds 2 mm/h (`config.tasks.extreme`): their evidence is its
 # probability, and resampled they are examples of it. Take 128 and more for a figure to rely on: few particles find the event by luck
 # only, and most populations of 32 gave half of its probability.
 
@@ -96,7 +95,7 @@ print(f"P(rain of the last frame > 2 mm/h) = {np.exp(float(result.log_evidence))
 
 # %% [markdown]
 # ## Three hours, window after window
-# Each window is told the last four frames of the one before.
+# Each window is conditioned on the last four frames of the window before.
 
 # %%
 problem = model.problem("rollout", example)

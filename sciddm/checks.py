@@ -15,6 +15,9 @@ from sciddm.tasks.base import check_tasks, task_types
 from sciddm.train.state import check_denoiser, make_objective, make_process
 
 
+MOST_SIGNAL = -3.0  # log signal-to-noise ratio at t = 1: alpha is a fifth of sigma there
+
+
 def check_parts(config) -> None:
     """Process, loss, sampling, network, tasks and what the domain itself checks.
 
@@ -47,15 +50,20 @@ def check_parts(config) -> None:
 
 
 def check_process(config) -> None:
-    """The process can be made, and its log-SNR falls from data to noise. Raises: UserError on config.process."""
+    """The process can be made, and its log-SNR falls from data to what is almost nothing but noise. Raises: UserError on config.process."""
     from sciddm.noise import White
 
     process = make_process(config, White())
-    values = np.asarray(jax.jit(process.log_snr)(np.linspace(0.05, 0.95, 7, dtype=np.float32)))
-    if not (np.isfinite(values).all() and (np.diff(values) < 0).all()):
-        said = ", ".join(f"{key} = {value}" for key, value in config.process.items() if key != "name") or "no options"
+    values = np.asarray(jax.jit(process.log_snr)(np.linspace(0.05, 1.0, 7, dtype=np.float32)))
+    said = ", ".join(f"{key} = {value}" for key, value in config.process.items() if key != "name") or "no options"
+    if not (np.isfinite(values[:-1]).all() and (np.diff(values) < 0).all()):
         raise UserError(
             f"config.process: with {said} the log signal-to-noise ratio does not fall from data to noise; see sciddm/process.py"
+        )
+    if values[-1] > MOST_SIGNAL:
+        raise UserError(
+            f"config.process: with {said} the log signal-to-noise ratio at t = 1 is {values[-1]:.2g}; expected below {MOST_SIGNAL:g}, "
+            "since samples start from nothing but noise there"
         )
 
 

@@ -95,7 +95,9 @@ def check_shared(config) -> None:
     flat, shared = flatten(resolved(config)), flatten(base_config().to_dict())
     for key, default in shared.items():
         if key not in flat:
-            raise UserError(f"config.{key} is missing; expected it as in sciddm.config.base_config(){near(key, flat, 'config.')}")
+            raise UserError(
+                f"config.{key} is missing; expected it as in sciddm.config.base_config(){near(key, flat, 'config.')}"
+            )
         value = flat[key]
         if value is None and default is None:
             continue
@@ -156,7 +158,9 @@ def restored(stored: Mapping) -> ml_collections.ConfigDict:
         stored = domain_type(stored).migrate(stored, version) | {"version": VERSION}
         print(f"config of version {version}: brought to version {VERSION}", file=sys.stderr)
     groups = {key: value for key, value in resolved(base_config()).items() if isinstance(value, dict)}
-    merged = {key: groups.get(key, {}) | value if isinstance(value, Mapping) else value for key, value in stored.items()}
+    merged = {
+        key: groups.get(key, {}) | value if isinstance(value, Mapping) else value for key, value in stored.items()
+    }
     return complete(ml_collections.ConfigDict(_tuples(groups | merged)))
 
 
@@ -167,17 +171,46 @@ def _tuples(value):
     return tuple(_tuples(one) for one in value) if isinstance(value, (list, tuple)) else value
 
 
+def known_keys(config) -> dict:
+    """All keys that may be set, with their values: those that the config has, and options of its process and network at their defaults."""
+    from sciddm.domain import domain_type
+    from sciddm.named import defaults_of
+    from sciddm.networks.kinds import network_kind
+    from sciddm.train.state import process_constructor
+
+    keys = flatten(config.to_dict())
+    try:
+        kind, constructor = domain_type(config), process_constructor(config)
+        options = {f"process.{key}": value for key, value in defaults_of(constructor, ("noise",)).items()}
+        if kind.networks:
+            outline = kind.outline(config)
+            given = (*(outline.network_inputs if outline else ()), "rngs")
+            network = network_kind(config.network, kind.networks)[1]
+            options |= {f"network.{key}": value for key, value in defaults_of(network, given).items()}
+    except (UserError, KeyError):  # a key that these hang on is wrong: said in its place
+        return keys
+    return options | keys
+
+
 def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any]) -> None:
-    """Set keys of a config by their dotted names: {"tasks.inverse.steps": 20}.
+    """Set keys of a config by their dotted names: {"tasks.inverse.steps": 20}. Another process.name or network.kind takes the options of
+    the former one away.
 
     Raises: UserError that names the key where it is unknown, with its new name or the near match, or the value of another type.
     """
-    known = flatten(config.to_dict())
-    for key, value in changes.items():
+    for key, value in sorted(
+        changes.items(), key=lambda item: item[0] not in ("domain", "process.name", "network.kind")
+    ):
+        known = known_keys(config)
         if key not in known:
             raise UserError(f"config.{key} is not known{moved(config, key) or near(key, known, 'config.')}")
         before = known[key]
-        fits = before is None or value is None or isinstance(value, type(before)) and isinstance(value, bool) == isinstance(before, bool)
+        fits = (
+            before is None
+            or value is None
+            or isinstance(value, type(before))
+            and isinstance(value, bool) == isinstance(before, bool)
+        )
         if isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool):
             value, fits = float(value), True
         if isinstance(before, (list, tuple)) and isinstance(value, (list, tuple)):
@@ -185,22 +218,36 @@ def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any]) -> Non
         if not fits:
             raise UserError(f"config.{key} = {value!r}: expected {type(before).__name__}, got {type(value).__name__}")
         with config.ignore_type(), config.unlocked():
+            if key in ("process.name", "network.kind") and value != before:
+                config[key.split(".")[0]] = ml_collections.ConfigDict()
             config.update_from_flattened_dict({key: value})
 
 
 def moved(config, key: str) -> str:
-    """ "; it is now config...", where an older version had the key, or nothing."""
+    """Where an unknown key belongs: "; it is now config..." where an older version had it, "; it is an option of ..." where another process
+    or network has it, or nothing."""
     from sciddm.domain import domain_type
+    from sciddm.named import options_of
+    from sciddm.process import PROCESSES, GaussianProcess
 
     try:
-        renamed = domain_type(config).renamed_keys
+        kind = domain_type(config)
     except UserError:
         return ""
-    for old, new in renamed.items():
+    for old, new in kind.renamed_keys.items():
         if key == old or key.startswith(old + "."):
-            rest = key[len(old) :]
-            return "; it is now " + " and ".join(f"config.{one}{rest}" for one in new)
-    return ""
+            return "; it is now " + " and ".join(f"config.{one}{key[len(old) :]}" for one in new)
+    group, _, option = key.partition(".")
+    others = (
+        {name: getattr(GaussianProcess, name) for name in PROCESSES}
+        if group == "process"
+        else kind.networks
+        if group == "network"
+        else {}
+    )
+    has = [name for name, other in others.items() if option in options_of(other)]
+    own = config[group].get("name" if group == "process" else "kind") if has else None
+    return f"; it is an option of {group} {' and '.join(map(repr, has))}, this one is {own!r}" if has else ""
 
 
 def flatten(tree: Mapping, prefix: str = "") -> dict:

@@ -1,5 +1,6 @@
 """Sampling-time grids: steps + 1 decreasing times from 1 (noise) to 0 (data)."""
 
+import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciddm.errors import UserError
+from sciddm.named import Kind, options_of
 from sciddm.named import named as with_options
 from sciddm.process import GaussianProcess
 
@@ -168,9 +170,15 @@ OPTIMISED: dict[int, tuple[float, ...]] = {
 }
 
 
+KIND = Kind(
+    "grid", GRIDS, lambda found: inspect.isfunction(found) and list(options_of(found))[:2] == ["process", "steps"],
+    "a function (process, steps) -> steps + 1 decreasing times",
+)  # fmt: skip
+
+
 def named(grid: str) -> Callable:
     """The grid of this name, of `GRIDS` or package.module:Name. Raises: ValueError if there is none."""
-    return with_options(grid, GRIDS, "grid", ("process", "steps"))
+    return with_options(grid, KIND, ("process", "steps"))
 
 
 def resolve(grid, process: GaussianProcess, steps: int):

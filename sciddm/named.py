@@ -14,7 +14,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 PLAIN = (int, float, str, bool, tuple)
 
@@ -44,11 +44,24 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
         ) from error
 
 
-def find(name: str, table: Mapping[str, Any], what: str):
+class Kind(NamedTuple):
+    """What may stand in a place: `what` it is called, the names that are known, and whether an object of package.module:Name `fits`.
+
+    A name comes from a checkpoint, too: nothing that does not fit is ever called.
+    """
+
+    what: str
+    table: Mapping[str, Any]
+    fits: Callable[[Any], bool]
+    expected: str  # in words, for those that don't fit
+
+
+def find(name: str, kind: Kind):
     """The entry of the table, or the object that `package.module:Name` names.
 
-    Raises: ValueError if there is none, with the near match.
+    Raises: ValueError if there is none, with the near match, or if it is something else.
     """
+    what, table = kind.what, kind.table
     if name in table:
         return table[name]
     module, colon, attribute = name.partition(":")
@@ -57,9 +70,13 @@ def find(name: str, table: Mapping[str, Any], what: str):
     try:
         found = importlib.import_module(module)
     except ImportError as error:
-        raise ValueError(f"{what} {name!r}: {error}; put the folder that holds it on PYTHONPATH") from error
+        raise ValueError(
+            f"{what} {name!r}: {error}; a file of yours is found beside that of --config, or by PYTHONPATH=FOLDER in front of the command"
+        ) from error
     if not hasattr(found, attribute):
         raise ValueError(f"{what} {name!r}: {module} has no {attribute!r}{near(attribute, vars(found))}")
+    if not kind.fits(getattr(found, attribute)):
+        raise ValueError(f"{what} {name!r} is no {what}; expected {kind.expected}")
     return getattr(found, attribute)
 
 
@@ -103,14 +120,14 @@ def defaults_of(function: Callable, without=()) -> dict[str, Any]:
     return {name: one.default for name, one in found.items() if one.default is not one.empty}
 
 
-def named(text, table: Mapping[str, Any], what: str, without=()) -> Callable:
+def named(text: str, kind: Kind, without=()) -> Callable:
     """The function that `text` names, with its options put in; `without`: arguments that its caller gives.
 
     Raises: ValueError on an unknown name or option, or an option of another type.
     """
     name, options = parse(text)
-    function = find(name, table, what)
-    check_options(function, options, without, f"option of {what} {name!r}: ")
+    function = find(name, kind)
+    check_options(function, options, without, f"option of {kind.what} {name!r}: ")
     return functools.partial(function, **options) if options else function
 
 

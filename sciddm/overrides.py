@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from sciddm.config import change, complete, flatten, moved
+from sciddm.config import change, complete, known_keys, moved
 from sciddm.errors import UserError
 from sciddm.named import near
 
@@ -50,11 +50,11 @@ def override(config, items, where: str = "the run's config") -> None:
     """
     check_overrides(items)
     pairs = [item[len("--config.") :].split("=", 1) for item in items]
-    # The domain decides which tasks there are: before the other keys, which may be theirs.
-    for key, text in sorted(pairs, key=lambda pair: pair[0] != "domain"):
+    # These decide which other keys there are.
+    for key, text in sorted(pairs, key=lambda pair: pair[0] not in ("domain", "process.name", "network.kind")):
         if key.startswith("tasks."):
             complete(config)
-        known = flatten(config.to_dict())
+        known = known_keys(config)
         if key not in known:
             raise UserError(f"--config.{key}: no such key in {where}{moved(config, key) or near(key, known, 'config.')}")
         change(config, {key: parse_value(text, known[key], key)})
@@ -105,5 +105,5 @@ def check_overrides(overrides) -> None:
 
 def describe(config) -> str:
     """All keys with their values, a line each, as they would be typed."""
-    typed = ("null" if value is None else str(value) for value in flatten(config.to_dict()).values())
-    return "\n".join(shlex.quote(f"--config.{key}={text}") for key, text in zip(flatten(config.to_dict()), typed, strict=True))
+    typed = {key: "null" if value is None else str(value) for key, value in sorted(known_keys(config).items())}
+    return "\n".join(shlex.quote(f"--config.{key}={text}") for key, text in typed.items())

@@ -31,6 +31,9 @@ def posterior_kernel(x0_hat, x_t, level_t: Level, level_s: Level):
     return mean, level_s.sigma * jnp.sqrt(-jnp.expm1(log_ratio))
 
 
+PROCESSES = ("vp", "sub_vp", "cosine", "ve", "edm", "rectified")  # constructors of `GaussianProcess`
+
+
 class Schedule(eqx.Module):
     """alpha and sigma as functions of t, and the exact inverse of their log signal-to-noise ratio."""
 

@@ -78,7 +78,7 @@ def _write_array(path, name, array, chunk, shard):
         attributes=attributes,
         dimension_names=array.dims,
     )
-    # Else a chunk of nothing but the fill value would not be written, and could not be told from a lost one.
+    # Else a chunk of nothing but the fill value would not be written, and could not be distinguished from a lost one.
     target = tensorstore.open(_spec(path / name) | {"store_data_equal_to_fill_value": True}).result()
     target.write(np.ascontiguousarray(array.values)).result()
 

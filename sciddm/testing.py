@@ -1,4 +1,4 @@
-"""What every domain must do, as checks: `check_domain(config, folder)` in a test of your own domain runs them all on a run of four steps."""
+"""What every domain must do, as checks: `check_domain(config, folder)` in a test of your own domain runs all of them, on four steps."""
 
 from pathlib import Path
 

@@ -3,10 +3,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from example_guides import Jitter, Push
 from solvers.common import NAMES, process_of
 
 import sciddm as sd
-from sciddm.denoiser import PREDICTIONS, target, x0_coefficients
+from sciddm.denoiser import PREDICTIONS, Draws, SamplingDefaults, target, x0_coefficients
 
 
 @eqx.filter_jit
@@ -84,3 +85,29 @@ def test_time_may_be_scalar_per_sample_or_per_element(mixture):
 def test_an_unknown_prediction_is_named():
     with pytest.raises(ValueError, match="noise.*none of"):
         sd.NetworkDenoiser(lambda x, c, cond: x, sd.GaussianProcess.vp(), "noise")
+
+
+def test_a_guide_s_wish_is_a_default_and_no_more(mixture):
+    denoiser = mixture.denoiser(sd.GaussianProcess.vp())
+    guided = sd.guidance.classifier_free(Push(denoiser), 1.0)  # a wish is heard through the guides around
+
+    def times(denoiser, **options):  # that there are so many asks for no compiled program
+        return jax.eval_shape(lambda: sd.sample(jax.random.key(0), denoiser, (2, 3), **options)[1])["times"].shape[0]
+
+    assert times(guided) == 5 and times(guided, steps=7) == 8 and times(denoiser) == 21
+    inner, outer = SamplingDefaults("ddim", 5, None, (1,)), SamplingDefaults(None, 7, "t", (2,))
+    assert inner.then(outer) == SamplingDefaults("ddim", 7, "t", (1, 2))
+
+
+def test_draws_are_new_each_step_each_guide_and_each_sample_and_know_no_batch(mixture):
+    denoiser = Jitter(Jitter(mixture.denoiser(sd.GaussianProcess.vp())))
+    keys, other = jax.random.split(jax.random.key(0), 5), jax.random.split(jax.random.key(1), 3)
+    many, info = sd.sample(keys, denoiser, (5, 3), solver="ddim", steps=6)
+    few, _ = sd.sample(jnp.concatenate([other, keys[:2]]), denoiser, (5, 3), solver="ddim", steps=6)
+    np.testing.assert_allclose(many[:2], few[3:], atol=1e-5)  # in another place, with other neighbours
+    assert len(np.unique(np.asarray(info["draw"]))) == 30
+    x_t = jnp.zeros((2, 3))
+    np.testing.assert_array_equal(denoiser(x_t, 0.5), denoiser(x_t, 0.5))  # outside of a sampler always the same
+    fresh = Draws.refresh(denoiser, jax.random.split(jax.random.key(1), 2))
+    inner, outer = fresh.denoiser.draws(2), fresh.draws(2)
+    assert not np.array_equal(jax.random.key_data(inner), jax.random.key_data(outer))

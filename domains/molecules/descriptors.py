@@ -1,4 +1,4 @@
-"""Properties that RDKit computes from the graph: of data when they are read, and of samples to see whether a wish came true."""
+"""Properties that RDKit computes from the graph: of data when they are read, and of samples to see whether they have the wanted value."""
 
 import math
 

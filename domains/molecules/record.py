@@ -86,7 +86,7 @@ def _made(make):
 
 
 def reason_of(log: str) -> str:
-    """The first line of what RDKit says that tells a reason, without its time stamp."""
+    """The first line of what RDKit says that gives a reason, without its time stamp."""
     lines = (re.sub(r"^\[[\d:]+\] ?(ERROR: )?", "", line).strip() for line in log.splitlines())
     return next((line for line in lines if line and not re.fullmatch(r"\*+|\w*-?\w+ Violation", line)), "")
 
@@ -134,7 +134,7 @@ def check(molecule: Chem.Mol) -> None:
 
 
 def check_atoms(numbers, positions) -> None:
-    """That atoms are elements, in angstrom as far as can be told. numbers: (n,); positions: (n, 3). Raises: as `check`."""
+    """That atoms are elements, in angstrom as far as the numbers show. numbers: (n,); positions: (n, 3). Raises: as `check`."""
     numbers = np.asarray(numbers)
     if positions is None:
         raise ValueError("no coordinates")

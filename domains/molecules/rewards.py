@@ -1,4 +1,4 @@
-"""What one may wish more of in a molecule, each with another measure of the same wish beside it."""
+"""Rewards of molecules, in pairs of measures of the same quality."""
 
 import jax.numpy as jnp
 import numpy as np

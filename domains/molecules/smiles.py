@@ -23,7 +23,7 @@ SEED = 42
 ROWS = 2**16  # atoms in a chunk of the cache
 SMALL = re.compile(
     r"[CNOFHcno0-9()\[\]=#+\-@/\\]{1,60}"
-)  # of H, C, N, O and F, or cobalt and such: most are told by it at once
+)  # of H, C, N, O and F, or cobalt and such: most are named by it at once
 HEAVY = 9
 
 

@@ -1,4 +1,4 @@
-"""What one may wish more of in PDE fields, each with another measure of the same wish beside it."""
+"""Rewards of PDE fields, in pairs of measures of the same quality."""
 
 from functools import partial
 

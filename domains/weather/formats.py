@@ -26,7 +26,7 @@ def open_parts(path, variable: str = "") -> Iterator[tuple[Path, xr.DataArray]]:
     """(file, frames) of every file at `path`, in the order of their names: values still on disk where the format allows that.
 
     Events of a file without dates (SEVIR) are put a day apart, from 2000-01-01.
-    Args: path: a file, a folder of one format or a pattern such as "radar/*.nc"; variable: its name, "" where the file tells.
+    Args: path: a file, a folder of one format or a pattern such as "radar/*.nc"; variable: its name, "" where the file says.
     Raises: UserError naming the file at fault.
     """
     undated = 0

@@ -95,7 +95,7 @@ def canonical(file, array: xr.DataArray) -> xr.DataArray:
     if len(array.dims) != 3 or any(len(found) != 1 for found in dims.values()):
         raise UserError(
             f"{file}: variable {array.name!r} has dimensions {tuple(map(str, array.dims))}; expected time, y and x, "
-            "told by their names or standard_name; select one level first"
+            "by their names or standard_name; select one level first"
         )
     (t,), (y,), (x,) = dims.values()
     dated = array[t]
@@ -124,9 +124,9 @@ def _is(array, dim, axis):
     letter, standard_names, names = AXES[axis]
     coordinate = array.coords.get(dim)
     attrs = {} if coordinate is None else coordinate.attrs
-    told = attrs.get("standard_name") or attrs.get("axis")
-    if told in {n for _, known, _ in AXES.values() for n in known} or told in {"T", "Y", "X"}:
-        return told == letter or told in standard_names
+    said = attrs.get("standard_name") or attrs.get("axis")
+    if said in {n for _, known, _ in AXES.values() for n in known} or said in {"T", "Y", "X"}:
+        return said == letter or said in standard_names
     return str(dim).lower() in names or (axis == "time" and coordinate is not None and coordinate.dtype.kind == "M")
 
 

@@ -1,4 +1,4 @@
-"""What one may wish more of in rain, each with another measure of the same wish beside it."""
+"""Rewards of rain, in pairs of measures of the same quality."""
 
 import jax.numpy as jnp
 

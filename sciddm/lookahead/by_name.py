@@ -1,5 +1,8 @@
 """Guides by name, with options: "mmps", "mmps(iterations=3)", "my_package.guides:Mine(strength=2.0)"."""
 
+import inspect
+
+from sciddm.denoiser import Denoiser
 from sciddm.lookahead.daps import daps
 from sciddm.lookahead.ddnm import ddnm
 from sciddm.lookahead.ddrm import ddrm
@@ -19,7 +22,7 @@ from sciddm.lookahead.sitcom import sitcom
 from sciddm.lookahead.steer import steer
 from sciddm.lookahead.tfg import tfg
 from sciddm.lookahead.universal import universal
-from sciddm.named import named
+from sciddm.named import Kind, named
 
 # All that take an Observation: (denoiser, observation, **options) -> denoiser.
 GUIDES = {
@@ -32,9 +35,19 @@ GUIDES = {
 GIVEN = ("denoiser", "observation", "potential")  # what the caller of a guide gives
 
 
+def _is_guide(found) -> bool:
+    if isinstance(found, type):
+        return issubclass(found, Denoiser)
+    said = inspect.signature(found).return_annotation if inspect.isfunction(found) else None
+    return said is Denoiser or (isinstance(said, str) and said.split(".")[-1] == "Denoiser")
+
+
+KIND = Kind("guide", GUIDES, _is_guide, "a function (denoiser, observation, **options) -> Denoiser, annotated so")
+
+
 def check_guide(method: str):
     """The guide that `method` names, as a function (denoiser, observation). Raises: ValueError on a name or option that is not known."""
-    return named(method, GUIDES, "guide", GIVEN)
+    return named(method, KIND, GIVEN)
 
 
 def guide(denoiser, observation, method: str):

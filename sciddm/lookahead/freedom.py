@@ -24,8 +24,8 @@ def freedom(denoiser: Denoiser, potential, *, scale=0.02, repeats: int = 3, wind
     Args:
         potential: (x_0, t) -> (B,), or an Observation: only its gradient's direction counts.
         scale: share of the denoising, as published 0.02 for faces, 0.2 of a guidance correction for style.
-        repeats, window: time travel, each step of the window's share of the path so often, on 100 "ddpm" steps uniform in t, where
-            `sd.sample` is not told otherwise.
+        repeats, window: time travel, each step of the window's share of the path so often, on 100 "ddpm" steps uniform in t unless
+            `sd.sample` is given others.
     """
     need_density(potential, "freedom")
     return FreeDoM(denoiser, potential, jnp.asarray(scale, jnp.float32), repeats, tuple(window))

@@ -1,4 +1,4 @@
-"""What a network is told besides x: the noise level, and the kinds of condition that all our networks share."""
+"""What a network is conditioned on: the noise level, and the kinds of condition that all our networks share."""
 
 import jax.numpy as jnp
 from flax import nnx
@@ -10,7 +10,7 @@ class Conditioned(nnx.Module):
     """Base of the networks: embeds noise level and cond, with a learned null condition for what is not given.
 
     Args:
-        features: width of the embedding that every layer is told.
+        features: width of the embedding that conditions every layer.
         concat_channels, embedding_features, token_features: of cond["concat"] (B, ..., C) on x's own points, cond["embedding"]
             (B, E) and cond["tokens"] (B, L, E); 0 for none. cond["keep"] (B,) of 0 and 1 makes samples unconditional where it is 0.
         others: further keys that the network reads itself.
@@ -35,7 +35,7 @@ class Conditioned(nnx.Module):
         return {"keep", *self.others} | {name for name, there in kinds.items() if there}
 
     def conditions(self, x, noise_level, cond):
-        """What layers are told of x (B, ..., C) at noise_level, () or (B,).
+        """What layers are conditioned on, for x (B, ..., C) at noise_level, () or (B,).
 
         Returns: embedding (1, features) or (B, features); x with cond["concat"] behind its channels; tokens (B, L, E) or None.
         Raises: ValueError on a cond key that the network was not made for.

@@ -41,8 +41,8 @@ class EGNN(Conditioned):
         super().__init__(hidden, **kinds, others=others, rngs=rngs)
         self.radial, self.reach, self.pair_concat_channels = radial, reach, pair_concat_channels
         self.stem = Linear(features_in + concat_channels, hidden, rngs=rngs)
-        told = pair_features + pair_concat_channels
-        self.pair_stem = Linear(told, hidden, rngs=rngs) if told else None
+        of_pairs = pair_features + pair_concat_channels
+        self.pair_stem = Linear(of_pairs, hidden, rngs=rngs) if of_pairs else None
         self.layers = nnx.List([Layer(hidden, 2 + 2 * radial, neighbours, rngs) for _ in range(layers)])
         self.head = Linear(hidden, features_in, scale=0.0, rngs=rngs)
         self.pair_head = Linear(hidden, pair_features, scale=0.0, rngs=rngs) if pair_features else None

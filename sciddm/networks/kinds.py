@@ -6,7 +6,7 @@ import jax
 from flax import nnx
 
 from sciddm.errors import UserError
-from sciddm.named import check_options, find, options_of
+from sciddm.named import Kind, check_options, find, options_of
 
 
 def network_kind(config, kinds: Mapping[str, Callable]) -> tuple[str, Callable, dict]:
@@ -17,7 +17,7 @@ def network_kind(config, kinds: Mapping[str, Callable]) -> tuple[str, Callable, 
     options = dict(config)
     name = options.pop("kind", None) or next(iter(kinds))
     try:
-        return name, find(name, kinds, "network"), options
+        return name, find(name, Kind("network", kinds, _is_network, "a class of flax.nnx.Module")), options
     except ValueError as error:
         raise UserError(f"config.network.kind = {name!r}: {error}") from error
 
@@ -41,3 +41,7 @@ def make_network(config, kinds: Mapping[str, Callable], inputs: Mapping, rngs: n
 def check_network(config, kinds: Mapping[str, Callable], inputs: Mapping) -> None:
     """The same for nothing: no array is made. Raises: UserError as `make_network`."""
     jax.eval_shape(lambda: nnx.split(make_network(config, kinds, inputs, nnx.Rngs(0)))[1])
+
+
+def _is_network(found) -> bool:
+    return isinstance(found, type) and issubclass(found, nnx.Module)

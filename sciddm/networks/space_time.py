@@ -17,7 +17,7 @@ class SpaceTime(Conditioned):
     Args:
         frames: of x, its last axis; dim: width of a token; depth: blocks, each of attention over the patches of a frame, over the
             frames of a patch, and a dense layer; patch: width of a patch; mlp_ratio: hidden width of the dense layer over `dim`.
-        features, concat_channels: as for `UNet`; every frame is told of the concatenated channels at its place.
+        features, concat_channels: as for `UNet`; every frame sees the concatenated channels at its place.
     Raises: ValueError on a grid that `patch` does not divide, and on a cond key that the network was not made for.
     """
 
@@ -51,13 +51,13 @@ class SpaceTime(Conditioned):
         # One level a sample and frame, (B or 1, frames or 1); the embedding sees them as a list.
         level = jnp.asarray(noise_level)
         level = level.reshape(level.shape[0], -1) if level.ndim == 4 else jnp.reshape(level, (-1, 1))
-        embedding, told, _ = self.conditions(x, level.reshape(-1), cond)
+        embedding, both, _ = self.conditions(x, level.reshape(-1), cond)
         embedding = jax.nn.silu(embedding).reshape(*level.shape, 1, -1)  # (B, frames, 1, features)
         h = self.stem(space_to_depth(jnp.moveaxis(x, -1, 1).reshape(-1, *x.shape[1:3], 1), self.patch))
         grid = h.shape[1:3]
         h = h.reshape(x.shape[0], self.frames, -1, h.shape[-1])
         if self.stem_concat is not None:
-            shared = self.stem_concat(space_to_depth(told[..., self.frames :], self.patch))
+            shared = self.stem_concat(space_to_depth(both[..., self.frames :], self.patch))
             h = h + shared.reshape(x.shape[0], 1, -1, h.shape[-1])
         h = h + positions(grid, h.shape[-1]).astype(h.dtype)
         h = h + positions((self.frames,), h.shape[-1]).astype(h.dtype)[:, None]

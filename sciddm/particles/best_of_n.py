@@ -23,7 +23,7 @@ def best_of_n(
 ) -> Result:  # fmt: skip
     """N samples, the best with all the weight, and the plain Monte-Carlo estimate of the evidence; arguments as in `smc` and `sd.sample`.
 
-    Any solver serves: solver, steps and grid are those of `sd.sample` where they are not told.
+    Any solver serves: solver, steps and grid are those of `sd.sample` where they are None.
     """
     need_density(potential, "best_of_n")
     calls = int(planned_calls(denoiser, *fill_defaults(denoiser, solver, steps, grid), denoiser.sampling.corrections).sum())

@@ -16,7 +16,7 @@ from sciddm.normalizer import Normalizer
 
 @dataclass(frozen=True)
 class Reward:
-    """What one may wish more of, with another measure of the same wish beside it that the search never sees.
+    """A quantity that is to be large, with a second measure of the same quality beside it, which the search never sees.
 
     function: (B, ...) x in physical units -> (B,) (`sciddm.rewards` has many); units: of its values, "1" where it has none;
     held_out: name of the domain's reward that should rise along: where it doesn't, the search has found a fault of the reward or of

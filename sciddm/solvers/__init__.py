@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import diffrax
 
-from sciddm.named import named
+from sciddm.named import Kind, named
 from sciddm.solvers.adams_bashforth import AdamsBashforth
 from sciddm.solvers.adaptive import Adaptive
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
@@ -48,6 +48,11 @@ SOLVERS: dict[str, Callable[[], AbstractDenoiserSolver]] = {
     "euler-maruyama": lambda: FromDiffrax(diffrax.Euler(), stochastic=True),
 }
 
+KIND = Kind(
+    "solver", SOLVERS, lambda found: isinstance(found, type) and issubclass(found, diffrax.AbstractSolver),
+    "a class of sciddm.solvers.AbstractDenoiserSolver, or a diffrax solver",
+)  # fmt: skip
+
 # diffrax solvers that also take ordinary equations; a stochastic use of these asks for FromDiffrax(..., stochastic=True).
 _DETERMINISTIC_TOO = (diffrax.Euler, diffrax.Heun, diffrax.Midpoint, diffrax.Ralston, diffrax.ReversibleHeun)
 
@@ -59,7 +64,7 @@ def resolve(solver) -> AbstractDenoiserSolver:
     Raises: ValueError on an unknown name or option.
     """
     if isinstance(solver, str):
-        return resolve(named(solver, SOLVERS, "solver")())
+        return resolve(named(solver, KIND)())
     if isinstance(solver, AbstractDenoiserSolver):
         return solver
     stochastic = isinstance(solver, (diffrax.AbstractItoSolver, diffrax.AbstractStratonovichSolver))

@@ -15,7 +15,7 @@ from sciddm.solvers.base import AncestralSolver
 
 
 class DDPM(AncestralSolver):
-    """Stochastic, one call a step. prior_variance: v, of the data around what x_t tells of them."""
+    """Stochastic, one call a step. prior_variance: v, of the data around E[x_0 | x_t]."""
 
     prior_variance: float = eqx.field(static=True, default=0.0)
 

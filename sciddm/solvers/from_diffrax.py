@@ -110,7 +110,7 @@ class FromDiffrax(AbstractDenoiserSolver):
         return diffrax.MultiTerm(drift, NoiseTerm(term, widen(x_t), levy_area))
 
     def init(self, terms, t0, t1, y0, args):
-        # The inner solver starts at the first finite step, told so by made_jump; its state is shaped by a harmless one.
+        # The inner solver starts at the first finite step, as made_jump says; its state is shaped by a harmless one.
         inner = self.solver.init(self._terms(terms, y0), jnp.float32(-0.1), jnp.float32(0.0), widen(y0), args)
         return inner, jnp.asarray(True)
 

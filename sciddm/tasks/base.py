@@ -9,7 +9,7 @@ from typing import Any
 
 from sciddm.denoiser import Denoiser
 from sciddm.errors import UserError
-from sciddm.named import check_options, defaults_of, find, near, options_of
+from sciddm.named import Kind, check_options, defaults_of, find, near, options_of
 
 GIVEN = ("self", "domain")  # arguments of a task that are no options
 
@@ -124,7 +124,7 @@ def task_types(domain_type, config) -> dict[str, type[Task]]:
         kind = options.get("kind")
         if kind:
             try:
-                types[name] = find(kind, domain_type.task_types, "task")
+                types[name] = find(kind, Kind("task", domain_type.task_types, _is_task, "a class of sciddm.Task"))
             except ValueError as error:
                 raise UserError(f"config.tasks.{name}.kind: {error}") from error
     return {name: kind for name, kind in types.items() if isinstance(kind, Task) or kind.fits(config)}
@@ -166,3 +166,7 @@ def make_tasks(domain, config) -> dict[str, Task]:
         options = {key: value for key, value in config.tasks.get(name, {}).items() if key != "kind"}
         made[name] = kind if isinstance(kind, Task) else kind(domain, **options)
     return made
+
+
+def _is_task(found) -> bool:
+    return isinstance(found, type) and issubclass(found, Task)

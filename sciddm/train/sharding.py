@@ -15,8 +15,8 @@ def use_cores(config) -> None:
     One device keeps little more than one core busy, two keep two. What the user said in JAX_NUM_CPU_DEVICES or XLA_FLAGS stands, and
     so does another platform in JAX_PLATFORMS.
     """
-    told = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if told or os.environ.get("JAX_PLATFORMS", "cpu") not in ("", "cpu"):
+    chosen = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if chosen or os.environ.get("JAX_PLATFORMS", "cpu") not in ("", "cpu"):
         return
     try:
         jax.config.update("jax_num_cpu_devices", virtual_devices(config, usable_cores()))

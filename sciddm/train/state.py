@@ -19,9 +19,7 @@ from sciddm.networks import split
 from sciddm.networks.kinds import make_network
 from sciddm.noise import White
 from sciddm.objective import Objective, measure_sigma_data
-from sciddm.process import GaussianProcess
-
-PROCESSES = ("vp", "sub_vp", "cosine", "ve", "edm", "rectified")
+from sciddm.process import PROCESSES, GaussianProcess
 
 
 class TrainState(NamedTuple):
@@ -34,13 +32,18 @@ class TrainState(NamedTuple):
     bad_step: Any
 
 
-def make_process(config, noise) -> GaussianProcess:
-    """The process of config.process: its name, the rest being arguments of that constructor."""
-    options = dict(config.process)
-    name = options.pop("name")
+def process_constructor(config):
+    """What config.process.name names. Raises: UserError with the near match."""
+    name = config.process.name
     if name not in PROCESSES:
         raise UserError(f"config.process.name = {name!r}: expected one of {list(PROCESSES)}{near(name, PROCESSES)}")
-    constructor = getattr(GaussianProcess, name)
+    return getattr(GaussianProcess, name)
+
+
+def make_process(config, noise) -> GaussianProcess:
+    """The process of config.process: its name, the rest being arguments of that constructor. Raises: UserError that names the key."""
+    constructor, name = process_constructor(config), config.process.name
+    options = {key: value for key, value in config.process.items() if key != "name"}
     try:
         check_options(constructor, options, ("noise",))
     except ValueError as error:
@@ -163,7 +166,9 @@ def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
             cond = cond | {"keep": 1.0 - drop}
 
         def loss_of(params):
-            return objective(with_params(denoiser, params), jax.random.fold_in(step_key, 0), x_0, cond, loss_weight).mean()
+            return objective(
+                with_params(denoiser, params), jax.random.fold_in(step_key, 0), x_0, cond, loss_weight
+            ).mean()
 
         loss, gradient = jax.value_and_grad(loss_of)(state.params)
         norm, rate = optax.global_norm(gradient), learning_rate(config, state.step, progress)

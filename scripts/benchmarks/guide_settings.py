@@ -15,7 +15,7 @@ import sciddm as sd
 
 # The config's own, then one key changed at a time.
 CHANGES = [
-    {}, {"steps": 20}, {"solver": "dpmpp2m"}, {"iterations": 3}, {"iterations": 10}, {"noise_std": 0.1},
+    {}, {"steps": 20}, {"solver": "dpmpp2m"}, {"method": "mmps(iterations=3)"}, {"method": "mmps(iterations=10)"}, {"noise_std": 0.1},
     {"noise_std": 0.02}, {"method": "pigdm"},
 ]  # fmt: skip
 
@@ -49,7 +49,8 @@ def main() -> None:
     ]  # fmt: skip
     print("|".join(["| settings ", *[f" {key} " for key in shown], ""]) + "\n|" + " --- |" * (len(shown) + 1))
     for changes in tqdm(CHANGES, desc="settings"):
-        model = sd.load(arguments.workdir, changes={f"data.guidance.{key}": value for key, value in changes.items()})
+        keys = {f"tasks.{task}.{key}": value for key, value in changes.items() for task in ("forward", "inverse")}
+        model = sd.load(arguments.workdir, changes=keys)
         row = scores(model, indices, arguments.members)
         name = ", ".join(f"{key} {value}" for key, value in changes.items()) or "config's own"
         print("|".join([f"| {name} ", *[f" {row[key]:.3f} " for key in shown], ""]), flush=True)

@@ -1,4 +1,5 @@
-"""What a chain of ancestral steps samples of Gaussian data N(0, VARIANCE), exactly: not quite N(0, VARIANCE), at any number of steps."""
+"""Gaussian data N(0, VARIANCE), an observation of them, and what a chain of ancestral steps samples: not quite N(0, VARIANCE), at any
+number of steps."""
 
 import functools
 
@@ -10,6 +11,10 @@ import sciddm as sd
 
 VARIANCE = 0.7
 PROCESS = sd.GaussianProcess.vp()
+EXACT = sd.solvers.DDPM(prior_variance=VARIANCE)  # for these data the kernel is exact at any number of steps
+LOUD = sd.GaussianProcess.edm(sigma_max=1.5)  # x_1 knows a good deal of x_0, so that where particles begin matters
+Y, TAU = 1.3, 0.4  # what is measured of the one coordinate, and its variance
+OBSERVATION = sd.lookahead.Observation(np.array([[1.0]]), np.array([Y]), np.sqrt(TAU))
 
 
 def gaussian(process=PROCESS):
@@ -40,3 +45,10 @@ def populated(key, method, denoiser, potential, shape, **options):
     """A population and its mean, by one program."""
     result = method(key, denoiser, potential, shape, **options)
     return result, result.mean()
+
+
+def assert_means(values, expected):
+    """Each row of values is an independent estimate of expected, without bias: within 3 standard errors."""
+    values = np.asarray(values, float)
+    error = values.std(0, ddof=1) / np.sqrt(len(values))
+    assert np.all(np.abs(values.mean(0) - expected) < 3.0 * error), (values.mean(0), expected, error)

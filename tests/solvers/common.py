@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import sciddm as sd
 from sciddm.process import Schedule
@@ -64,3 +65,11 @@ def tree_shape(count: int, first=jnp.float32):
 
 def joined(tree):
     return jnp.concatenate([tree["a"].astype(jnp.float32), tree["b"]["c"]], 1)
+
+
+KEYS = jax.random.split(jax.random.key(0), 64)
+
+
+def run(denoiser, solver, keys=KEYS, steps=12, **options):
+    """Samples of three entries, a key each."""
+    return np.asarray(sd.sample(keys, denoiser, (len(keys), 3), solver=solver, steps=steps, **options)[0])

@@ -120,8 +120,8 @@ class Views(eqx.Module):
             between, pixels, shares = self.fill
             shares = shares * weights.reshape(-1)[pixels]
             shares = (shares / jnp.maximum(jnp.sum(shares, -1, keepdims=True), 1e-30))[None].astype(x.dtype)
-            told = x.reshape(x.shape[0], -1, *x.shape[3:])[:, pixels]
-            start = start.at[:, between].set(jnp.sum(told * _trailing(shares, told), 2))
+            known = x.reshape(x.shape[0], -1, *x.shape[3:])[:, pixels]
+            start = start.at[:, between].set(jnp.sum(known * _trailing(shares, known), 2))
         # Scaled to eigenvalues in [0, 1): smooth fields come first, what no view resolves never comes, and points that are
         # hardly touched, of small total, stay near the start instead of bearing their neighbours' misfit.
         root = _trailing(jax.lax.rsqrt(total + jnp.mean(weights).astype(x.dtype)), x, 1)

@@ -1,8 +1,11 @@
-"""Shared by the tests of pictures of rain."""
+"""Shared by the tests of rain: a domain, and a sequence and figures for the tests of pictures."""
 
 import matplotlib
 import numpy as np
 import pytest
+from small_rain import weather_config
+
+import sciddm as sd
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -23,3 +26,9 @@ def rain():
     frames[frames < 2] = 0.0
     frames[:, 18:, 18:] = np.nan
     return frames
+
+
+@pytest.fixture(scope="session")
+def domain(tmp_path_factory):
+    """Events of 18 frames of 32 x 32 pixels; no test changes it."""
+    return sd.get_domain(weather_config(tmp_path_factory.mktemp("cache")))
