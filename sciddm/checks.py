@@ -14,7 +14,6 @@ from sciddm.networks.kinds import check_network
 from sciddm.tasks.base import check_tasks, task_types
 from sciddm.train.state import check_denoiser, make_objective, make_process
 
-
 MOST_SIGNAL = -3.0  # log signal-to-noise ratio at t = 1: alpha is a fifth of sigma there
 
 

@@ -201,6 +201,11 @@ def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any]) -> Non
     for key, value in sorted(
         changes.items(), key=lambda item: item[0] not in ("domain", "process.name", "network.kind")
     ):
+        if new_task(key):
+            with config.unlocked():
+                config.tasks[key.split(".")[1]] = {"kind": value}
+            complete(config)
+            continue
         known = known_keys(config)
         if key not in known:
             raise UserError(f"config.{key} is not known{moved(config, key) or near(key, known, 'config.')}")
@@ -221,6 +226,12 @@ def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any]) -> Non
             if key in ("process.name", "network.kind") and value != before:
                 config[key.split(".")[0]] = ml_collections.ConfigDict()
             config.update_from_flattened_dict({key: value})
+
+
+def new_task(key: str) -> bool:
+    """Whether a key names a task of one's own: tasks.<name>.kind."""
+    parts = key.split(".")
+    return len(parts) == 3 and parts[0] == "tasks" and parts[2] == "kind"
 
 
 def moved(config, key: str) -> str:

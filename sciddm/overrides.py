@@ -6,7 +6,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from sciddm.config import change, complete, known_keys, moved
+from sciddm.config import change, complete, known_keys, moved, new_task
 from sciddm.errors import UserError
 from sciddm.named import near
 
@@ -51,18 +51,27 @@ def override(config, items, where: str = "the run's config") -> None:
     check_overrides(items)
     pairs = [item[len("--config.") :].split("=", 1) for item in items]
     # These decide which other keys there are.
-    for key, text in sorted(pairs, key=lambda pair: pair[0] not in ("domain", "process.name", "network.kind")):
+    for key, text in sorted(pairs, key=lambda pair: _rank(pair[0])):
         if key.startswith("tasks."):
             complete(config)
+        if new_task(key):
+            change(config, {key: text})
+            continue
         known = known_keys(config)
         if key not in known:
-            raise UserError(f"--config.{key}: no such key in {where}{moved(config, key) or near(key, known, 'config.')}")
+            raise UserError(
+                f"--config.{key}: no such key in {where}{moved(config, key) or near(key, known, 'config.')}"
+            )
         change(config, {key: parse_value(text, known[key], key)})
     if config.get("domain") and "tasks" in config:
         complete(config)
         for key, _ in pairs:
             if key.startswith("tasks.") and key.split(".")[1] not in config.tasks:
                 raise UserError(f"--config.{key}: this config has no such task; it has {sorted(config.tasks)}")
+
+
+def _rank(key: str) -> int:
+    return 0 if key in ("domain", "process.name", "network.kind") else 1 if new_task(key) else 2
 
 
 def parse_value(text: str, before, key: str = ""):

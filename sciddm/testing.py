@@ -1,12 +1,15 @@
-"""What every domain must do, as checks: `check_domain(config, folder)` in a test of your own domain runs all of them, on four steps."""
+"""What a domain, a noise law and a solver must do, as checks for tests of your own. Each raises an AssertionError that says why."""
 
 from pathlib import Path
 
 import jax
 import numpy as np
+import scipy.stats
+from jax.flatten_util import ravel_pytree
 
 from sciddm.config import validate
 from sciddm.model import Model, load
+from sciddm.observed_order import observed_order
 from sciddm.rewards.reward import reward_potential
 from sciddm.tasks.base import draw_picture
 from sciddm.train import fit
@@ -128,6 +131,59 @@ def check_task(model: Model, name: str) -> None:
         f"task {name!r}: `plot` gives no matplotlib figure"
     )
     plt.close("all")
+
+
+def check_noise(law, like, draws: int = 20000):
+    """A noise law against its own covariance written out densely: draws, precision, projection, density and dimension.
+
+    Args: like: one x of zeros, of a few dozen entries. In double precision where jax is in it (`jax.enable_x64(True)`), which it should be.
+    Returns: the covariance, (d, d).
+    """
+    flat, unravel = ravel_pytree(like)
+    ravel = lambda x: ravel_pytree(x)[0]  # noqa: E731
+
+    @jax.jit
+    def ask(key):
+        eps = jax.vmap(lambda k: law.sample(k, like))(jax.random.split(key, draws))
+        some = jax.tree.map(lambda leaf: leaf[:3], eps)
+        dense = [
+            jax.vmap(lambda row, m=method: ravel(m(unravel(row))))(jax.numpy.eye(flat.size))
+            for method in (law.covariance, law.precision, law.project)
+        ]
+        facts = [jax.vmap(method)(some) for method in (law.log_prob, law.dimension)]
+        return jax.vmap(ravel)(eps), dense, facts
+
+    eps, (sigma, inverse, project), (log_prob, dimension) = jax.tree.map(np.asarray, ask(jax.random.key(0)))
+    np.testing.assert_allclose(sigma, sigma.T, atol=1e-12, err_msg="the covariance is not symmetric")
+    # entries of an empirical covariance have variance (S_ii S_jj + S_ij^2) / draws
+    error = np.sqrt((np.outer(np.diag(sigma), np.diag(sigma)) + sigma**2) / draws)
+    assert np.all(np.abs(eps.T @ eps / draws - sigma) <= 5 * error + 1e-12), (
+        "draws have another covariance than `covariance` says"
+    )
+    assert np.all(np.abs(eps.mean(0)) <= 5 * np.sqrt(np.diag(sigma) / draws) + 1e-12), "draws have a mean other than 0"
+    pseudo_inverse = np.linalg.pinv(sigma, rcond=1e-9, hermitian=True)
+    most = np.abs(pseudo_inverse).max()
+    np.testing.assert_allclose(
+        inverse, pseudo_inverse, atol=3e-6 * most, err_msg="`precision` is no pseudo-inverse of `covariance`"
+    )
+    np.testing.assert_allclose(
+        project, sigma @ pseudo_inverse, atol=1e-8, err_msg="`project` does not project on the support"
+    )
+    np.testing.assert_allclose(project @ project, project, atol=1e-8, err_msg="`project` is no projection")
+    np.testing.assert_allclose(eps[:3] @ project, eps[:3], atol=1e-8, err_msg="draws lie off the support")
+    exact = scipy.stats.multivariate_normal(np.zeros(flat.size), sigma, allow_singular=True)
+    np.testing.assert_allclose(log_prob, exact.logpdf(eps[:3]), rtol=1e-8, err_msg="`log_prob` is not the density")
+    np.testing.assert_allclose(
+        dimension, np.linalg.matrix_rank(sigma, 1e-9), err_msg="`dimension` is not the rank of the covariance"
+    )
+    return sigma
+
+
+def check_solver(solver, order: float, within: float = 0.3) -> float:
+    """That a solver converges at the order it claims, on a path or, if it draws noise, in law. Returns the order observed."""
+    observed = observed_order(solver)
+    assert abs(observed - order) <= within, f"the order observed is {observed:.2f}, expected {order} within {within}"
+    return observed
 
 
 def _shapes(tree):
