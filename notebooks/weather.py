@@ -24,9 +24,9 @@ ROOT = Path.cwd() if Path("configs/weather.py").exists() else Path.cwd().parent
 workdir = Path(os.environ.get("SCIDDM_WORKDIR", ROOT / "runs" / "weather"))
 
 if not (workdir / "checkpoints").exists():
-    config = load_config(f"{ROOT}/configs/weather.py:smoke", ())
+    config = load_config(f"{ROOT}/configs/weather.py:smoke", ["--config.network.features=32"])
     config.data.update({"size": 32, "events": 64, "frames": 18, "held_out": 8})
-    config.network.update({"channels": (16, 32), "attention_levels": (), "features": 32})
+    config.network.update({"channels": (16, 32), "attention_levels": ()})
     config.training.update({"steps": 60, "wall_minutes": None, "batch_size": 8})
     config.sampling.update({"steps": 8, "batch_size": 8})
     for name in ("assimilate", "downscale", "fill", "interpolate"):

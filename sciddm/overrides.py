@@ -10,7 +10,7 @@ from sciddm.config import change, complete, known_keys, moved, new_task
 from sciddm.errors import UserError
 from sciddm.named import near
 
-WORDS = {"null": None, "none": None, "true": True, "false": False}
+WORDS = {"true": True, "false": False}
 
 
 def load_config(name: str, overrides):
@@ -84,10 +84,8 @@ def parse_value(text: str, before, key: str = ""):
         return None
     if isinstance(before, str):
         return text
-    if word.lower() in WORDS:
-        return WORDS[word.lower()]
     try:
-        value = ast.literal_eval(word)
+        value = WORDS[word.lower()] if word.lower() in WORDS else ast.literal_eval(word)
     except (ValueError, SyntaxError):
         value = word
     if isinstance(before, (tuple, list)):
@@ -98,7 +96,8 @@ def parse_value(text: str, before, key: str = ""):
     if number and isinstance(value, str) and word.lower() in ("nan", "inf", "-inf"):
         return float(word)
     wanted = type(before)
-    if before is not None and not isinstance(value, (int, float) if wanted is float else wanted):
+    fits = isinstance(value, (int, float) if wanted is float else wanted) and isinstance(value, bool) == (wanted is bool)
+    if before is not None and not fits:
         raise UserError(
             f"--config.{key}={text}: expected {wanted.__name__}, got {type(value).__name__}; config.{key} is now {before!r}"
         )

@@ -11,12 +11,13 @@ import xarray as xr
 
 from domains.weather import generate, plots, readers, verify
 from domains.weather.archive import Archive
+from domains.weather.assimilate import Assimilate
 from domains.weather.baselines import filled
 from domains.weather.extended import Extreme, RainRollout, WideRain
 from domains.weather.network import Nowcaster
 from domains.weather.outage import outage
 from domains.weather.rewards import make_rewards
-from domains.weather.tasks import Assimilate, Downscale, Fill, Interpolate, Nowcast
+from domains.weather.tasks import Downscale, Fill, Interpolate, Nowcast
 from domains.weather.transform import NO_ECHO, decode, encode
 from sciddm.data.saving import save_dataset
 from sciddm.domain import Domain, Normalizer, Outline

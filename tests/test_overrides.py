@@ -1,0 +1,84 @@
+"""--config.key=value means the same in every command."""
+
+import pytest
+import toy_domain  # noqa: F401  which puts the example on the path
+
+import sciddm as sd
+from sciddm.overrides import describe, load_config, override, parse_value
+
+
+@pytest.mark.parametrize(
+    "text, before, value",
+    [
+        ("(16, 32)", (1,), (16, 32)), ("[16,32]", (1,), (16, 32)), ("16,32", (1,), (16, 32)), ("16", (1,), (16,)), ("()", (1,), ()),
+        ("('nowcast',)", (), ("nowcast",)), ("nowcast", (), ("nowcast",)), ("forward, inverse", (), ("forward", "inverse")),
+        ("1e-3", 0.1, 1e-3), ("2", 0.1, 2), ("3", 5, 3), ("1e-3", "word", "1e-3"), ("3", "word", "3"), ("null", 5, None),
+        ("None", "a", None),
+        ("true", False, True), ("False", True, False), ("20", None, 20), ("ddpm", None, "ddpm"), ("0.5", None, 0.5),
+        ("mmps(iterations=3)", "dps", "mmps(iterations=3)"), ("", "word", ""),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_as_its_key_is_meant(text, before, value):
+    found = parse_value(text, before)
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize("text, before", [("1.5", 3), ("many", 3), ("yes", True), ("1", True), ("(1, 2)", 3), ("word", 0.1), ("true", 3)])
+def test_a_value_of_another_kind_is_refused(text, before):
+    with pytest.raises(sd.UserError, match=f"--config.key={text.replace('(', '.').replace(')', '.')}: expected {type(before).__name__}"):
+        parse_value(text, before, "key")
+
+
+@pytest.fixture
+def config():
+    return load_config("configs/pde.py:smoke", ())
+
+
+def test_another_process_or_network_takes_the_options_of_the_former_one_away(config):
+    override(config, ["--config.network.depth=2", "--config.network.kind=dit", "--config.process.name=vp", "--config.process.beta_max=15"])
+    assert config.network.to_dict() == {"kind": "dit", "depth": 2} and config.process.to_dict() == {"name": "vp", "beta_max": 15.0}
+    for item, said in (
+        ("network.channels=(8,)", "is an option of network 'unet', this one is 'dit'"),
+        ("process.sigma_max=3", "is an option of process 've' and 'edm', this one is 'vp'"),
+    ):
+        with pytest.raises(sd.UserError, match=said):
+            override(config, [f"--config.{item}"])
+
+
+def test_tasks_are_those_of_the_config_as_it_ends_and_one_s_own_is_named(config):
+    override(config, ["--config.tasks.half.noise_std=0.2", "--config.tasks.half.kind=points:Half", "--config.data.equation=burgers"])
+    assert set(config.tasks) == {"superresolve", "generate", "half"}
+    assert config.tasks.half.noise_std == 0.2 and config.tasks.half.steps == 40
+    with pytest.raises(sd.UserError, match="config.tasks.forward.steps: no such key"):
+        override(config, ["--config.tasks.forward.steps=3"])
+    other = load_config("configs/pde.py:smoke", ())
+    with pytest.raises(sd.UserError, match="config.tasks.forward.steps: this config has no such task"):
+        override(other, ["--config.tasks.forward.steps=3", "--config.data.equation=burgers"])
+
+
+def test_keys_of_the_version_before_are_named_as_they_are_now(config):
+    for key, now in (
+        ("points", "config.tasks.forward.points and config.tasks.inverse.points"), ("factor", "config.tasks.superresolve.factor"),
+        ("steps", "config.tasks.forward.steps and config.tasks.inverse.steps"),
+    ):  # fmt: skip
+        with pytest.raises(sd.UserError, match=f"config.data.guidance.{key}: no such key in .*; it is now {now}"):
+            override(config, [f"--config.data.guidance.{key}=3"])
+
+
+def test_what_info_prints_can_be_typed(config):
+    import shlex
+
+    again = load_config("configs/pde.py:base", ())
+    override(again, shlex.split(describe(config)))
+    assert describe(again) == describe(config)
+    assert "--config.process.sigma_max=80.0" in describe(config) and "--config.network.features=128" in describe(config)
+
+
+def test_a_package_beside_the_config_is_found(tmp_path):
+    (tmp_path / "beside_it.py").write_text("from points import Points\n\n\nclass Own(Points):\n    pass\n")
+    (tmp_path / "own.py").write_text(
+        "from sciddm.config import base_config, complete\n\n\ndef get_config(variant=''):\n    config = base_config()\n"
+        "    config.domain = 'beside_it:Own'\n    config.data.count = 64\n    return complete(config)\n"
+    )
+    config = load_config(str(tmp_path / "own.py"), ["--config.data.count=32"])
+    assert sd.get_domain(config).name == "points" and config.data.count == 32 and "half" in config.tasks
