@@ -1,0 +1,72 @@
+"""Everything wrong in a config is refused by name before data are made."""
+
+import pytest
+
+import sciddm as sd
+from sciddm.config import validate
+from sciddm.overrides import load_config
+
+WRONG = {
+    "pde": {
+        "sampling.solver=ddmp": "config.sampling.solver: solver 'ddmp' is none of .*did you mean ddpm",
+        "sampling.grid=foo": "config.sampling.grid: grid 'foo' is none of",
+        "evaluation.tasks=foo": "config.evaluation.tasks: 'foo' is no task",
+        "network.blocks=-1": "config.network: blocks = -1: expected at least 1",
+        "network.channels=(32,0)": r"config.network: channels = \(32, 0\): expected at least 1",
+        "network.patch=3": "config.network, config.denoiser: x of shape .*every size a multiple of",
+        "network.kind=unit": "config.network.kind = 'unit': .*did you mean unet",
+        "tasks.forward.points=2": "config.tasks.forward.points = 2.0: expected a share",
+        "tasks.inverse.points=-1": "config.tasks.inverse.points = -1.0: expected a share",
+        "tasks.inverse.method=mmp": "config.tasks.inverse.method: guide 'mmp' is none of .*did you mean mmps",
+        "tasks.inverse.noise_std=0": "config.tasks.inverse.noise_std = 0.0: expected a number above 0",
+        "tasks.inverse.solver=ddmp": "config.tasks.inverse.solver: solver 'ddmp'",
+        "tasks.inverse.steps=0": "config.tasks.inverse.steps = 0: expected at least 1",
+        "tasks.superresolve.factor=5": "config.tasks.superresolve.factor = 5: .*a divisor of config.data.resolution = 32",
+        "training.batch_size=5000": "config.training.batch_size = 5000: .*leaves 4032 training samples",
+        "data.held_out=0": "config.data.held_out = 0: expected at least 1",
+        "data.equation=darci": "config.data.equation = 'darci': .*did you mean darcy",
+        "process.sigma_max=-1": "config.process: with sigma_max = -1.0 the log signal-to-noise ratio does not fall",
+        "process.sigma_max=0.5": "config.process: with sigma_max = 0.5 the log signal-to-noise ratio at t = 1 is 1.4",
+        "denoiser.prediction=noise": "config.network, config.denoiser: prediction 'noise' is none of",
+        "objective.weighting=emd": "config.objective: .*'emd' is none of",
+    },
+    "weather": {
+        "data.past=0": "config.data.past = 0",
+        "data.frames=10": "config.data.frames = 10: expected at least 16",
+        "data.outages=1.5": "config.data.outages = 1.5: expected a share",
+        "tasks.extreme.solver=unipc2": "config.tasks.extreme.solver = 'unipc2': its steps have no density",
+        "tasks.rollout.windows=0": "config.tasks.rollout.windows = 0",
+    },
+    "molecules": {
+        "data.conditions=grph": "config.data.conditions = .*'grph' is none of",
+        "data.source=qm8": "config.data.source = 'qm8'",
+        "tasks.property.method=clasifier-free": "config.tasks.property.method = .*did you mean classifier-free",
+        "tasks.scaffold.kept=1.0": "config.tasks.scaffold.kept = 1.0",
+        "network.layers=0": "config.network: layers = 0: expected at least 1",
+    },
+}
+
+
+@pytest.mark.parametrize("domain, item", [(domain, item) for domain, items in WRONG.items() for item in items])
+def test_what_is_wrong_is_named_before_anything_is_made(domain, item):
+    with pytest.raises(sd.UserError, match=WRONG[domain][item]):
+        validate(load_config(f"configs/{domain}.py:smoke", [f"--config.{item}"]))
+
+
+def test_what_a_python_config_says_under_an_old_name_is_refused_with_the_new_one():
+    config = load_config("configs/weather.py:smoke", ())
+    with config.unlocked():
+        config.data.wide = 96
+    with pytest.raises(sd.UserError, match="config.data.wide is of an older version; it is now config.tasks.wide.size"):
+        validate(config)
+
+
+def test_a_batch_larger_than_the_data_is_refused_where_the_data_alone_can_say_so(tmp_path):
+    from toy_domain import toy_config
+
+    from sciddm.train import fit
+
+    config = toy_config(batch_size=500)
+    with pytest.raises(sd.UserError, match="config.training.batch_size = 500: there are 256 training samples"):
+        fit(config, tmp_path / "run", progress=False)
+    assert not list((tmp_path / "run").rglob("checkpoints/*"))
