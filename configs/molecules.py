@@ -1,6 +1,6 @@
 """Molecules: get_config("smoke" | "base" | "tpu"). Executed as Python by --config configs/molecules.py:<variant>."""
 
-from sciddm.config import base_config, complete
+from sciddm.config import as_variant, base_config
 
 
 def get_config(variant: str = "smoke"):
@@ -32,11 +32,7 @@ def get_config(variant: str = "smoke"):
     config.training.update({"cond_dropout": 0.0, "ema": 0.999})
     config.sampling.update({"solver": "ddpm", "steps": 100, "grid": "logsnr", "batch_size": 256})
     config.evaluation.update({"tasks": (), "problems": 8, "members": 8})
-    variants = {"smoke": _smoke, "base": _base, "tpu": _tpu}
-    if variant not in variants:
-        raise ValueError(f"variant {variant!r} is none of {sorted(variants)}")
-    variants[variant](config)
-    return complete(config)
+    return as_variant(config, variant, smoke=_smoke, base=_base, tpu=_tpu)
 
 
 def _smoke(config):

@@ -1,6 +1,6 @@
 """PDE fields: get_config("smoke" | "base" | "tpu"). Executed as Python by --config configs/pde.py:<variant>."""
 
-from sciddm.config import base_config, complete
+from sciddm.config import as_variant, base_config
 
 
 def get_config(variant: str = "smoke"):
@@ -23,11 +23,7 @@ def get_config(variant: str = "smoke"):
     )
     config.process.name = "edm"
     config.evaluation.tasks = ("forward", "inverse")
-    variants = {"smoke": _smoke, "base": _base, "tpu": _tpu}
-    if variant not in variants:
-        raise ValueError(f"variant {variant!r} is none of {sorted(variants)}")
-    variants[variant](config)
-    return complete(config)
+    return as_variant(config, variant, smoke=_smoke, base=_base, tpu=_tpu)
 
 
 def _smoke(config):

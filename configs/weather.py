@@ -1,6 +1,6 @@
 """Weather nowcasting: get_config("smoke" | "base" | "tpu"). Executed as Python by --config configs/weather.py:<variant>."""
 
-from sciddm.config import base_config, complete
+from sciddm.config import as_variant, base_config
 
 
 def get_config(variant: str = "smoke"):
@@ -39,11 +39,7 @@ def get_config(variant: str = "smoke"):
     config.process.name = "edm"
     config.training.cond_dropout = 0.1
     config.evaluation.update({"tasks": ("nowcast",), "members": 20})
-    variants = {"smoke": _smoke, "base": _base, "tpu": _tpu}
-    if variant not in variants:
-        raise ValueError(f"variant {variant!r} is none of {sorted(variants)}")
-    variants[variant](config)
-    return complete(config)
+    return as_variant(config, variant, smoke=_smoke, base=_base, tpu=_tpu)
 
 
 def _smoke(config):

@@ -42,10 +42,10 @@ def check_parts(config) -> None:
                 f"config.evaluation.tasks: {name!r} is no task of this config; expected some of {sorted(types)}{near(name, types)}"
             )
     outline = kind.outline(config)
-    if kind.networks:
-        check_network(config.network, kind.networks, outline.network_inputs if outline else {})
-    if outline:
+    if outline and kind.networks:
         check_denoiser(config, kind, outline)
+    elif kind.networks:
+        check_network(config.network, kind.networks, {})
 
 
 def check_process(config) -> None:

@@ -228,6 +228,14 @@ def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any]) -> Non
             config.update_from_flattened_dict({key: value})
 
 
+def as_variant(config, variant: str, **variants):
+    """`config` changed by the function of that name, and complete; for `get_config(variant)`. Raises: UserError on another name."""
+    if variant not in variants:
+        raise UserError(f"variant {variant!r} is none of {sorted(variants)}{near(variant, variants)}")
+    variants[variant](config)
+    return complete(config)
+
+
 def new_task(key: str) -> bool:
     """Whether a key names a task of one's own: tasks.<name>.kind."""
     parts = key.split(".")

@@ -34,7 +34,7 @@ WRONG = {
         "data.past=0": "config.data.past = 0",
         "data.frames=10": "config.data.frames = 10: expected at least 16",
         "data.outages=1.5": "config.data.outages = 1.5: expected a share",
-        "tasks.extreme.solver=unipc2": "config.tasks.extreme.solver = 'unipc2': its steps have no density",
+        "tasks.extreme.solver=unipc2": "config.tasks.extreme.solver = 'unipc2': expected one whose steps have a density",
         "tasks.rollout.windows=0": "config.tasks.rollout.windows = 0",
     },
     "molecules": {

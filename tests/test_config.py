@@ -62,7 +62,8 @@ def test_unknown_and_missing_keys_are_named_with_the_near_match():
 
 OF_VERSION_1 = {
     "pde": {
-        "tasks.inverse.method": "pigdm(iterations=7)", "tasks.inverse.solver": None, "tasks.inverse.steps": None, "tasks.forward.grid": None,
+        "tasks.inverse.method": "pigdm(iterations=7)", "tasks.inverse.solver": None, "tasks.inverse.steps": None,
+        "tasks.forward.grid": None,
         "tasks.forward.points": 0.1, "tasks.superresolve.factor": 2, "tasks.superresolve.noise_std": 0.02, "network.kind": "unet",
         "network.channels": (16, 16), "tasks.generate.steps": None,
     },

@@ -11,7 +11,7 @@ from domains.molecules import bonds, fragments, plots
 from domains.molecules.tasks import MoleculeTask
 from sciddm import lookahead
 from sciddm.keys import seed_of
-from sciddm.tasks import Problem
+from sciddm.tasks import Problem, need
 
 
 class Kept(MoleculeTask):
@@ -91,8 +91,7 @@ class Scaffold(Kept):
 
     @classmethod
     def check(cls, config, options):
-        if not 0 < options["kept"] < 1:
-            raise ValueError(f"kept = {options['kept']}: expected a share of the atoms, above 0 and below 1")
+        need(options, "kept", 0 < options["kept"] < 1, "a share of the atoms, above 0 and below 1")
 
     def choose(self, rng, example):
         return fragments.scaffold(rng, self.orders(example), self.kept)

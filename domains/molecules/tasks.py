@@ -11,7 +11,7 @@ from rdkit import Chem
 from domains.molecules import conformers, metrics, plots
 from sciddm import lookahead
 from sciddm.keys import seed_of
-from sciddm.tasks import Generate, Problem, Task
+from sciddm.tasks import Generate, Problem, Task, need
 
 
 class MoleculeTask(Task):
@@ -60,8 +60,7 @@ class Conformers(MoleculeTask):
 
     @classmethod
     def check(cls, config, options):
-        if options["count"] < 1:
-            raise ValueError(f"count = {options['count']}: expected at least 1")
+        need(options, "count", options["count"] >= 1, "at least 1")
 
     def problem(self, key, example):
         graph = jax.tree.map(lambda leaf: np.asarray(leaf)[None], example)

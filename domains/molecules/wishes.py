@@ -14,7 +14,7 @@ from sciddm import guidance, lookahead
 from sciddm.errors import UserError
 from sciddm.named import near
 from sciddm.rewards.reward import get_reward
-from sciddm.tasks import Population, Problem
+from sciddm.tasks import Population, Problem, need
 
 
 class Property(MoleculeTask):
@@ -38,10 +38,8 @@ class Property(MoleculeTask):
 
     @classmethod
     def check(cls, config, options):
-        if options["method"] not in cls.METHODS:
-            raise ValueError(
-                f"method = {options['method']!r}: expected one of {list(cls.METHODS)}{near(options['method'], cls.METHODS)}"
-            )
+        method = options["method"]
+        need(options, "method", method in cls.METHODS, f"one of {list(cls.METHODS)}{near(method, cls.METHODS)}")
 
     def problem(self, key, example):
         mean, std = self.domain.normalizer.scalar
@@ -106,8 +104,7 @@ class Repair(MoleculeTask):
     @classmethod
     def check(cls, config, options):
         for name in ("valence", "clash"):
-            if options[name] < 0:
-                raise ValueError(f"{name} = {options[name]}: expected a weight, 0 or more")
+            need(options, name, options[name] >= 0, "a weight, 0 or more")
 
     def problem(self, key, example):
         return Problem(truth=example, cond=self.condition(example))

@@ -9,7 +9,7 @@ import scipy.ndimage
 from domains.pde import elliptic, generate, plots
 from domains.pde.metrics import ensemble_metrics
 from sciddm import lookahead
-from sciddm.tasks import Generate, Problem, Steered
+from sciddm.tasks import Generate, Problem, Steered, need
 from sciddm.tasks.steered import steered_options
 
 SOLVERS = {"darcy": elliptic.darcy_solve, "poisson": elliptic.poisson_solve, "helmholtz": elliptic.helmholtz_solve}
@@ -35,17 +35,11 @@ class FieldTask(Steered):
     @classmethod
     def check(cls, config, options):
         super().check(config, options)
-        for name, fine, expected in (
-            ("noise_std", options["noise_std"] > 0, "above 0"),
-            ("residual_weight", options["residual_weight"] >= 0, "0 or more"),
-        ):
-            if not fine:
-                raise ValueError(f"{name} = {options[name]}: expected a number {expected}")
+        need(options, "noise_std", options["noise_std"] > 0, "a number above 0")
+        need(options, "residual_weight", options["residual_weight"] >= 0, "a number, 0 or more")
         equation = generate.EQUATIONS[config.data.equation]
-        if options["residual_weight"] > 0 and equation.residual is None:
-            raise ValueError(
-                f"residual_weight = {options['residual_weight']}: equation {config.data.equation!r} has no residual; set it to 0"
-            )
+        there = options["residual_weight"] == 0 or equation.residual is not None
+        need(options, "residual_weight", there, f"0, since equation {config.data.equation!r} has no residual")
 
     def guide(self, denoiser, problem):
         if self.residual_weight > 0:
@@ -78,8 +72,7 @@ class Scattered(FieldTask):
     @classmethod
     def check(cls, config, options):
         super().check(config, options)
-        if not 0 < options["points"] <= 1:
-            raise ValueError(f"points = {options['points']}: expected a share, above 0 and at most 1")
+        need(options, "points", 0 < options["points"] <= 1, "a share, above 0 and at most 1")
 
     def problem(self, key, example):
         n, _, channels = example.shape
@@ -133,11 +126,8 @@ class SuperResolve(FieldTask):
     @classmethod
     def check(cls, config, options):
         super().check(config, options)
-        factor, resolution = options["factor"], config.data.resolution
-        if factor < 2 or resolution % factor:
-            raise ValueError(
-                f"factor = {factor}: expected 2 or more, a divisor of config.data.resolution = {resolution}"
-            )
+        factor, size = options["factor"], config.data.resolution
+        need(options, "factor", factor >= 2 and size % factor == 0, f"2 or more, a divisor of config.data.resolution = {size}")
 
     def problem(self, key, example):
         operator = lookahead.operators.Downsample(self.factor)

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from domains.weather import baselines, gauges
-from domains.weather.tasks import WeatherTask, has_pysteps, need_positive, past_of, with_past
+from domains.weather.tasks import WeatherTask, has_pysteps, past_of, with_past
 from sciddm import lookahead
 from sciddm.keys import seed_of
-from sciddm.tasks import Problem, Steered
+from sciddm.tasks import Problem, Steered, need
 
 
 class Assimilate(WeatherTask, Steered):
@@ -24,9 +24,9 @@ class Assimilate(WeatherTask, Steered):
     @classmethod
     def check(cls, config, options):
         super().check(config, options)
-        need_positive(options, "gauges", "gauge_dbz", "gauge_frames")
-        if options["gauges"] > 1:
-            raise ValueError(f"gauges = {options['gauges']}: expected a share of the pixels, at most 1")
+        need(options, "gauges", 0 < options["gauges"] <= 1, "a share of the pixels, above 0 and at most 1")
+        for name in ("gauge_dbz", "gauge_frames"):
+            need(options, name, options[name] > 0, "a number above 0")
 
     def problem(self, key, example):
         domain = self.domain

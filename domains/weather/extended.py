@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from domains.weather import generate
-from domains.weather.tasks import WeatherTask, need_positive, with_past
+from domains.weather.tasks import WeatherTask, with_past
 from domains.weather.transform import decode, encode
 from sciddm import particles
 from sciddm.keys import seed_of
 from sciddm.rewards.reward import get_reward
-from sciddm.tasks import Population, Problem, Rollout, Wide
+from sciddm.tasks import Population, Problem, Rollout, Wide, need
 
 
 class Longer(WeatherTask):
@@ -67,8 +67,7 @@ class WideRain(Longer, Wide):
     @classmethod
     def check(cls, config, options):
         super().check(config, options)
-        if options["size"] < config.data.size:
-            raise ValueError(f"size = {options['size']}: expected at least config.data.size = {config.data.size}")
+        need(options, "size", options["size"] >= config.data.size, f"at least config.data.size = {config.data.size}")
 
     def examples(self):
         """The held-out frames of an archive on its whole grid, up to `size`; of made rain other events, as wide as that."""
@@ -108,7 +107,7 @@ class Extreme(Longer, Population):
     @classmethod
     def check(cls, config, options):
         super().check(config, options)
-        need_positive(options, "threshold")
+        need(options, "threshold", options["threshold"] > 0, "a number above 0")
 
     def problem(self, key, example):
         return Problem(self.event, example, cond=self.condition(example), extras={"seed": seed_of(key)})

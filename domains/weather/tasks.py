@@ -15,7 +15,7 @@ from domains.weather.outage import outage
 from domains.weather.transform import decode, encode
 from sciddm import lookahead
 from sciddm.keys import seed_of
-from sciddm.tasks import Problem, Steered, Task
+from sciddm.tasks import Problem, Steered, Task, need
 
 
 class WeatherTask(Task):
@@ -100,7 +100,7 @@ class Observed(WeatherTask, Steered):
     @classmethod
     def check(cls, config, options):
         super().check(config, options)
-        need_positive(options, "noise_dbz")
+        need(options, "noise_dbz", options["noise_dbz"] > 0, "a number above 0")
 
     def masked(self, example, seen) -> lookahead.Observation:
         """Those pixels of a window that `seen` (like it) has and that are not missing."""
@@ -126,8 +126,7 @@ class Downscale(Observed):
     def check(cls, config, options):
         super().check(config, options)
         factor, size = options["factor"], config.data.size
-        if factor < 2 or size % factor:
-            raise ValueError(f"factor = {factor}: expected 2 or more, a divisor of config.data.size = {size}")
+        need(options, "factor", factor >= 2 and size % factor == 0, f"2 or more, a divisor of config.data.size = {size}")
 
     def problem(self, key, example):
         operator = lookahead.operators.Downsample(self.factor)
@@ -199,10 +198,7 @@ class Interpolate(Observed):
     def check(cls, config, options):
         super().check(config, options)
         length = config.data.past + config.data.future
-        if not 2 <= options["every"] < length:
-            raise ValueError(
-                f"every = {options['every']}: expected 2 or more, and less than the {length} frames of a window"
-            )
+        need(options, "every", 2 <= options["every"] < length, f"2 or more, and less than the {length} frames of a window")
 
     def problem(self, key, example):
         seen = np.zeros(example.shape, bool)
@@ -221,13 +217,6 @@ class Interpolate(Observed):
                 filled[a + 1 : b] = between(frames[a], frames[b], b - a - 1)
             answers[name] = encode(np.moveaxis(filled, 0, -1).astype(np.float32))
         return answers
-
-
-def need_positive(options, *names) -> None:
-    """Raises: ValueError that names the first option which is not above 0."""
-    for name in names:
-        if not options[name] > 0:
-            raise ValueError(f"{name} = {options[name]}: expected a number above 0")
 
 
 def has_pysteps() -> bool:

@@ -36,8 +36,7 @@ class Half(sd.tasks.Steered):
     @classmethod
     def check(cls, config, options):
         super().check(config, options)
-        if not options["noise_std"] > 0:
-            raise ValueError(f"noise_std = {options['noise_std']}: expected a number of metres above 0")
+        sd.tasks.need(options, "noise_std", options["noise_std"] > 0, "a number of metres above 0")
 
     def problem(self, key, example):
         normal, std = self.domain.normalizer.normalize(example), self.domain.normalizer.std

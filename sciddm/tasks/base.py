@@ -103,6 +103,12 @@ class Task(abc.ABC):
         """A matplotlib figure that a person can judge; answers: those of `baseline`."""
 
 
+def need(options: Mapping[str, Any], name: str, fine, expected: str) -> None:
+    """For `Task.check`. Raises: ValueError that names the option and what was expected, unless `fine`."""
+    if not fine:
+        raise ValueError(f"{name} = {options[name]!r}: expected {expected}")
+
+
 def draw_picture(task: Task, samples, problem: Problem, answers):
     """`task.plot`, for one version also of tasks whose plot takes no answers."""
     if len(inspect.signature(task.plot).parameters) == 2:

@@ -5,7 +5,7 @@ import numpy as np
 
 from sciddm import particles, solvers
 from sciddm.errors import Refusal, UserError
-from sciddm.tasks.base import Task
+from sciddm.tasks.base import Task, need
 
 
 class Population(Task):
@@ -22,12 +22,9 @@ class Population(Task):
 
     @classmethod
     def check(cls, config, options):
-        if options["num_particles"] < 1:
-            raise ValueError(f"num_particles = {options['num_particles']}: expected at least 1")
-        if not hasattr(solvers.resolve(options["solver"]), "transition"):
-            raise ValueError(
-                f"solver = {options['solver']!r}: its steps have no density; expected one such as 'ddpm', 'ddim-eta' or 'flow-sde'"
-            )
+        need(options, "num_particles", options["num_particles"] >= 1, "at least 1")
+        dense = hasattr(solvers.resolve(options["solver"]), "transition")
+        need(options, "solver", dense, "one whose steps have a density, such as 'ddpm', 'ddim-eta' or 'flow-sde'")
 
     def run(self, model, key, problem, num_particles: int | None = None, **options) -> particles.Result:
         """One population. `exp(log_evidence)` is the expected exp(potential), `resampled` draws from the weighed law.

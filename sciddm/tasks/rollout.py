@@ -7,7 +7,7 @@ import numpy as np
 from sciddm import lookahead
 from sciddm.lookahead.by_name import guide
 from sciddm.rollout import rollout
-from sciddm.tasks.base import Problem, Task
+from sciddm.tasks.base import Problem, Task, need
 from sciddm.tasks.steered import Steered
 
 
@@ -27,8 +27,7 @@ class Rollout(Task):
 
     @classmethod
     def check(cls, config, options):
-        if options["windows"] < 1:
-            raise ValueError(f"windows = {options['windows']}: expected at least 1")
+        need(options, "windows", options["windows"] >= 1, "at least 1")
 
     def given_frames(self) -> int:
         """Frames that a window shares with the one before."""
@@ -114,10 +113,8 @@ class SteeredRollout(Rollout):
     def check(cls, config, options):
         super().check(config, options)
         Steered.check(config, options)
-        if options["overlap"] < 1 or not options["noise_std"] > 0:
-            raise ValueError(
-                f"overlap = {options['overlap']}, noise_std = {options['noise_std']}: expected at least 1, and above 0"
-            )
+        need(options, "overlap", options["overlap"] >= 1, "at least 1")
+        need(options, "noise_std", options["noise_std"] > 0, "a number above 0")
 
     def given_frames(self):
         return self.overlap

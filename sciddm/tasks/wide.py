@@ -8,9 +8,10 @@ import numpy as np
 
 from sciddm import lookahead
 from sciddm.errors import UserError
-from sciddm.lookahead.by_name import check_guide, guide
+from sciddm.lookahead.by_name import guide
 from sciddm.sample import sample
-from sciddm.tasks.base import Problem, Task
+from sciddm.tasks.base import Problem, Task, need
+from sciddm.tasks.steered import Steered
 
 
 class Wide(Task):
@@ -34,16 +35,10 @@ class Wide(Task):
 
     @classmethod
     def check(cls, config, options):
-        if not 0 <= options["overlap"] < 1:
-            raise ValueError(f"overlap = {options['overlap']}: expected a share, at least 0 and below 1")
-        if options["strategy"] not in lookahead.STRATEGIES:
-            raise ValueError(f"strategy = {options['strategy']!r}: expected one of {lookahead.STRATEGIES}")
-        if options["chunk"] < 1:
-            raise ValueError(f"chunk = {options['chunk']}: expected at least 1")
-        try:
-            check_guide(options["method"])
-        except ValueError as error:
-            raise ValueError(f"method: {error}") from error
+        need(options, "overlap", 0 <= options["overlap"] < 1, "a share, at least 0 and below 1")
+        need(options, "strategy", options["strategy"] in lookahead.STRATEGIES, f"one of {lookahead.STRATEGIES}")
+        need(options, "chunk", options["chunk"] >= 1, "at least 1")
+        Steered.check(config, options)
 
     def problem(self, key, example):
         sizes = tuple(np.shape(example)[axis] for axis in self.axes)

@@ -37,6 +37,6 @@ def test_a_population_weighs_by_the_potential_with_the_options_of_the_task_befor
     np.testing.assert_allclose(few.info["times"], np.linspace(1, 0, 5), atol=1e-6)
     with pytest.raises(sd.UserError, match="the particles of this task: .*density"):
         task.run(model(domain, plain), jax.random.key(1), problem, 8, solver="unipc2")
-    for options, said in (({"solver": "unipc2"}, "no density"), ({"num_particles": 0}, "num_particles = 0")):
+    for options, said in (({"solver": "unipc2"}, "whose steps have a density"), ({"num_particles": 0}, "num_particles = 0")):
         with pytest.raises(ValueError, match=said):
             Positive.check(base_config(), task_options(Positive) | options)
