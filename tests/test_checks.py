@@ -21,7 +21,7 @@ WRONG = {
         "tasks.inverse.noise_std=0": "config.tasks.inverse.noise_std = 0.0: expected a number above 0",
         "tasks.inverse.solver=ddmp": "config.tasks.inverse.solver: solver 'ddmp'",
         "tasks.inverse.steps=0": "config.tasks.inverse.steps = 0: expected at least 1",
-        "tasks.superresolve.factor=5": "config.tasks.superresolve.factor = 5: .*a divisor of config.data.resolution = 32",
+        "tasks.superresolve.factor=5": "config.tasks.superresolve.factor = 5: .*a divisor of the grid's .32, 32.",
         "training.batch_size=5000": "config.training.batch_size = 5000: .*leaves 4032 training samples",
         "data.held_out=0": "config.data.held_out = 0: expected at least 1",
         "data.equation=darci": "config.data.equation = 'darci': .*did you mean darcy",

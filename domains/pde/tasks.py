@@ -9,7 +9,7 @@ import scipy.ndimage
 from domains.pde import elliptic, generate, plots
 from domains.pde.metrics import ensemble_metrics
 from sciddm import lookahead
-from sciddm.tasks import Generate, Problem, Steered, need
+from sciddm.tasks import BlockMeans, Generate, Problem, Steered, need
 from sciddm.tasks.steered import steered_options
 
 SOLVERS = {"darcy": elliptic.darcy_solve, "poisson": elliptic.poisson_solve, "helmholtz": elliptic.helmholtz_solve}
@@ -116,23 +116,8 @@ class Inverse(Scattered):
     side = 1
 
 
-class SuperResolve(FieldTask):
-    """All variables from block means. factor: pixels a side of a block; others: of `FieldTask`."""
-
-    def __init__(self, domain, *, factor: int = 4, **steered):
-        super().__init__(domain, **steered)
-        self.factor = factor
-
-    @classmethod
-    def check(cls, config, options):
-        super().check(config, options)
-        factor, size = options["factor"], config.data.resolution
-        need(options, "factor", factor >= 2 and size % factor == 0, f"2 or more, a divisor of config.data.resolution = {size}")
-
-    def problem(self, key, example):
-        operator = lookahead.operators.Downsample(self.factor)
-        normal = jnp.asarray(self.domain.normalizer.normalize(example))
-        return Problem(lookahead.Observation(operator, operator(normal[None])[0], self.noise_std), example)
+class SuperResolve(BlockMeans, FieldTask):
+    """All variables from block means. Options: of `BlockMeans` and `FieldTask`."""
 
     def baseline(self, problem):
         """`cubic`: cubic splines through the block means, by scipy."""

@@ -3,6 +3,7 @@
 In all of them x is a window of past and future frames, scored on those frames that the task asks for, in dBZ.
 """
 
+import dataclasses
 import importlib.util
 
 import jax
@@ -15,7 +16,7 @@ from domains.weather.outage import outage
 from domains.weather.transform import decode, encode
 from sciddm import lookahead
 from sciddm.keys import seed_of
-from sciddm.tasks import Problem, Steered, Task, need
+from sciddm.tasks import BlockMeans, Problem, Steered, Task, need
 
 
 class WeatherTask(Task):
@@ -110,31 +111,16 @@ class Observed(WeatherTask, Steered):
         return lookahead.Observation(lookahead.operators.Mask(mask), jnp.asarray(normal) * mask, self.noise_std)
 
 
-class Downscale(Observed):
-    """All frames from block means, with nothing else known. Blocks with missing pixels are not seen.
+class Downscale(BlockMeans, Observed):
+    """All frames from block means, with nothing else known; blocks with missing pixels are not seen.
 
-    factor: pixels a side of a block; others: of `Observed`.
+    Options: of `BlockMeans` and `Observed`.
     """
 
     conditioned, scored = False, slice(None)
 
-    def __init__(self, domain, *, factor: int = 4, **observed):
-        super().__init__(domain, **observed)
-        self.factor = factor
-
-    @classmethod
-    def check(cls, config, options):
-        super().check(config, options)
-        factor, size = options["factor"], config.data.size
-        need(options, "factor", factor >= 2 and size % factor == 0, f"2 or more, a divisor of config.data.size = {size}")
-
     def problem(self, key, example):
-        operator = lookahead.operators.Downsample(self.factor)
-        missing = np.isnan(example)
-        coarse = operator(jnp.asarray(self.domain.normalizer.normalize(np.where(missing, 0.0, example)))[None])[0]
-        whole = np.asarray(operator(jnp.asarray(missing, jnp.float32)[None]))[0] == 0
-        std = np.where(whole, self.noise_std, 1e4).astype(np.float32)
-        return Problem(lookahead.Observation(operator, coarse, std), example, extras={"seed": seed_of(key)})
+        return dataclasses.replace(super().problem(key, example), extras={"seed": seed_of(key)})
 
     def baseline(self, problem):
         """Cubic splines through the block means of dBZ; with pysteps RainFARM, an ensemble of 8."""

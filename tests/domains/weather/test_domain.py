@@ -94,7 +94,7 @@ def test_wrong_configs_are_one_line(tmp_path):
     for change, message in (
         ({"past": 0}, "config.data.past = 0"),
         ({"held_out": 8}, "config.data.held_out"),
-        ({"size": 31}, "size = 31"),
+        ({"size": 31}, r"a divisor of the grid's .31, 31."),
     ):
         with pytest.raises(UserError, match=message):
             sd.get_domain(weather_config(tmp_path, **change))
