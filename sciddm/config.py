@@ -3,7 +3,6 @@
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any
 
 import ml_collections
 
@@ -171,102 +170,12 @@ def _tuples(value):
     return tuple(_tuples(one) for one in value) if isinstance(value, (list, tuple)) else value
 
 
-def known_keys(config) -> dict:
-    """All keys that may be set, with their values: those that the config has, and options of its process and network at their defaults."""
-    from sciddm.domain import domain_type
-    from sciddm.named import defaults_of
-    from sciddm.networks.kinds import network_kind
-    from sciddm.train.state import process_constructor
-
-    keys = flatten(config.to_dict())
-    try:
-        kind, constructor = domain_type(config), process_constructor(config)
-        options = {f"process.{key}": value for key, value in defaults_of(constructor, ("noise",)).items()}
-        if kind.networks:
-            outline = kind.outline(config)
-            given = (*(outline.network_inputs if outline else ()), "rngs")
-            network = network_kind(config.network, kind.networks)[1]
-            options |= {f"network.{key}": value for key, value in defaults_of(network, given).items()}
-    except (UserError, KeyError):  # a key that these hang on is wrong: said in its place
-        return keys
-    return options | keys
-
-
-def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any]) -> None:
-    """Set keys of a config by their dotted names: {"tasks.inverse.steps": 20}. Another process.name or network.kind takes the options of
-    the former one away.
-
-    Raises: UserError that names the key where it is unknown, with its new name or the near match, or the value of another type.
-    """
-    for key, value in sorted(
-        changes.items(), key=lambda item: item[0] not in ("domain", "process.name", "network.kind")
-    ):
-        if new_task(key):
-            with config.unlocked():
-                config.tasks[key.split(".")[1]] = {"kind": value}
-            complete(config)
-            continue
-        known = known_keys(config)
-        if key not in known:
-            raise UserError(f"config.{key} is not known{moved(config, key) or near(key, known, 'config.')}")
-        before = known[key]
-        fits = (
-            before is None
-            or value is None
-            or isinstance(value, type(before))
-            and isinstance(value, bool) == isinstance(before, bool)
-        )
-        if isinstance(before, float) and isinstance(value, int) and not isinstance(value, bool):
-            value, fits = float(value), True
-        if isinstance(before, (list, tuple)) and isinstance(value, (list, tuple)):
-            value, fits = tuple(value), True
-        if not fits:
-            raise UserError(f"config.{key} = {value!r}: expected {type(before).__name__}, got {type(value).__name__}")
-        with config.ignore_type(), config.unlocked():
-            if key in ("process.name", "network.kind") and value != before:
-                config[key.split(".")[0]] = ml_collections.ConfigDict()
-            config.update_from_flattened_dict({key: value})
-
-
 def as_variant(config, variant: str, **variants):
     """`config` changed by the function of that name, and complete; for `get_config(variant)`. Raises: UserError on another name."""
     if variant not in variants:
         raise UserError(f"variant {variant!r} is none of {sorted(variants)}{near(variant, variants)}")
     variants[variant](config)
     return complete(config)
-
-
-def new_task(key: str) -> bool:
-    """Whether a key names a task of one's own: tasks.<name>.kind."""
-    parts = key.split(".")
-    return len(parts) == 3 and parts[0] == "tasks" and parts[2] == "kind"
-
-
-def moved(config, key: str) -> str:
-    """Where an unknown key belongs: "; it is now config..." where an older version had it, "; it is an option of ..." where another process
-    or network has it, or nothing."""
-    from sciddm.domain import domain_type
-    from sciddm.named import options_of
-    from sciddm.process import PROCESSES, GaussianProcess
-
-    try:
-        kind = domain_type(config)
-    except UserError:
-        return ""
-    for old, new in kind.renamed_keys.items():
-        if key == old or key.startswith(old + "."):
-            return "; it is now " + " and ".join(f"config.{one}{key[len(old) :]}" for one in new)
-    group, _, option = key.partition(".")
-    others = (
-        {name: getattr(GaussianProcess, name) for name in PROCESSES}
-        if group == "process"
-        else kind.networks
-        if group == "network"
-        else {}
-    )
-    has = [name for name, other in others.items() if option in options_of(other)]
-    own = config[group].get("name" if group == "process" else "kind") if has else None
-    return f"; it is an option of {group} {' and '.join(map(repr, has))}, this one is {own!r}" if has else ""
 
 
 def flatten(tree: Mapping, prefix: str = "") -> dict:

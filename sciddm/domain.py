@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grain
-from flax import nnx
 
 from sciddm.errors import UserError
-from sciddm.networks.kinds import make_network
 from sciddm.noise import Noise
 from sciddm.normalizer import Normalizer
 from sciddm.rewards.reward import Reward, get_reward, reward_of_data, reward_potential
@@ -118,6 +116,8 @@ class Domain(abc.ABC):
                     f"{cls.__name__}.{old} is now {new}; the old name goes with the next version", DeprecationWarning, 2
                 )
                 setattr(cls, new, vars(cls)[old])
+        if "network" in vars(cls):
+            warnings.warn(f"{cls.__name__}.network is now `networks`, kind -> class, and `network_inputs`", DeprecationWarning, 2)
 
     def condition_on(self, frames, observed):
         """cond of samples whose first `past` frames are given, for a domain whose network is conditioned on frames.
@@ -127,10 +127,6 @@ class Domain(abc.ABC):
         raise NotImplementedError(
             f"{type(self).__name__} is not conditioned on frames: name `past` and write `condition_on`"
         )
-
-    def network(self, config, rngs: nnx.Rngs) -> nnx.Module:
-        """A fresh network from `config.network`: called as network(x, noise_level, cond)."""
-        return make_network(config, self.networks, self.network_inputs, rngs)
 
     @abc.abstractmethod
     def to_native(self, x, cond=None):

@@ -12,14 +12,14 @@ import numpy as np
 from sciddm import grids
 from sciddm.arithmetic import as_structs, batch_size
 from sciddm.batches import in_batches
-from sciddm.config import change, restored, validate
+from sciddm.config import restored, validate
 from sciddm.denoiser import ConditionedOn, Denoiser
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import Refusal, UserError
 from sciddm.keys import as_key, sample_keys
 from sciddm.likelihood import log_prob
 from sciddm.named import near
-from sciddm.overrides import override
+from sciddm.overrides import as_changes, change
 from sciddm.sample import fill_defaults, sample
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import initial_state, make_denoiser, with_params
@@ -178,8 +178,7 @@ def load(
         raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --workdir {workdir}` writes them")
     config = restored(meta["config"])
     if changes or overrides:
-        change(config, changes or {})
-        override(config, overrides)
+        change(config, {**(changes or {}), **as_changes(overrides)})
         validate(config)
     domain = get_domain(config, meta["normalizer"])
     denoiser = make_denoiser(config, domain, meta["sigma_data"])

@@ -1,19 +1,27 @@
-"""`--config FILE[:VARIANT]` and `--config.key=value`: one way to read them, for all commands."""
+"""Keys of a config set otherwise, in one way for all commands: `--config FILE[:VARIANT]`, `--config.key=value`, `sd.load(changes=...)`."""
 
 import ast
-import importlib.util
 import shlex
 import sys
+import types
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from sciddm.config import change, complete, known_keys, moved, new_task
+import ml_collections
+
+from sciddm.config import complete, flatten
+from sciddm.domain import domain_type
 from sciddm.errors import UserError
-from sciddm.named import near
+from sciddm.named import defaults_of, near, options_of
+from sciddm.networks.kinds import network_kind
+from sciddm.process import PROCESSES, GaussianProcess
+from sciddm.train.state import process_constructor
 
-WORDS = {"true": True, "false": False}
+WORDS = {"true": True, "false": False, "null": None, "none": None}
 
 
-def load_config(name: str, overrides):
+def load_config(name: str, arguments):
     """A config by path and variant, FILE[:VARIANT], complete, with --config.key=value on top. Executes the file.
 
     Packages beside the file can be imported, such as that of config.domain.
@@ -21,57 +29,83 @@ def load_config(name: str, overrides):
     """
     path, _, variant = name.partition(":")
     path = Path(path)
-    if not path.exists():
+    if not path.is_file():
         raise UserError(
             f"--config {name}: no such file {str(path)!r}; expected FILE[:VARIANT] such as configs/pde.py:smoke"
         )
-    check_overrides(overrides)
-    folder = str(path.resolve().parent)
+    changes, folder = as_changes(arguments), str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # behind all others: a file beside the config can't take the place of a library
     try:
-        spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+        module = types.ModuleType(f"config_{path.stem}")
+        module.__file__ = str(path)
+        exec(compile(path.read_text(), str(path), "exec"), vars(module))
         config = module.get_config(variant) if variant else module.get_config()
     except UserError:
         raise
     except Exception as error:  # whatever the user's own Python file raises
         last = (str(error).strip().splitlines() or [""])[-1]
         raise UserError(f"--config {name}: {type(error).__name__}: {last}") from error
-    override(config.lock(), overrides, str(path))
+    if not isinstance(config, ml_collections.ConfigDict) or "tasks" not in config:
+        raise UserError(
+            f"--config {name}: get_config gives a {type(config).__name__}; expected that of sciddm.config.base_config(), changed"
+        )
+    change(config.lock(), changes, str(path))
     return config
 
 
-def override(config, items, where: str = "the run's config") -> None:
-    """Set keys by arguments --config.key=value, each value read as its key is meant; see `parse_value`. The config is complete then.
+def as_changes(arguments) -> dict[str, "Text"]:
+    """{"tasks.inverse.steps": "20"} of ["--config.tasks.inverse.steps=20"]. Raises: UserError if one has another form."""
+    for item in arguments:
+        if not item.startswith("--config.") or "=" not in item:
+            raise UserError(f"argument {item!r} is not known; expected --config.key=value, with the equals sign")
+    return {key: Text(text) for key, text in (item[len("--config.") :].split("=", 1) for item in arguments)}
 
-    Raises: UserError that names the key, with its new name or the near match.
+
+class Text(str):
+    """A value as it was typed; `parse_value` reads it as its key is meant."""
+
+
+def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any], where: str = "the run's config") -> None:
+    """Set keys by their dotted names, {"tasks.inverse.steps": 20}, and complete the config.
+
+    Another process.name or network.kind takes the options of the former one away; tasks.<name>.kind adds a task of one's own.
+    Raises: UserError that names the key where it is unknown, with its new name or the near match, or a value of another type.
     """
-    check_overrides(items)
-    pairs = [item[len("--config.") :].split("=", 1) for item in items]
-    # These decide which other keys there are.
-    for key, text in sorted(pairs, key=lambda pair: _rank(pair[0])):
-        if key.startswith("tasks."):
-            complete(config)
-        if new_task(key):
-            change(config, {key: text})
-            continue
+    for key, value in sorted(changes.items(), key=lambda item: _rank(item[0])):
+        if _rank(key) == TASKS_OWN:
+            with config.unlocked():
+                config.tasks[key.split(".")[1]] = {"kind": str(value)}
+        complete(config)  # which tasks there are hangs on the other keys
         known = known_keys(config)
         if key not in known:
-            raise UserError(
-                f"--config.{key}: no such key in {where}{moved(config, key) or near(key, known, 'config.')}"
-            )
-        change(config, {key: parse_value(text, known[key], key)})
-    if config.get("domain") and "tasks" in config:
-        complete(config)
-        for key, _ in pairs:
-            if key.startswith("tasks.") and key.split(".")[1] not in config.tasks:
-                raise UserError(f"--config.{key}: this config has no such task; it has {sorted(config.tasks)}")
+            raise UserError(f"config.{key}: no such key in {where}{_belongs(config, key) or near(key, known, 'config.')}")
+        before = known[key]
+        value = parse_value(value, before, key) if isinstance(value, Text) else _fitting(value, before, key)
+        with config.ignore_type(), config.unlocked():
+            if key in ("process.name", "network.kind") and value != before:
+                config[key.split(".")[0]] = ml_collections.ConfigDict()
+            config.update_from_flattened_dict({key: value})
+    complete(config)
+    for key in changes:
+        if key.startswith("tasks.") and key.split(".")[1] not in config.tasks:
+            raise UserError(f"config.{key}: this config has no such task; it has {sorted(config.tasks)}")
 
 
-def _rank(key: str) -> int:
-    return 0 if key in ("domain", "process.name", "network.kind") else 1 if new_task(key) else 2
+def known_keys(config) -> dict:
+    """All keys that may be set, with their values: those that the config has, and options of its process and network at their defaults."""
+    keys = flatten(config.to_dict())
+    try:
+        kind, constructor = domain_type(config), process_constructor(config)
+        options = {f"process.{key}": value for key, value in defaults_of(constructor, ("noise",)).items()}
+        if kind.networks:
+            outline = kind.outline(config)
+            given = (*(outline.network_inputs if outline else ()), "rngs")
+            network = network_kind(config.network, kind.networks)[1]
+            options |= {f"network.{key}": value for key, value in defaults_of(network, given).items()}
+    except (UserError, KeyError):  # a key that these hang on is wrong: said in its place
+        return keys
+    return options | keys
 
 
 def parse_value(text: str, before, key: str = ""):
@@ -80,35 +114,59 @@ def parse_value(text: str, before, key: str = ""):
     Raises: UserError where the text can't be of that kind.
     """
     word = text.strip()
-    if word.lower() in ("null", "none"):
-        return None
-    if isinstance(before, str):
-        return text
+    if isinstance(before, str) and word.lower() not in ("null", "none"):
+        return str(text)
     try:
         value = WORDS[word.lower()] if word.lower() in WORDS else ast.literal_eval(word)
     except (ValueError, SyntaxError):
-        value = word
-    if isinstance(before, (tuple, list)):
+        value = float(word) if isinstance(before, float) and word.lower() in ("nan", "inf", "-inf") else word
+    if isinstance(before, (tuple, list)) and value is not None:
         if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return tuple(value) if isinstance(value, (tuple, list)) else (value,)
-    number = isinstance(before, (int, float)) and not isinstance(before, bool)
-    if number and isinstance(value, str) and word.lower() in ("nan", "inf", "-inf"):
-        return float(word)
+            value = tuple(part.strip() for part in value.split(",") if part.strip())
+        value = tuple(value) if isinstance(value, (tuple, list)) else (value,)
+    return _fitting(value, before, key)
+
+
+def _fitting(value, before, key: str):
+    # the value, of the type of the one before, where either is not None
     wanted = type(before)
-    fits = isinstance(value, (int, float) if wanted is float else wanted) and isinstance(value, bool) == (wanted is bool)
-    if before is not None and not fits:
-        raise UserError(
-            f"--config.{key}={text}: expected {wanted.__name__}, got {type(value).__name__}; config.{key} is now {before!r}"
-        )
+    if before is None or value is None:
+        return value
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted in (tuple, list) and isinstance(value, (tuple, list)):
+        return tuple(value)
+    if not isinstance(value, wanted) or isinstance(value, bool) != (wanted is bool):
+        raise UserError(f"config.{key} = {value!r}: expected {wanted.__name__}, got {type(value).__name__}; it is now {before!r}")
     return value
 
 
-def check_overrides(overrides) -> None:
-    """Raises: UserError if one has not the form --config.key=value."""
-    for item in overrides:
-        if not item.startswith("--config.") or "=" not in item:
-            raise UserError(f"argument {item!r} is not known; expected --config.key=value, with the equals sign")
+FIRST, TASKS_OWN, OTHERS = range(3)
+
+
+def _rank(key: str) -> int:
+    # the order in which keys are set: some decide which others there are
+    parts = key.split(".")
+    if key in ("domain", "process.name", "network.kind"):
+        return FIRST
+    return TASKS_OWN if len(parts) == 3 and parts[0] == "tasks" and parts[2] == "kind" else OTHERS
+
+
+def _belongs(config, key: str) -> str:
+    # "; it is now config..." where an older version had the key, "; it is an option of ..." where another process or network has it
+    try:
+        kind = domain_type(config)
+    except UserError:
+        return ""
+    for old, new in kind.renamed_keys.items():
+        if key == old or key.startswith(old + "."):
+            return "; it is now " + " and ".join(f"config.{one}{key[len(old) :]}" for one in new)
+    group, _, option = key.partition(".")
+    processes = {name: getattr(GaussianProcess, name) for name in PROCESSES}
+    others = {"process": processes, "network": kind.networks}.get(group, {})
+    has = [name for name, other in others.items() if option in options_of(other)]
+    own = config[group].get("name" if group == "process" else "kind") if has else None
+    return f"; it is an option of {group} {' and '.join(map(repr, has))}, this one is {own!r}" if has else ""
 
 
 def describe(config) -> str:

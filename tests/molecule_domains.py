@@ -8,6 +8,7 @@ import sciddm as sd
 from domains.molecules.domain import MoleculesDomain
 from domains.molecules.statistics import OfAtoms
 from sciddm.networks import split
+from sciddm.networks.kinds import make_network
 
 
 def changed(config, **keys):
@@ -18,7 +19,7 @@ def changed(config, **keys):
 
 def random_denoiser(domain, size):
     """A network whose zero layers are filled, small enough that samples stay finite; the same whatever the size."""
-    made = domain.network({"hidden": 8, "layers": 2}, nnx.Rngs(0))
+    made = make_network({"hidden": 8, "layers": 2}, domain.networks, domain.network_inputs, nnx.Rngs(0))
     network = split(made)
     leaves, structure = jax.tree.flatten(network.params)
     rng = np.random.default_rng(0)

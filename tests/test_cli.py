@@ -104,7 +104,7 @@ def test_train_sample_evaluate_info(train, tmp_path, capsys):
 WRONG = {
     "unknown key": (["--config.training.stepz=3"], "did you mean config.training.steps"),
     "unknown branch": (["--config.trainig.steps=3"], "did you mean config.training.steps"),
-    "wrong type": (["--config.training.steps=many"], "config.training.steps=many"),
+    "wrong type": (["--config.training.steps=many"], "config.training.steps = 'many': expected int"),
     "no equals sign": (["--config.training.ema", "0.5"], "with the equals sign"),
     "out of bounds": (["--config.training.ema=1.5"], "config.training.ema = 1.5: expected a decay"),
     "not a number": (["--config.training.learning_rate=nan"], "finite"),

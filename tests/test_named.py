@@ -3,7 +3,7 @@
 import pytest
 
 from sciddm import grids, lookahead, solvers
-from sciddm.lookahead.by_name import check_guide
+from sciddm.lookahead.by_name import named_guide
 from sciddm.named import check_options, options_of, parse
 
 
@@ -18,7 +18,7 @@ def test_a_name_is_read_with_literal_options_and_nothing_else():
 def test_names_of_tables_and_of_modules_give_the_same():
     assert type(solvers.resolve("sciddm.solvers.ddim:DDIM(eta=0.5)")) is type(solvers.resolve("ddim-eta"))
     assert solvers.resolve("ddim(eta=0.25)").eta == 0.25 and solvers.resolve("diffrax:Tsit5") is not None
-    assert check_guide("sciddm.lookahead.dps:dps") is lookahead.dps and check_guide("dps") is lookahead.dps
+    assert named_guide("sciddm.lookahead.dps:dps") is lookahead.dps and named_guide("dps") is lookahead.dps
     assert grids.named("sciddm.grids:uniform_log_snr") is grids.GRIDS["logsnr"]
 
 
@@ -31,11 +31,11 @@ def test_names_of_tables_and_of_modules_give_the_same():
         (solvers.resolve, "subprocess:Popen(args='exit')", "is no solver"),
         (solvers.resolve, "nowhere.at.all:X", "No module named 'nowhere'; .*PYTHONPATH=FOLDER"),
         (solvers.resolve, "sciddm.solvers:DDMI", "has no 'DDMI'; did you mean DD"),
-        (check_guide, "mmps(iteration=3)", "iteration is not known; .*did you mean iterations"),
-        (check_guide, "mmps(iterations=1.5)", "iterations = 1.5: expected int"),
-        (check_guide, "mmps(iterations=True)", "iterations = True: expected int"),
-        (check_guide, "os:system", "is no guide; expected a function"),
-        (check_guide, "builtins:exec", "is no guide"),
+        (named_guide, "mmps(iteration=3)", "iteration is not known; .*did you mean iterations"),
+        (named_guide, "mmps(iterations=1.5)", "iterations = 1.5: expected int"),
+        (named_guide, "mmps(iterations=True)", "iterations = True: expected int"),
+        (named_guide, "os:system", "is no guide; expected a function"),
+        (named_guide, "builtins:exec", "is no guide"),
         (grids.named, "log", "grid 'log' is none of"),
         (grids.named, "os:system", "is no grid"),
     ],

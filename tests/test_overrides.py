@@ -4,7 +4,7 @@ import pytest
 import toy_domain  # noqa: F401  which puts the example on the path
 
 import sciddm as sd
-from sciddm.overrides import describe, load_config, override, parse_value
+from sciddm.overrides import as_changes, change, describe, load_config, parse_value
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,7 @@ from sciddm.overrides import describe, load_config, override, parse_value
     [
         ("(16, 32)", (1,), (16, 32)), ("[16,32]", (1,), (16, 32)), ("16,32", (1,), (16, 32)), ("16", (1,), (16,)), ("()", (1,), ()),
         ("('nowcast',)", (), ("nowcast",)), ("nowcast", (), ("nowcast",)), ("forward, inverse", (), ("forward", "inverse")),
-        ("1e-3", 0.1, 1e-3), ("2", 0.1, 2), ("3", 5, 3), ("1e-3", "word", "1e-3"), ("3", "word", "3"), ("null", 5, None),
+        ("1e-3", 0.1, 1e-3), ("2", 0.1, 2.0), ("3", 5, 3), ("1e-3", "word", "1e-3"), ("3", "word", "3"), ("null", 5, None),
         ("None", "a", None),
         ("true", False, True), ("False", True, False), ("20", None, 20), ("ddpm", None, "ddpm"), ("0.5", None, 0.5),
         ("mmps(iterations=3)", "dps", "mmps(iterations=3)"), ("", "word", ""),
@@ -25,7 +25,7 @@ def test_a_value_is_read_as_its_key_is_meant(text, before, value):
 
 @pytest.mark.parametrize("text, before", [("1.5", 3), ("many", 3), ("yes", True), ("1", True), ("(1, 2)", 3), ("word", 0.1), ("true", 3)])
 def test_a_value_of_another_kind_is_refused(text, before):
-    with pytest.raises(sd.UserError, match=f"--config.key={text.replace('(', '.').replace(')', '.')}: expected {type(before).__name__}"):
+    with pytest.raises(sd.UserError, match=f"config.key = .*: expected {type(before).__name__}, got"):
         parse_value(text, before, "key")
 
 
@@ -35,25 +35,27 @@ def config():
 
 
 def test_another_process_or_network_takes_the_options_of_the_former_one_away(config):
-    override(config, ["--config.network.depth=2", "--config.network.kind=dit", "--config.process.name=vp", "--config.process.beta_max=15"])
+    items = ("network.depth=2", "network.kind=dit", "process.name=vp", "process.beta_max=15")
+    change(config, as_changes([f"--config.{item}" for item in items]))
     assert config.network.to_dict() == {"kind": "dit", "depth": 2} and config.process.to_dict() == {"name": "vp", "beta_max": 15.0}
     for item, said in (
         ("network.channels=(8,)", "is an option of network 'unet', this one is 'dit'"),
         ("process.sigma_max=3", "is an option of process 've' and 'edm', this one is 'vp'"),
     ):
         with pytest.raises(sd.UserError, match=said):
-            override(config, [f"--config.{item}"])
+            change(config, as_changes([f"--config.{item}"]))
 
 
 def test_tasks_are_those_of_the_config_as_it_ends_and_one_s_own_is_named(config):
-    override(config, ["--config.tasks.half.noise_std=0.2", "--config.tasks.half.kind=points:Half", "--config.data.equation=burgers"])
+    items = ("tasks.half.noise_std=0.2", "tasks.half.kind=points:Half", "data.equation=burgers")
+    change(config, as_changes([f"--config.{item}" for item in items]))
     assert set(config.tasks) == {"superresolve", "generate", "half"}
     assert config.tasks.half.noise_std == 0.2 and config.tasks.half.steps == 40
     with pytest.raises(sd.UserError, match="config.tasks.forward.steps: no such key"):
-        override(config, ["--config.tasks.forward.steps=3"])
+        change(config, as_changes(["--config.tasks.forward.steps=3"]))
     other = load_config("configs/pde.py:smoke", ())
     with pytest.raises(sd.UserError, match="config.tasks.forward.steps: this config has no such task"):
-        override(other, ["--config.tasks.forward.steps=3", "--config.data.equation=burgers"])
+        change(other, as_changes(["--config.tasks.forward.steps=3", "--config.data.equation=burgers"]))
 
 
 def test_keys_of_the_version_before_are_named_as_they_are_now(config):
@@ -62,14 +64,14 @@ def test_keys_of_the_version_before_are_named_as_they_are_now(config):
         ("steps", "config.tasks.forward.steps and config.tasks.inverse.steps"),
     ):  # fmt: skip
         with pytest.raises(sd.UserError, match=f"config.data.guidance.{key}: no such key in .*; it is now {now}"):
-            override(config, [f"--config.data.guidance.{key}=3"])
+            change(config, as_changes([f"--config.data.guidance.{key}=3"]))
 
 
 def test_what_info_prints_can_be_typed(config):
     import shlex
 
     again = load_config("configs/pde.py:base", ())
-    override(again, shlex.split(describe(config)))
+    change(again, as_changes(shlex.split(describe(config))))
     assert describe(again) == describe(config)
     assert "--config.process.sigma_max=80.0" in describe(config) and "--config.network.features=128" in describe(config)
 

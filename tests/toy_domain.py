@@ -8,7 +8,7 @@ import numpy as np
 
 sys.path.append(str(Path(__file__).parent.parent / "examples" / "toy"))
 
-from points import Points  # noqa: E402
+from points import Net, Points  # noqa: E402, F401
 
 from sciddm.config import base_config, complete  # noqa: E402
 

@@ -45,11 +45,11 @@ def _is_guide(found) -> bool:
 KIND = Kind("guide", GUIDES, _is_guide, "a function (denoiser, observation, **options) -> Denoiser, annotated so")
 
 
-def check_guide(method: str):
+def named_guide(method: str):
     """The guide that `method` names, as a function (denoiser, observation). Raises: ValueError on a name or option that is not known."""
     return named(method, KIND, GIVEN)
 
 
 def guide(denoiser, observation, method: str):
-    """`denoiser` guided towards an observation by the method of this name. Raises: ValueError as `check_guide`, and as the method does."""
-    return check_guide(method)(denoiser, observation)
+    """`denoiser` guided towards an observation by the method of this name. Raises: ValueError as `named_guide`, and as the method does."""
+    return named_guide(method)(denoiser, observation)

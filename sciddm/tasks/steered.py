@@ -1,7 +1,7 @@
 """Samples that agree with an observation, by a method of `sciddm.lookahead` that the config names."""
 
 from sciddm.errors import UserError
-from sciddm.lookahead.by_name import check_guide, guide
+from sciddm.lookahead.by_name import named_guide
 from sciddm.tasks.base import Task
 
 
@@ -22,13 +22,13 @@ class Steered(Task):
     @classmethod
     def check(cls, config, options):
         try:
-            check_guide(options["method"])
+            named_guide(options["method"])
         except ValueError as error:
             raise ValueError(f"method: {error}") from error
 
     def guide(self, denoiser, problem):
         try:
-            return guide(denoiser, problem.observation, self.method)
+            return named_guide(self.method)(denoiser, problem.observation)
         except ValueError as error:
             raise UserError(f"method {self.method!r} does not go with the observation of this task: {error}") from error
 

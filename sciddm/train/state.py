@@ -84,7 +84,10 @@ def loss_weight_of(element):
 
 def make_denoiser(config, domain: Domain, sigma_data) -> NetworkDenoiser:
     """A fresh denoiser: the domain's network behind the preconditioning of config.denoiser."""
-    network, process = split(domain.network(config.network, nnx.Rngs(config.seed))), make_process(config, domain.noise)
+    rngs, process = nnx.Rngs(config.seed), make_process(config, domain.noise)
+    own = hasattr(domain, "network")  # a domain of version 0.1 makes its network itself
+    module = domain.network(config.network, rngs) if own else make_network(config.network, domain.networks, domain.network_inputs, rngs)
+    network = split(module)
     with _of_network():
         denoiser = NetworkDenoiser(network, process, config.denoiser.prediction, sigma_data)
         jax.eval_shape(lambda x, cond: denoiser(x, 0.5, cond), *_one_each(domain.example, domain.cond_example))

@@ -5,7 +5,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from toy_domain import Toy, toy_config
+from toy_domain import Net, Toy, toy_config
 
 from sciddm.errors import UserError
 from sciddm.train import fit, loop
@@ -112,22 +112,15 @@ def test_a_wall_clock_budget_ends_the_run_and_counts_earlier_starts(tmp_path):
 def test_conditioning_dropout_hides_conditions_at_its_rate():
     seen = []
 
-    class Watching(Toy):
-        def network(self, config, rngs):
-            net = super().network(config, rngs)
-            plain = type(net).__call__
-
-            class Net(type(net)):
-                def __call__(self, x, noise_level, cond=None):
-                    if cond is not None:
-                        jax.debug.callback(lambda keep: seen.append(np.asarray(keep)), cond["keep"])
-                    return plain(self, x, noise_level, cond)
-
-            net.__class__ = Net
-            return net
+    class Watching(Net):
+        def __call__(self, x, noise_level, cond=None):
+            if cond is not None:
+                jax.debug.callback(lambda keep: seen.append(np.asarray(keep)), cond["keep"])
+            return super().__call__(x, noise_level, cond)
 
     config = toy_config(cond_dropout=0.25)
-    domain = Watching(config)
+    domain = Toy(config)
+    domain.networks = {"net": Watching}
     denoiser = loop.make_denoiser(config, domain, 1.0)
     step = loop.make_train_step(config, domain, denoiser)
     state = loop.initial_state(config, denoiser)

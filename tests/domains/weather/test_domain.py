@@ -12,6 +12,7 @@ from domains.weather.archive import Archive, pack
 from sciddm import UserError
 from sciddm.config import validate
 from sciddm.train import fit
+from sciddm.train.state import make_denoiser
 
 
 def test_condition_is_the_normalised_past_and_its_mask(domain):
@@ -101,7 +102,7 @@ def test_wrong_configs_are_one_line(tmp_path):
     config = weather_config(tmp_path)
     config.network.kind = "transformer"
     with pytest.raises(UserError, match="config.network.kind = 'transformer'"):
-        sd.get_domain(config).network(config.network, None)
+        make_denoiser(config, sd.get_domain(config), 1.0)
     for task, key, value in (
         ("fill", "method", "magic"), ("interpolate", "every", 0), ("interpolate", "every", 16), ("downscale", "factor", 5),
         ("assimilate", "gauges", 2.0), ("assimilate", "gauge_frames", 0), ("fill", "noise_dbz", 0.0), ("rollout", "windows", 0),
