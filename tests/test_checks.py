@@ -59,14 +59,3 @@ def test_what_a_python_config_says_under_an_old_name_is_refused_with_the_new_one
         config.data.wide = 96
     with pytest.raises(sd.UserError, match="config.data.wide is of an older version; it is now config.tasks.wide.size"):
         validate(config)
-
-
-def test_a_batch_larger_than_the_data_is_refused_where_the_data_alone_can_say_so(tmp_path):
-    from toy_domain import toy_config
-
-    from sciddm.train import fit
-
-    config = toy_config(batch_size=500)
-    with pytest.raises(sd.UserError, match="config.training.batch_size = 500: there are 256 training samples"):
-        fit(config, tmp_path / "run", progress=False)
-    assert not list((tmp_path / "run").rglob("checkpoints/*"))

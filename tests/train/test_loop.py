@@ -153,3 +153,10 @@ def test_the_average_of_the_weights_decays_as_configured_after_a_warm_up():
         for old, new, ema in zip(*map(jax.tree.leaves, (state.ema, after.params, after.ema)), strict=True):
             np.testing.assert_allclose(ema, decay * old + (1.0 - decay) * new, rtol=1e-5, atol=1e-7)
         state = after
+
+
+def test_a_batch_larger_than_the_data_is_refused_where_the_data_alone_can_say_so(tmp_path):
+    config = toy_config(batch_size=500)
+    with pytest.raises(sd.UserError, match="config.training.batch_size = 500: there are 256 training samples"):
+        fit(config, tmp_path / "run", progress=False)
+    assert not list((tmp_path / "run").rglob("checkpoints/*"))

@@ -10,7 +10,6 @@ from toy_domain import Toy, toy_config
 import sciddm as sd
 from sciddm.answer import Answer
 from sciddm.errors import UserError
-from sciddm.evaluation import evaluate, format_table
 from sciddm.model import Model
 from sciddm.train import fit
 
@@ -47,34 +46,6 @@ def test_a_trained_run_loads_and_samples_in_physical_units(tmp_path):
             model.draw(0, 2, **options)
 
 
-def test_an_evaluation_is_made_once_and_read_back(model, monkeypatch):
-    table = evaluate(model, problems=2, members=4, progress=False)
-    assert set(table) == {"half"} and set(table["half"]) == {"posterior", "mean"}
-    monkeypatch.setattr(type(model), "solve", None)
-    assert evaluate(model, problems=2, members=4, progress=False) == table
-
-
-def test_a_classical_ensemble_is_scored_as_one_and_a_single_answer_as_one_member(model, monkeypatch):
-    task, shapes = type(model.domain.tasks["half"]), []
-    monkeypatch.setattr(task, "baseline", lambda self, problem: {"one": np.zeros(2), "seven": np.zeros((7, 2))})
-    monkeypatch.setattr(task, "metrics", lambda self, samples, problem: shapes.append(samples.shape) or {"error": 0.0})
-    assert set(evaluate(model, problems=1, members=4, progress=False)["half"]) == {"posterior", "one", "seven"}
-    assert shapes == [(4, 2), (1, 2), (7, 2)]
-
-
-def test_a_table_is_aligned_and_shows_a_dash_for_nothing():
-    text = format_table(
-        {"posterior": {"error": 0.12345, "coverage": 0.9}, "mean": {"error": 1234.5, "coverage": float("nan")}}
-    )
-    lines = text.splitlines()
-    assert (
-        len({len(line) for line in lines}) == 1
-        and "0.123" in lines[1]
-        and lines[2].endswith("-")
-        and "1.2e+03" in lines[2]
-    )
-
-
 def test_log_prob_is_the_density_in_physical_units(tmp_path):
     # Data are N(M, C) in physical units: what the denoiser sees is N((M - 1) / 2, C / 4).
     config = toy_config()
@@ -96,22 +67,6 @@ def test_log_prob_is_the_density_in_physical_units(tmp_path):
 class Native(Toy):
     def from_native(self, native):
         return native["points"]
-
-
-def test_what_a_task_adds_is_scored_beside_the_same_model_without_it(model, monkeypatch):
-    task = type(model.domain.tasks["half"])
-    plain = lambda self, model, key, problem, members: {"unguided": model.draw(key, members)}  # noqa: E731
-    monkeypatch.setattr(task, "controls", plain)
-    table = evaluate(model, problems=1, members=4, progress=False)["half"]
-    assert list(table) == ["posterior", "unguided", "mean"]
-    assert table["unguided"]["error of the measured [m]"] != table["posterior"]["error of the measured [m]"]
-
-
-def test_kept_samples_are_made_anew_when_what_they_depend_on_changes(model, tmp_path, monkeypatch):
-    evaluate(model, problems=1, members=2, progress=False)
-    monkeypatch.setattr(type(model.domain.tasks["half"]), "depends", lambda self, model: "another file")
-    evaluate(model, problems=1, members=2, progress=False)
-    assert len(list((tmp_path / "samples").glob("half-*.npz"))) == 2
 
 
 def test_the_domain_draws_cond_of_samples_and_noise_has_the_law_of_that_cond(model, monkeypatch):
@@ -168,9 +123,3 @@ def test_the_averaged_weights_are_loaded_unless_the_plain_ones_are_asked_for_and
     assert 0.0 < distance(averaged, plain) < distance(early, plain)
     # an average is between where the weights were and where they are
     assert distance(averaged, early) < distance(plain, early)
-
-
-def test_samples_of_an_earlier_checkpoint_are_not_read_back(model, tmp_path):
-    evaluate(model, problems=1, members=2, progress=False)
-    evaluate(dataclasses.replace(model, step=model.step + 1), problems=1, members=2, progress=False)
-    assert len(list((tmp_path / "samples").glob("half-*.npz"))) == 2

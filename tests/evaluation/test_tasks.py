@@ -1,0 +1,64 @@
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+import sciddm as sd
+from sciddm.evaluation import evaluate, format_table
+
+
+@pytest.fixture
+def model(toy_run, tmp_path):
+    """Of a run in `tmp_path`."""
+    return sd.load(shutil.copytree(toy_run, tmp_path, dirs_exist_ok=True))
+
+
+def test_an_evaluation_is_made_once_and_read_back(model, monkeypatch):
+    table = evaluate(model, problems=2, members=4, progress=False)
+    assert set(table) == {"half"} and set(table["half"]) == {"posterior", "mean"}
+    monkeypatch.setattr(type(model), "solve", None)
+    assert evaluate(model, problems=2, members=4, progress=False) == table
+
+
+def test_a_classical_ensemble_is_scored_as_one_and_a_single_answer_as_one_member(model, monkeypatch):
+    task, shapes = type(model.domain.tasks["half"]), []
+    monkeypatch.setattr(task, "baseline", lambda self, problem: {"one": np.zeros(2), "seven": np.zeros((7, 2))})
+    monkeypatch.setattr(task, "metrics", lambda self, samples, problem: shapes.append(samples.shape) or {"error": 0.0})
+    assert set(evaluate(model, problems=1, members=4, progress=False)["half"]) == {"posterior", "one", "seven"}
+    assert shapes == [(4, 2), (1, 2), (7, 2)]
+
+
+def test_a_table_is_aligned_and_shows_a_dash_for_nothing():
+    text = format_table(
+        {"posterior": {"error": 0.12345, "coverage": 0.9}, "mean": {"error": 1234.5, "coverage": float("nan")}}
+    )
+    lines = text.splitlines()
+    assert (
+        len({len(line) for line in lines}) == 1
+        and "0.123" in lines[1]
+        and lines[2].endswith("-")
+        and "1.2e+03" in lines[2]
+    )
+
+
+def test_what_a_task_adds_is_scored_beside_the_same_model_without_it(model, monkeypatch):
+    task = type(model.domain.tasks["half"])
+    plain = lambda self, model, key, problem, members: {"unguided": model.draw(key, members)}  # noqa: E731
+    monkeypatch.setattr(task, "controls", plain)
+    table = evaluate(model, problems=1, members=4, progress=False)["half"]
+    assert list(table) == ["posterior", "unguided", "mean"]
+    assert table["unguided"]["error of the measured [m]"] != table["posterior"]["error of the measured [m]"]
+
+
+def test_kept_samples_are_made_anew_when_what_they_depend_on_changes(model, tmp_path, monkeypatch):
+    evaluate(model, problems=1, members=2, progress=False)
+    monkeypatch.setattr(type(model.domain.tasks["half"]), "depends", lambda self, model: "another file")
+    evaluate(model, problems=1, members=2, progress=False)
+    assert len(list((tmp_path / "samples").glob("half-*.npz"))) == 2
+
+
+def test_samples_of_an_earlier_checkpoint_are_not_read_back(model, tmp_path):
+    evaluate(model, problems=1, members=2, progress=False)
+    evaluate(dataclasses.replace(model, step=model.step + 1), problems=1, members=2, progress=False)
+    assert len(list((tmp_path / "samples").glob("half-*.npz"))) == 2
