@@ -157,6 +157,6 @@ def test_the_average_of_the_weights_decays_as_configured_after_a_warm_up():
 
 def test_a_batch_larger_than_the_data_is_refused_where_the_data_alone_can_say_so(tmp_path):
     config = toy_config(batch_size=500)
-    with pytest.raises(sd.UserError, match="config.training.batch_size = 500: there are 256 training samples"):
+    with pytest.raises(UserError, match="config.training.batch_size = 500: there are 256 training samples"):
         fit(config, tmp_path / "run", progress=False)
     assert not list((tmp_path / "run").rglob("checkpoints/*"))
