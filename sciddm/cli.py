@@ -129,14 +129,14 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def run_train(arguments, rest) -> None:
-    from sciddm.overrides import load_config
+    from sciddm.overrides import found_beside, load_config
     from sciddm.train import fit
     from sciddm.train.sharding import use_cores
 
     config = load_config(arguments.config, rest)
     use_cores(config)
     fit(config, arguments.workdir, progress=not arguments.quiet)
-    print(f"done: {arguments.workdir}; next: sciddm evaluate --workdir {arguments.workdir}")
+    print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {arguments.workdir}")
 
 
 def run_sample(arguments, rest) -> None:
@@ -149,7 +149,6 @@ def run_sample(arguments, rest) -> None:
         raise UserError(f"--solver: {error}") from error
     model = load(arguments.workdir, overrides=rest)
     options = {name: value for name in ("solver", "steps") if (value := getattr(arguments, name))}
-    samples = model.sample(arguments.seed, arguments.count, task=arguments.task, progress=True, **options)
     kind = arguments.task or "generate"
     out = (
         arguments.out
@@ -157,6 +156,7 @@ def run_sample(arguments, rest) -> None:
     )
     if out.exists():
         raise UserError(f"{out}: is there already; give another --out or --seed")
+    samples = model.sample(arguments.seed, arguments.count, task=arguments.task, progress=True, **options)
     out.parent.mkdir(parents=True, exist_ok=True)
     model.domain.save(samples, out)
     picture = arguments.workdir / "plots" / f"{out.stem}.png"
@@ -219,9 +219,12 @@ def report_steering(model, arguments) -> None:
 
 def run_info(arguments, rest) -> None:
     if arguments.config:
+        from sciddm.config import validate
         from sciddm.overrides import describe, load_config
 
-        return print(describe(load_config(arguments.config, ())))
+        config = load_config(arguments.config, ())
+        validate(config)
+        return print(describe(config))
     import jax
 
     if arguments.workdir is None:

@@ -1,7 +1,9 @@
 """What a domain provides to the core: data, a network, units, and named tasks with a measurable success."""
 
 import abc
+import contextlib
 import importlib
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +11,7 @@ from typing import Any
 
 import grain
 
-from sciddm.errors import UserError
+from sciddm.errors import UserError, in_words
 from sciddm.noise import Noise
 from sciddm.normalizer import Normalizer
 from sciddm.rewards.reward import Reward, get_reward, reward_of_data, reward_potential
@@ -130,7 +132,10 @@ class Domain(abc.ABC):
 
     @abc.abstractmethod
     def to_native(self, x, cond=None):
-        """A batch of x in physical units as the field's own object (xarray.Dataset, molecules, ...)."""
+        """A batch of x in physical units as the field's own object (xarray.Dataset, molecules, ...).
+
+        cond: what the samples were conditioned on, its leaves (1, ...) or (B, ...); None: nothing, or it is not known.
+        """
 
     @abc.abstractmethod
     def from_native(self, native):
@@ -170,6 +175,8 @@ def domain_type(config) -> type[Domain]:
             f"config.domain = {name!r}: {path} has no sciddm.Domain {attribute!r}; expected package.module:Name of one, or a package "
             "with DOMAIN = 'package.module:Name'"
         )
+    if lacking := sorted(found.__abstractmethods__):
+        raise UserError(f"config.domain = {name!r}: {found.__name__} lacks {', '.join(lacking)}; see sciddm/domain.py")
     return found
 
 
@@ -187,9 +194,14 @@ def get_domain(config, normalizer: Mapping | None = None) -> Domain:
             2,
         )
         return kind.make(config, normalizer)
-    kind.check(config)
-    check_tasks(kind, config)
-    domain = kind(config, normalizer)
+    with _naming_keys():
+        kind.check(config)
+        check_tasks(kind, config)
+        domain = kind(config, normalizer)
+    if not isinstance(getattr(domain, "noise", None), Noise):
+        raise UserError(f"{kind.__name__}.noise is missing, or no noise law, such as sd.White()")
+    if not isinstance(getattr(domain, "normalizer", None), Normalizer):
+        raise UserError(f"{kind.__name__}.normalizer is missing, or no sciddm.Normalizer")
     domain.tasks = make_tasks(domain, config)
     return domain
 
@@ -201,8 +213,22 @@ class _Older(Domain):
 def _imported(path: str, name: str):
     try:
         return importlib.import_module(path)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise UserError(
             f"config.domain = {name!r}: {error}; expected an importable package such as 'domains.pde'. One of your own is found beside "
             f"the file of --config, or by PYTHONPATH=FOLDER in front of the command"
         ) from error
+    except Exception as error:  # whatever is wrong with the user's own file
+        raise UserError(f"config.domain = {name!r}: {in_words(error)}") from error
+
+
+@contextlib.contextmanager
+def _naming_keys():
+    # a key that the config lacks is the user's, where ml_collections says so
+    try:
+        yield
+    except (AttributeError, KeyError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if "ml_collections" not in frames[-1].filename:
+            raise
+        raise UserError(f"config: {str(error).strip(chr(34)).splitlines()[0]}") from error

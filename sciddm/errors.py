@@ -1,5 +1,8 @@
 """Errors that the user can mend."""
 
+import traceback
+from pathlib import Path
+
 
 class UserError(Exception):
     """One line: the key, file or index at fault, what was expected, and the way out. The command line exits with 2."""
@@ -7,3 +10,12 @@ class UserError(Exception):
 
 class Refusal(ValueError):
     """Methods that do not go together: a guide, a solver, a particle method. One line that says why, and what does."""
+
+
+def in_words(error: Exception) -> str:
+    """One line of what went wrong in a file of the user's own: kind, last line of the message, file and line."""
+    last = (str(error).strip().splitlines() or [""])[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    where = getattr(error, "filename", None) or (frames[-1].filename if frames else "")
+    line = getattr(error, "lineno", None) or (frames[-1].lineno if frames else 0)
+    return f"{type(error).__name__}: {last} ({Path(where).name}, line {line})"

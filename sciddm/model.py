@@ -48,9 +48,11 @@ class Model:
             physical units (None: the first of the test split); options: of `sd.sample` (solver, steps, grid, ...).
         """
         if task is None:
-            return self.domain.to_native(self.draw(key, n, progress=progress, **options))
+            cond = options.get("cond")
+            cond = self.domain.draw_cond(sample_keys(key, n)) if cond is None else cond  # the one that `draw` draws, too
+            return self.domain.to_native(self.draw(key, n, progress=progress, **options), cond)
         problem = self.problem(task, example, key)
-        return self.domain.to_native(self.solve(key, task, problem, n, progress=progress, **options))
+        return self.domain.to_native(self.solve(key, task, problem, n, progress=progress, **options), problem.cond)
 
     def problem(self, task: str, example=None, key=0) -> Problem:
         """A problem of `task` made from one x in physical units (None: the first held-out one)."""
@@ -156,7 +158,8 @@ class Model:
     def _task(self, name: str):
         if name not in self.domain.tasks:
             raise UserError(
-                f"task {name!r} is not one of {sorted(self.domain.tasks)}{near(name, self.domain.tasks)}"
+                f"task {name!r} is not one of {sorted(self.domain.tasks)}{near(name, self.domain.tasks)}; "
+                f"one of your own is named by --config.tasks.{name}.kind=package.module:Name"
             )
         return self.domain.tasks[name]
 

@@ -16,6 +16,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from sciddm.errors import in_words
+
 PLAIN = (int, float, str, bool, tuple)
 
 
@@ -35,14 +37,22 @@ def parse(text: str) -> tuple[str, dict[str, Any]]:
         return text.strip(), {}
     try:
         call = ast.parse("f" + text[len(name) :].strip(), mode="eval").body
-        plain = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args
-        if not plain or any(each.arg is None for each in call.keywords):
-            raise ValueError
-        return name.strip(), {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError("it is no NAME(option=value)")
+        if call.args or any(each.arg is None for each in call.keywords):
+            raise ValueError("each option wants its name in front")
+        return name.strip(), {each.arg: _literal(each) for each in call.keywords}
     except (ValueError, SyntaxError, TypeError) as error:
-        raise ValueError(
-            f"{text!r} can't be read; expected a name, or NAME(option=value), such as mmps(iterations=3)"
-        ) from error
+        why = "its brackets don't match" if isinstance(error, SyntaxError) else str(error)
+        raise ValueError(f"{text!r} can't be read: {why}; expected a name, or NAME(option=value, ...)") from error
+
+
+def _literal(option: ast.keyword):
+    try:
+        return ast.literal_eval(option.value)
+    except ValueError as error:
+        said = ast.unparse(option.value)
+        raise ValueError(f"option {option.arg} = {said} is no number, word in quotes, tuple, True, False or None") from error
 
 
 class Kind(NamedTuple):
@@ -67,18 +77,27 @@ def find(name: str, kind: Kind):
         return table[name]
     module, colon, attribute = name.partition(":")
     if not colon:
-        raise ValueError(f"{what} {name!r} is none of {sorted(table)} and no package.module:Name{near(name, table)}")
+        head, dot, tail = name.rpartition(".")
+        hint = f"; did you mean {head}:{tail}?" if dot else near(name, table)
+        raise ValueError(f"{what} {name!r} is none of {sorted(table)} and no package.module:Name, such as my_{what}s:mine{hint}")
+    if module.endswith(".py"):
+        raise ValueError(f"{what} {name!r}: expected package.module:Name, without .py: {module[:-3]}:{attribute}")
     try:
         found = importlib.import_module(module)
-    except ImportError as error:
+    except ModuleNotFoundError as error:
         raise ValueError(
             f"{what} {name!r}: {error}; a file of yours is found beside that of --config, or by PYTHONPATH=FOLDER in front of the command"
         ) from error
+    except Exception as error:  # whatever is wrong with the user's own file
+        raise ValueError(f"{what} {name!r}: {in_words(error)}") from error
     if not hasattr(found, attribute):
         raise ValueError(f"{what} {name!r}: {module} has no {attribute!r}{near(attribute, vars(found))}")
     if not kind.fits(getattr(found, attribute)):
         raise ValueError(f"{what} {name!r} is no {what}; expected {kind.expected}")
-    return getattr(found, attribute)
+    found = getattr(found, attribute)
+    if inspect.isabstract(found):
+        raise ValueError(f"{what} {name!r} lacks {', '.join(sorted(found.__abstractmethods__))}")
+    return found
 
 
 def options_of(function: Callable, without=()) -> dict[str, inspect.Parameter]:

@@ -12,12 +12,13 @@ import ml_collections
 
 from sciddm.config import complete, flatten
 from sciddm.domain import domain_type
-from sciddm.errors import UserError
+from sciddm.errors import UserError, in_words
 from sciddm.named import defaults_of, near, options_of
 from sciddm.networks.kinds import network_kind
 from sciddm.process import PROCESSES, GaussianProcess
 from sciddm.train.state import process_constructor
 
+BESIDE: set[str] = set()  # folders of configs, of which only the command that reads the config knows
 WORDS = {"true": True, "false": False, "null": None, "none": None}
 
 
@@ -36,6 +37,7 @@ def load_config(name: str, arguments):
     changes, folder = as_changes(arguments), str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # behind all others: a file beside the config can't take the place of a library
+        BESIDE.add(folder)
     try:
         module = types.ModuleType(f"config_{path.stem}")
         module.__file__ = str(path)
@@ -44,14 +46,20 @@ def load_config(name: str, arguments):
     except UserError:
         raise
     except Exception as error:  # whatever the user's own Python file raises
-        last = (str(error).strip().splitlines() or [""])[-1]
-        raise UserError(f"--config {name}: {type(error).__name__}: {last}") from error
+        raise UserError(f"--config {name}: {in_words(error)}") from error
     if not isinstance(config, ml_collections.ConfigDict) or "tasks" not in config:
         raise UserError(
             f"--config {name}: get_config gives a {type(config).__name__}; expected that of sciddm.config.base_config(), changed"
         )
     change(config.lock(), changes, str(path))
     return config
+
+
+def found_beside(config) -> str:
+    """ "PYTHONPATH=FOLDER ", which later commands need in front where the domain was found beside the config, else nothing."""
+    file = getattr(sys.modules.get(config.domain.partition(":")[0]), "__file__", None) or ""
+    folder = str(Path(file).resolve().parent)
+    return f"PYTHONPATH={shlex.quote(folder)} " if folder in BESIDE else ""
 
 
 def as_changes(arguments) -> dict[str, "Text"]:

@@ -85,6 +85,11 @@ def fill_defaults(denoiser: Denoiser, solver=None, steps=None, grid=None):
 
     Raises: ValueError on an unknown solver or grid, or times that don't decrease; Refusal on a solver that the guide can't work with.
     """
+    if not isinstance(denoiser, Denoiser):
+        raise TypeError(
+            f"denoiser is a {type(denoiser).__name__}; expected a sciddm.Denoiser. FunctionDenoiser(function, process) makes one of a "
+            "function (x_t, t, cond) -> x0_hat"
+        )
     defaults = denoiser.sampling
     if defaults.sampler is not None and solver is not None:
         raise Refusal(f"{defaults.sampler} is a sampler of its own, not a shift of x0_hat: leave `solver` out")

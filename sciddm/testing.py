@@ -11,7 +11,7 @@ from sciddm.config import validate
 from sciddm.model import Model, load
 from sciddm.observed_order import observed_order
 from sciddm.rewards.reward import reward_potential
-from sciddm.tasks.base import draw_picture
+from sciddm.tasks.base import Problem, draw_picture
 from sciddm.train import fit
 from sciddm.train.checkpoint import Checkpoints
 
@@ -94,6 +94,13 @@ def check_samples(model: Model, folder: Path) -> None:
     import matplotlib.pyplot as plt
 
     domain = model.domain
+    data = [domain.dataset("test")[i]["x"] for i in range(min(len(domain.dataset("test")), 5))]
+    known = jax.tree.map(lambda *leaves: np.stack(leaves), *data)
+    back = domain.from_native(domain.to_native(known))
+    assert _shapes(back) == _shapes(known), f"data through `to_native` and `from_native` have shapes {_shapes(back)}, not {_shapes(known)}"
+    for a, b in zip(jax.tree.leaves(back), jax.tree.leaves(known), strict=True):
+        off, scale = np.sqrt(np.nanmean(np.square(np.asarray(a) - b))), np.sqrt(np.nanmean(np.square(b)))
+        assert off <= 0.05 * scale, f"data through `to_native` and `from_native` are off by {off:.3g} at a scale of {scale:.3g}"
     native = model.sample(0, 5)
     x = domain.from_native(native)
     shapes, expected = _shapes(x), jax.tree.map(lambda leaf: (5, *leaf.shape), domain.example)
@@ -113,14 +120,17 @@ def check_task(model: Model, name: str) -> None:
     """A task makes a problem, two members of the truth's shape, scores, classical answers and a picture."""
     import matplotlib.pyplot as plt
 
+    assert name in model.domain.tasks, f"there is no task {name!r}; the run has {sorted(model.domain.tasks)}, see config.tasks"
     task, problem = model.domain.tasks[name], model.problem(name)
+    assert isinstance(problem, Problem), f"task {name!r}: `problem` gives a {type(problem).__name__}, expected a sciddm.Problem"
     members = model.solve(1, name, problem, 2, steps=3, progress=False)
     shape = _shapes(problem.truth)  # of the example, unless the task's answers are longer or wider
     expected = jax.tree.map(lambda leaf: (2, *leaf.shape), problem.truth)
     assert _shapes(members) == expected, (
         f"task {name!r}: two members have shapes {_shapes(members)}, expected {expected}"
     )
-    assert task.metrics(members, problem), f"task {name!r} has no metrics"
+    scores = task.metrics(members, problem)
+    assert isinstance(scores, dict) and scores, f"task {name!r}: `metrics` gives {scores!r}, expected name -> number"
     answers = task.baseline(problem)
     for method, answer in {**task.controls(model, jax.random.key(1), problem, 2), **answers}.items():
         fits = _shapes(answer) == shape or jax.tree.map(lambda leaf: leaf.shape[1:], answer) == shape
@@ -181,7 +191,7 @@ def check_noise(law, like, draws: int = 20000):
 
 def check_solver(solver, order: float, within: float = 0.3) -> float:
     """That a solver converges at the order it claims, on a path or, if it draws noise, in law. Returns the order observed."""
-    observed = observed_order(solver)
+    observed = observed_order(solver() if isinstance(solver, type) else solver)
     assert abs(observed - order) <= within, f"the order observed is {observed:.2f}, expected {order} within {within}"
     return observed
 

@@ -51,7 +51,8 @@ def test_the_shipped_contract_passes_a_domain_and_names_what_another_one_does_no
     model = testing.check_domain(config, tmp_path)
     for method, wrong, said in (
         ("save", lambda self, samples, path: None, "`save` wrote nothing"),
-        ("from_native", lambda self, native: native[:, :1], r"have shapes \(5, 1\), expected \(5, 2\)"),
+        ("from_native", lambda self, native: native[:, :1], r"have shapes \(5, 1\), not \(5, 2\)"),
+        ("from_native", lambda self, native: 1000.0 * native, "are off by"),
         ("plot", lambda self, samples: None, "`plot` gives no matplotlib figure"),
         ("metrics", lambda self, x, reference: {"mean": 1}, "metric 'mean' is a int"),
     ):

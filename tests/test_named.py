@@ -11,7 +11,7 @@ def test_a_name_is_read_with_literal_options_and_nothing_else():
     assert parse("mmps") == ("mmps", {}) and parse(" mmps( iterations = 3 )") == ("mmps", {"iterations": 3})
     assert parse("a.b:C(x=(1, 2.5), y='s', z=None)") == ("a.b:C", {"x": (1, 2.5), "y": "s", "z": None})
     for wrong in ("mmps(3)", "mmps(iterations=3", "mmps(iterations=__import__('os'))", "mmps(**{})", "mmps(a=1)(b=2)", "mmps(a=1) or 2"):
-        with pytest.raises(ValueError, match="can't be read; expected a name"):
+        with pytest.raises(ValueError, match="can't be read: .*; expected a name"):
             parse(wrong)
 
 
@@ -72,3 +72,19 @@ def test_options_are_those_of_the_signature_and_of_base_classes_that_they_are_ha
     ):  # fmt: skip
         with pytest.raises(ValueError, match=said):
             check_options(Inner, options, ("domain",))
+
+
+def test_what_can_t_be_read_says_which_part(tmp_path, monkeypatch):
+    (tmp_path / "broken_one.py").write_text("import os\nos.nothing_of_it\n")
+    (tmp_path / "abstract_one.py").write_text("import sciddm.solvers as s\n\n\nclass Own(s.AbstractDenoiserSolver):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, said in (
+        ("mmps(3)", "each option wants its name in front"), ("mmps(iterations=3", "its brackets don't match"),
+        ("mmps(iterations=three)", "option iterations = three is no number, word in quotes"),
+        ("my_guides.pull", "did you mean my_guides:pull"), ("my_guides.py:pull", "without .py: my_guides:pull"),
+        ("broken_one:pull", r"AttributeError: module 'os' has no attribute 'nothing_of_it' \(broken_one.py, line 2\)"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
+            named_guide(name)
+    with pytest.raises(ValueError, match="'abstract_one:Own' lacks advance"):
+        solvers.resolve("abstract_one:Own")

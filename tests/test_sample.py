@@ -75,3 +75,12 @@ def test_times_given_as_a_grid_work_under_jit(mixture):
         return sd.sample(key, denoiser, (2, 3), grid=grid)[0]
 
     np.testing.assert_allclose(jax.jit(draw)(jax.random.key(0)), draw(jax.random.key(0)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_function_in_the_place_of_a_denoiser_and_an_answer_of_another_shape_are_refused():
+    process = sd.GaussianProcess.vp()
+    with pytest.raises(TypeError, match="denoiser is a function; expected a sciddm.Denoiser. FunctionDenoiser"):
+        sd.sample(0, lambda x_t, t, cond: x_t, (2, 3), steps=2)
+    short = sd.FunctionDenoiser(lambda x_t, t, cond: x_t[:, :1], process)
+    with pytest.raises(ValueError, match=r"gives x0_hat of shapes \(2, 1\); expected those of x_t, \(2, 3\)"):
+        sd.sample(0, short, (2, 3), steps=2)

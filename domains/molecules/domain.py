@@ -253,7 +253,7 @@ class MoleculesDomain(Domain):
         molecules = self.to_native(samples)
         scores = metrics.scores(molecules, known=self.known, heavy=self.layout.heavy)
         scores |= metrics.distributions(molecules, self.to_native(reference))
-        return {name: value for name, value in scores.items() if np.isfinite(value)}
+        return scores
 
 
 @jax.jit

@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from tqdm import tqdm
 
+from sciddm.errors import UserError
 from sciddm.model import Model
 from sciddm.tasks.base import Problem, draw_picture
 
@@ -22,10 +23,14 @@ def evaluate(
     Args: tasks: names, () for all of the domain's; problems: held-out examples a task; members: samples of each.
     """
     names = tuple(tasks) or tuple(model.domain.tasks)
+    if not names:
+        raise UserError(f"domain {model.domain.name!r} has no tasks to evaluate: name some in its `task_types`, or in config.tasks")
     table = {}
     bar = tqdm(total=len(names) * problems, desc="evaluate", unit="problem", disable=not progress)
     for name in names:
         task, test, rows = model.domain.tasks[name], model.examples(name), {}
+        if not len(test):
+            raise UserError(f"task {name!r}: the test split is empty; expected held-out examples")
         for i in range(problems):
             example = test[i % len(test)]["x"]
             problem = model.problem(name, example, key=jax.random.fold_in(jax.random.key(seed), i))
@@ -34,12 +39,13 @@ def evaluate(
             others = task.controls(model, jax.random.fold_in(jax.random.key(seed), i), problem, members)
             answers = task.baseline(problem)
             for method, answer in {**others, **answers}.items():
-                rows.setdefault(method, []).append(task.metrics(_ensemble(answer, problem.truth), problem))
+                rows.setdefault(method, []).append(task.metrics(_ensemble(answer, problem.truth, method), problem))
             if i < 2:
                 save_figure(draw_picture(task, samples, problem, answers), model.workdir / "plots" / f"{name}-{i}.png")
             bar.update()
+        keys = list(dict.fromkeys(key for found in rows.values() for row in found for key in row))
         table[name] = {
-            method: {key: _mean([row[key] for row in found]) for key in found[0]} for method, found in rows.items()
+            method: {key: _mean([row.get(key, np.nan) for row in found]) for key in keys} for method, found in rows.items()
         }
     bar.close()
     return table
@@ -81,10 +87,14 @@ def _mean(values) -> float:
     return float(np.mean(there)) if there else float("nan")
 
 
-def _ensemble(answer, truth):
+def _ensemble(answer, truth, method: str):
     # A classical method's one answer as an ensemble of one; what is an ensemble already stays.
-    alone = jax.tree.leaves(answer)[0].ndim == jax.tree.leaves(truth)[0].ndim
-    return jax.tree.map(lambda leaf: leaf[None], answer) if alone else answer
+    shapes, expected = (jax.tree.map(np.shape, tree) for tree in (answer, truth))
+    if shapes == expected:
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[None], answer)
+    if jax.tree.map(lambda leaf: np.shape(leaf)[1:], answer) != expected:
+        raise UserError(f"the answer {method!r} has shapes {shapes}; expected {expected}, or an ensemble (members, ...) of such")
+    return answer
 
 
 def _samples(model: Model, task: str, problem: Problem, members: int, place):

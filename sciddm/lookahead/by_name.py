@@ -36,8 +36,6 @@ GIVEN = ("denoiser", "observation", "potential")  # what the caller of a guide g
 
 
 def _is_guide(found) -> bool:
-    if isinstance(found, type):
-        return issubclass(found, Denoiser)
     said = inspect.signature(found).return_annotation if inspect.isfunction(found) else None
     return said is Denoiser or (isinstance(said, str) and said.split(".")[-1] == "Denoiser")
 

@@ -14,6 +14,8 @@ def network_kind(config, kinds: Mapping[str, Callable]) -> tuple[str, Callable, 
 
     Raises: UserError on a kind that is neither one of `kinds` nor package.module:Name.
     """
+    if not kinds:
+        raise UserError("the domain names no networks: `networks` is kind -> class")
     options = dict(config)
     name = options.pop("kind", None) or next(iter(kinds))
     try:
@@ -33,6 +35,10 @@ def make_network(config, kinds: Mapping[str, Callable], inputs: Mapping, rngs: n
         check_options(kind, options, (*taken, "rngs"))
         return kind(**taken, **options, rngs=rngs)
     except (TypeError, ValueError) as error:
+        if "missing" in str(error) and "argument" in str(error):
+            raise UserError(
+                f"config.network: {error}; an option of config.network, or of what the domain gives: `network_inputs`, and in its `outline`"
+            ) from error
         raise UserError(
             f"config.network.{error}" if " is not known" in str(error) else f"config.network: {error}"
         ) from error

@@ -7,6 +7,7 @@ import diffrax
 import jax
 import jax.numpy as jnp
 
+from sciddm.answer import Answer
 from sciddm.denoiser import Denoiser, velocity_from
 from sciddm.keys import fold
 from sciddm.process import Level
@@ -28,8 +29,18 @@ class DenoiserTerm(diffrax.AbstractTerm):
         return Level(level.alpha, jnp.where(data, 0.0, level.sigma), jnp.where(data, jnp.inf, level.log_snr))
 
     def evaluate(self, x_t, t):
-        """The denoiser's `Answer`."""
-        return self.denoiser.evaluate(x_t, t, self.cond)
+        """The denoiser's `Answer`. Raises: TypeError and ValueError where it is none, or x0_hat is not like x_t."""
+        answer = self.denoiser.evaluate(x_t, t, self.cond)
+        if not isinstance(answer, Answer):
+            raise TypeError(
+                f"{type(self.denoiser).__name__}.evaluate gives a {type(answer).__name__}; expected an Answer, such as answer.to(x0_hat)"
+            )
+        shapes, expected = (jax.tree.map(jnp.shape, tree) for tree in (answer.x0_hat, x_t))
+        if shapes != expected:
+            raise ValueError(
+                f"{type(self.denoiser).__name__}.evaluate gives x0_hat of shapes {shapes}; expected those of x_t, {expected}"
+            )
+        return answer
 
     def noise(self, like, draw: int = 0):
         """This step's eps, like a batch of x; `draw` counts the independent ones within a step."""
@@ -88,8 +99,8 @@ class AbstractDenoiserSolver(diffrax.AbstractSolver):
 
 
 class AncestralSolver(AbstractDenoiserSolver):
-    """A solver whose step is a Gaussian around x0_hat, so that particle methods can weigh its paths. A new one implements
-    `transition`."""
+    """A solver whose step is a Gaussian around x0_hat, so that particle methods can weigh its paths. A new one implements `transition`;
+    it draws noise, unless its `draws_noise` says that the standard deviation is 0."""
 
     @abc.abstractmethod
     def transition(self, term: DenoiserTerm, t, s, x_t, x0_hat) -> GaussianTransition:
@@ -97,6 +108,9 @@ class AncestralSolver(AbstractDenoiserSolver):
 
     def order(self, terms):
         return 1
+
+    def draws_noise(self):
+        return True
 
     def advance(self, term, t, s, x_t, memory):
         answer = term.evaluate(x_t, t)

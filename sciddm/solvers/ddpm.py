@@ -19,9 +19,6 @@ class DDPM(AncestralSolver):
 
     prior_variance: float = eqx.field(static=True, default=0.0)
 
-    def draws_noise(self):
-        return True
-
     def transition(self, term, t, s, x_t, x0_hat):
         level_t, level_s = term.level(t), term.level(s)
         mean, std = posterior_kernel(x0_hat, x_t, level_t, level_s)

@@ -87,8 +87,17 @@ class Task(abc.ABC):
 
         Args: model: `sciddm.model.Model`; options: of `sd.sample`, before those of the task, and whether to show `progress`.
         """
-        guided = self.guide(model.denoiser, problem)
+        guided = self.guided(model.denoiser, problem)
         return model.draw(key, members, denoiser=guided, cond=problem.cond, **self.sampling | options)
+
+    def guided(self, denoiser: Denoiser, problem: Problem) -> Denoiser:
+        """`guide`, which must give a denoiser. Raises: UserError where it gives something else."""
+        found = self.guide(denoiser, problem)
+        if not isinstance(found, Denoiser):
+            raise UserError(
+                f"the guide of {type(self).__name__} gives a {type(found).__name__}; expected a Denoiser: does it return one?"
+            )
+        return found
 
     def controls(self, model, key, problem: Problem, members: int) -> Mapping[str, Any]:
         """Answers (members, ...) of the same model without what this task adds, by name: what that is worth. Args as of `solve`."""
@@ -127,6 +136,8 @@ def task_types(domain_type, config) -> dict[str, type[Task]]:
     """
     types = dict(domain_type.task_types)
     for name, options in config.tasks.items():
+        if not hasattr(options, "items"):
+            raise UserError(f"config.tasks.{name} = {options!r}: expected options, such as {{'kind': 'package.module:Name'}}")
         kind = options.get("kind")
         if kind:
             try:

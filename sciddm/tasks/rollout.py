@@ -82,7 +82,7 @@ class Rollout(Task):
             return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, self.axis), *new), info
 
         return model.draw(
-            key, members, denoiser=self.guide(model.denoiser, problem), cond=problem.cond, sampler=windows, progress=progress,
+            key, members, denoiser=self.guided(model.denoiser, problem), cond=problem.cond, sampler=windows, progress=progress,
             **self.sampling | options,
         )  # fmt: skip
 

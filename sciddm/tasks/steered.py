@@ -29,7 +29,7 @@ class Steered(Task):
     def guide(self, denoiser, problem):
         try:
             return named_guide(self.method)(denoiser, problem.observation)
-        except ValueError as error:
+        except (TypeError, ValueError) as error:
             raise UserError(f"method {self.method!r} does not go with the observation of this task: {error}") from error
 
 

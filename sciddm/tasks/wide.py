@@ -77,6 +77,6 @@ class Wide(Task):
             return sample(keys, denoiser, shape, cond=cond, **options)
 
         return model.draw(
-            key, members, denoiser=self.guide(model.denoiser, problem), cond=problem.cond,
+            key, members, denoiser=self.guided(model.denoiser, problem), cond=problem.cond,
             shape=jax.ShapeDtypeStruct(like, np.float32), sampler=whole, progress=progress, **self.sampling | options,
         )  # fmt: skip

@@ -5,9 +5,53 @@ from collections.abc import Iterator
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from sciddm.errors import UserError
 from sciddm.train.sharding import place
+
+
+def check_dataset(config, domain, dataset) -> None:
+    """That training elements are what the domain says: of its example's shapes, with its cond, in the support of its noise law.
+
+    Raises: UserError that names what is wrong, and what was expected.
+    """
+    who = type(domain).__name__
+    if not isinstance(dataset, grain.MapDataset):
+        raise UserError(f"{who}.dataset gives a {type(dataset).__name__}; expected a grain.MapDataset of elements {{'x': ...}}")
+    if len(dataset) < config.training.batch_size:
+        raise UserError(
+            f"config.training.batch_size = {config.training.batch_size}: there are {len(dataset)} training samples; take fewer"
+        )
+    element = dataset[0]
+    if not isinstance(element, dict) or "x" not in element:
+        raise UserError(f"{who}.dataset: an element is {_keys(element)}; expected a dict with 'x'")
+    for name, expected in (("x", domain.example), ("cond", domain.cond_example)):
+        found = element.get(name)
+        shapes, wanted = (jax.tree.map(np.shape, tree) for tree in (found, expected))
+        if shapes != wanted:
+            attribute = {"x": "example", "cond": "cond_example"}[name]
+            raise UserError(f"{who}.dataset: {name} of an element has shapes {shapes}; expected {wanted}, those of `{attribute}`")
+    z = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], domain.normalizer.normalize(element["x"]))
+    law = domain.noise.given(jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], element.get("cond")))
+    try:
+        drawn = jax.eval_shape(lambda: law.sample_batch(jax.random.split(jax.random.key(0), 1), z))
+        if jax.tree.map(jnp.shape, drawn) != jax.tree.map(jnp.shape, z):
+            raise ValueError(f"it draws shapes {jax.tree.map(jnp.shape, drawn)} for x of {jax.tree.map(jnp.shape, z)}")
+        projected = law.each("project", z)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{who}.noise does not go with x: {str(error).splitlines()[0]}") from error
+    off = max(float(jnp.max(jnp.abs(a - b))) for a, b in zip(*map(jax.tree.leaves, (projected, z)), strict=True))
+    if off > 1e-2:
+        raise UserError(
+            f"{who}.noise: its law lives on a part of the space that the data are not in (off by {off:.2g}, normalised); "
+            "project the data, or take another law"
+        )
+
+
+def _keys(element):
+    return f"a dict of {sorted(element)}" if isinstance(element, dict) else f"a {type(element).__name__}"
 
 
 class Batches:

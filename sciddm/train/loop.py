@@ -19,7 +19,7 @@ from sciddm.config import complete, resolved, restored, validate
 from sciddm.domain import get_domain
 from sciddm.errors import UserError
 from sciddm.train.checkpoint import Checkpoints
-from sciddm.train.data import Batches
+from sciddm.train.data import Batches, check_dataset
 from sciddm.train.log import Log, replace_text
 from sciddm.train.sharding import batch_sharding, make_mesh, place, state_sharding
 from sciddm.train.state import TrainState, initial_state, make_denoiser, make_train_step, measure_sigma
@@ -39,13 +39,10 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     if stored:
         check_same_run(config, resolved(restored(stored["config"])), workdir)
     domain = get_domain(config, stored and stored["normalizer"])
+    dataset = domain.dataset("train")
+    check_dataset(config, domain, dataset)
     sigma_data = stored["sigma_data"] if stored else measure_sigma(config, domain)
 
-    dataset = domain.dataset("train")
-    if len(dataset) < config.training.batch_size:
-        raise UserError(
-            f"config.training.batch_size = {config.training.batch_size}: there are {len(dataset)} training samples; take fewer"
-        )
     denoiser = make_denoiser(config, domain, sigma_data)
     fresh = initial_state(config, denoiser)
     shardings = state_sharding(fresh, mesh)

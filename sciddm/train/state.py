@@ -69,6 +69,8 @@ def measure_sigma(config, domain: Domain):
             for i in range(len(dataset))
             if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(dataset[i]["x"]))
         ]
+        if not bad:
+            raise UserError(f"data: normalised training samples have standard deviation {sigma}; expected about 1: see `normalizer`")
         raise UserError(
             f"data: training samples {bad[:8]} are not finite, so sigma_data = {sigma}; mend them, or set config.denoiser.sigma_data"
         )

@@ -73,3 +73,14 @@ def test_a_picture_without_answers_is_drawn_for_one_version_with_a_word():
     with pytest.warns(DeprecationWarning, match="now takes the classical answers"):
         assert isinstance(draw_picture(Older(), None, None, {}), plt.Figure)
     plt.close("all")
+
+
+def test_a_guide_that_returns_nothing_is_refused_and_not_left_out(toy_run):
+    model = sd.load(toy_run)
+
+    class Nothing(type(model.domain.tasks["half"])):
+        def guide(self, denoiser, problem):
+            super().guide(denoiser, problem)
+
+    with pytest.raises(sd.UserError, match="the guide of Nothing gives a NoneType; expected a Denoiser: does it return one"):
+        Nothing(model.domain).solve(model, 0, model.problem("half"), 2, steps=2)
