@@ -7,7 +7,7 @@ import diffrax
 from sciddm.named import Kind, named
 from sciddm.solvers.adams_bashforth import AdamsBashforth
 from sciddm.solvers.adaptive import Adaptive
-from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
+from sciddm.solvers.base import AbstractDenoiserSolver, AncestralSolver, DenoiserTerm
 from sciddm.solvers.ddim import DDIM
 from sciddm.solvers.ddpm import DDPM
 from sciddm.solvers.dpmpp2m import DPMpp2M
@@ -19,7 +19,8 @@ from sciddm.solvers.heun import Heun
 from sciddm.solvers.unipc import UniPC
 
 __all__ = [
-    "DDIM", "DDPM", "EDM", "SOLVERS", "AbstractDenoiserSolver", "AdamsBashforth", "Adaptive", "DPMpp2M", "DPMpp2S", "DenoiserTerm",
+    "DDIM", "DDPM", "EDM", "SOLVERS", "AbstractDenoiserSolver", "AdamsBashforth", "Adaptive", "AncestralSolver", "DPMpp2M",
+    "DPMpp2S", "DenoiserTerm",
     "FlowSDE", "FromDiffrax", "Heun", "UniPC", "resolve",
 ]  # fmt: skip
 
