@@ -7,13 +7,16 @@ import jax
 import numpy as np
 
 from sciddm import grids, solvers
+from sciddm.config import naming_keys
 from sciddm.domain import domain_type
 from sciddm.errors import UserError
 from sciddm.named import near
 from sciddm.networks.kinds import check_network
+from sciddm.noise import White
 from sciddm.tasks.base import check_tasks, task_types
 from sciddm.train.state import check_denoiser, make_objective, make_process
 
+MOST_STEPS = 10**6
 MOST_SIGNAL = -3.0  # log signal-to-noise ratio at t = 1: alpha is a fifth of sigma there
 
 
@@ -22,10 +25,15 @@ def check_parts(config) -> None:
 
     Raises: UserError that names the key.
     """
+    with naming_keys():
+        _check_parts(config)
+
+
+def _check_parts(config) -> None:
     kind = domain_type(config)
     check_process(config)
     make_objective(config)
-    check_sampling(config.sampling, "config.sampling")
+    check_sampling(config, config.sampling, "config.sampling")
     for old, new in kind.renamed_keys.items():
         if has_key(config, old):
             raise UserError(
@@ -35,9 +43,9 @@ def check_parts(config) -> None:
     check_tasks(kind, config)
     types = task_types(kind, config)
     for name, options in config.tasks.items():
-        check_sampling(options, f"config.tasks.{name}")
+        check_sampling(config, options, f"config.tasks.{name}")
     for name in config.evaluation.tasks:
-        if name not in types:
+        if not isinstance(name, str) or name not in types:
             raise UserError(
                 f"config.evaluation.tasks: {name!r} is no task of this config; expected some of {sorted(types)}{near(name, types)}"
             )
@@ -50,8 +58,6 @@ def check_parts(config) -> None:
 
 def check_process(config) -> None:
     """The process can be made, and its log-SNR falls from data to what is almost nothing but noise. Raises: UserError on config.process."""
-    from sciddm.noise import White
-
     process = make_process(config, White())
     values = np.asarray(jax.jit(process.log_snr)(np.linspace(0.05, 1.0, 7, dtype=np.float32)))
     said = ", ".join(f"{key} = {value}" for key, value in config.process.items() if key != "name") or "no options"
@@ -66,17 +72,24 @@ def check_process(config) -> None:
         )
 
 
-def check_sampling(options: Mapping, where: str) -> None:
+def check_sampling(config, options: Mapping, where: str) -> None:
     """solver, steps and grid, where they are named. Raises: UserError."""
     if options.get("solver") is not None:
         with _at(f"{where}.solver"):
             solvers.resolve(options["solver"])
-    if options.get("steps") is not None and options["steps"] < 1:
-        raise UserError(f"{where}.steps = {options['steps']}: expected at least 1")
-    grid = options.get("grid")
-    if isinstance(grid, str):
+    steps = options.get("steps")
+    if steps is not None and not 1 <= steps <= MOST_STEPS:
+        raise UserError(f"{where}.steps = {steps}: expected 1 to {MOST_STEPS}")
+    if options.get("grid") is not None:
         with _at(f"{where}.grid"):
-            grids.load(grid) if grid.endswith(".json") else grids.named(grid)
+            _check_grid(config, options["grid"], steps or config.sampling.steps)
+
+
+def _check_grid(config, grid: str, steps: int) -> None:
+    if grid.endswith(".json"):
+        grids.load(grid)
+    else:
+        grids.check_function(grids.named(grid), make_process(config, White()), min(steps, 1000))
 
 
 def has_key(config, dotted: str) -> bool:
@@ -92,5 +105,5 @@ def has_key(config, dotted: str) -> bool:
 def _at(key: str):
     try:
         yield
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UserError) as error:
         raise UserError(f"{key}: {error}") from error

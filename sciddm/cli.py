@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 import warnings
 from pathlib import Path
 
@@ -39,7 +40,24 @@ def main(argv=None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if not (where := of_the_user(error)):
+            raise
+        print(f"sciddm: {where}", file=sys.stderr)
+        return 2
     return 0
+
+
+def of_the_user(error: Exception) -> str:
+    """In one line, an error that came out of a file of the user's own: neither ours nor a library's; "" for any other."""
+    from sciddm.errors import in_words
+
+    ours = [Path(__file__).parent, Path(__file__).parent.parent / "domains", Path(sys.prefix), Path(sys.base_prefix)]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename).resolve()
+        if path.exists() and not any(path.is_relative_to(folder.resolve()) for folder in ours):
+            return f"{in_words(error).rpartition(' (')[0]} (by {path.name}, line {frame.lineno}: {frame.line})"
+    return ""
 
 
 @functools.cache  # once a process: hooks around hooks would pile up
@@ -67,11 +85,11 @@ def _except_on_full_disks(report):
 
 def make_parser() -> argparse.ArgumentParser:
     """The subcommands and their options; imports nothing heavy, so that help is immediate."""
-    parser = argparse.ArgumentParser("sciddm", description="Scientific diffusion models: train, sample, steer.")
+    parser = argparse.ArgumentParser("sciddm", description="Scientific diffusion models: train, sample, steer.", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="{train,sample,evaluate,info,demo}")
 
     train = commands.add_parser(
-        "train", help="train a model, or go on where it stopped",
+        "train", allow_abbrev=False, help="train a model, or go on where it stopped",
         description="Train the config in a workdir; the same command goes on where it stopped. --config executes that Python file.",
     )  # fmt: skip
     train.add_argument("--config", required=True, metavar="FILE[:VARIANT]", help="such as configs/pde.py:smoke")
@@ -80,25 +98,25 @@ def make_parser() -> argparse.ArgumentParser:
     train.epilog = "Any key is set by --config.key=value, such as --config.training.steps=1000."
     train.set_defaults(run=run_train)
 
-    sample = commands.add_parser("sample", help="draw samples of a trained model")
+    sample = commands.add_parser("sample", allow_abbrev=False, help="draw samples of a trained model")
     sample.add_argument("--workdir", required=True, type=Path, help="of the training run")
     sample.add_argument("--count", type=positive, default=16, help="how many (default 16)")
     sample.add_argument("--task", help="steer by a task of the domain, on the first held-out example")
-    sample.add_argument("--seed", type=int, default=0)
+    sample.add_argument("--seed", type=seed, default=0)
     sample.add_argument("--solver", help="instead of the config's")
     sample.add_argument("--steps", type=positive, help="instead of the config's")
     sample.add_argument("--out", type=Path, help="file in the domain's format (default: samples/ in the workdir)")
     sample.epilog = "Keys are set otherwise than in training by --config.key=value, such as --config.sampling.steps=40."
     sample.set_defaults(run=run_sample)
 
-    evaluate = commands.add_parser("evaluate", help="score a trained model beside classical answers")
+    evaluate = commands.add_parser("evaluate", allow_abbrev=False, help="score a trained model beside classical answers")
     evaluate.add_argument("--workdir", required=True, type=Path, help="of the training run")
     evaluate.add_argument(
         "--task", action="append", help="one of the domain's; may be repeated (default: the config's)"
     )
     evaluate.add_argument("--problems", type=positive, help="held-out examples a task")
     evaluate.add_argument("--members", type=positive, help="posterior samples a problem, or answers a method")
-    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--seed", type=seed, default=0)
     evaluate.add_argument(
         "--steer", action="append", metavar="METHOD",
         help="instead of tasks: steer by a reward with this particle method, such as svdd, or all; may be repeated",
@@ -115,13 +133,13 @@ def make_parser() -> argparse.ArgumentParser:
     evaluate.epilog = sample.epilog
     evaluate.set_defaults(run=run_evaluate)
 
-    info = commands.add_parser("info", help="what a workdir holds, or what this machine offers")
+    info = commands.add_parser("info", allow_abbrev=False, help="what a workdir holds, or what this machine offers")
     about = info.add_mutually_exclusive_group()
     about.add_argument("--workdir", type=Path, help="a run")
     about.add_argument("--config", metavar="FILE[:VARIANT]", help="all keys of a config, such as configs/pde.py:smoke, and their values")
     info.set_defaults(run=run_info)
 
-    demo = commands.add_parser("demo", help="data, training, samples and inverse problems in one go")
+    demo = commands.add_parser("demo", allow_abbrev=False, help="data, training, samples and inverse problems in one go")
     demo.add_argument("--workdir", type=Path, default=Path("runs/demo"), help="default runs/demo")
     demo.add_argument("--config", default="configs/pde.py:smoke", metavar="FILE[:VARIANT]")
     demo.set_defaults(run=run_demo)
@@ -144,7 +162,7 @@ def run_sample(arguments, rest) -> None:
     from sciddm.evaluation import save_figure
 
     try:
-        solvers.resolve(arguments.solver or "ddim")
+        solvers.resolve("ddim" if arguments.solver is None else arguments.solver)
     except ValueError as error:
         raise UserError(f"--solver: {error}") from error
     model = load(arguments.workdir, overrides=rest)
@@ -177,6 +195,8 @@ def run_evaluate(arguments, rest) -> None:
     if arguments.steer:
         return report_steering(model, arguments)
     settings = {name: getattr(arguments, name) or model.config.evaluation[name] for name in ("problems", "members")}
+    if settings["members"] < 2:
+        raise UserError(f"--members {settings['members']}: expected at least 2, a spread needs them")
     report(model, arguments.task or model.config.evaluation.tasks, arguments.seed, **settings)
 
 
@@ -265,6 +285,14 @@ def run_demo(arguments, rest) -> None:
     settings = model.config.evaluation
     report(model, settings.tasks, 0, problems=settings.problems, members=settings.members)
     print(f"{time.monotonic() - start:.0f} s in all")
+
+
+def seed(text: str) -> int:
+    """A seed of `jax.random.key`."""
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f"{value}: expected 0 to {2**32 - 1}")
+    return value
 
 
 def positive(text: str) -> int:

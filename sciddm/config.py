@@ -1,7 +1,9 @@
 """Configs: the keys every domain shares, what may stand in them, their plain form in a checkpoint, and older ones brought up to date."""
 
+import contextlib
 import math
 import sys
+import traceback
 from collections.abc import Mapping
 
 import ml_collections
@@ -59,7 +61,7 @@ BOUNDS = {
     "training.steps": (lambda v: v >= 1, "at least 1"),
     "training.wall_minutes": _POSITIVE,
     "training.batch_size": (lambda v: v >= 1, "at least 1"),
-    "training.learning_rate": _POSITIVE,
+    "training.learning_rate": (lambda v: 0 < v <= 1e3, "above 0, at most 1000"),
     "training.warmup": _AT_LEAST_ZERO,
     "training.ema": (lambda v: 0 <= v < 1, "a decay in [0, 1)"),
     "training.weight_decay": _AT_LEAST_ZERO,
@@ -68,11 +70,13 @@ BOUNDS = {
     "training.log_every": (lambda v: v >= 1, "at least 1"),
     "checkpoint.every": (lambda v: v >= 1, "at least 1"),
     "checkpoint.keep": (lambda v: v >= 1, "at least 1"),
-    "sampling.steps": (lambda v: v >= 1, "at least 1"),
+    "sampling.steps": (lambda v: 1 <= v <= 10**6, "1 to a million"),
     "sampling.batch_size": (lambda v: v >= 1, "at least 1"),
     "evaluation.problems": (lambda v: v >= 1, "at least 1"),
     "evaluation.members": (lambda v: v >= 2, "at least 2, a spread needs them"),
-    "denoiser.sigma_data": _POSITIVE,
+    "denoiser.sigma_data": (lambda v: 1e-6 <= v <= 1e6, "1e-6 to 1e6, the spread of normalised data"),
+    "seed": (lambda v: 0 <= v < 2**32, "0 to 4294967295"),
+    "version": (lambda v: v == VERSION, f"{VERSION}, that of this sciddm"),
 }
 
 
@@ -89,8 +93,7 @@ def validate(config) -> None:
 
 def check_shared(config) -> None:
     """The keys that every domain shares. Raises: UserError as `validate`."""
-    if not config.get("domain"):
-        raise UserError("config.domain is empty; expected an import path such as 'domains.pde'")
+    check_groups(config)
     flat, shared = flatten(resolved(config)), flatten(base_config().to_dict())
     for key, default in shared.items():
         if key not in flat:
@@ -105,6 +108,8 @@ def check_shared(config) -> None:
         if isinstance(value, bool) != (wanted is bool) or not isinstance(value, allowed):
             raise UserError(f"config.{key} = {value!r}: expected {wanted.__name__}, got {type(value).__name__}")
     for key, value in flat.items():
+        if not _is_plain(value):
+            raise UserError(f"config.{key} is a {type(value).__name__}; expected a number, a word, True, False, None, or a tuple of them")
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"config.{key} = {value}: expected a finite number")
         if key in BOUNDS and value is not None and not BOUNDS[key][0](value):
@@ -115,6 +120,38 @@ def check_shared(config) -> None:
                 raise UserError(f"config.{group}.{key} is not known{near(f'{group}.{key}', shared, 'config.')}")
 
 
+def check_groups(config) -> None:
+    """That the groups of keys are there, and no others. Raises: UserError that names the group."""
+    if not config.get("domain"):
+        raise UserError("config.domain is empty; expected an import path such as 'domains.pde'")
+    shared = base_config()
+    for key, default in shared.items():
+        if isinstance(default, ml_collections.ConfigDict) and not isinstance(config.get(key), ml_collections.ConfigDict):
+            raise UserError(f"config.{key} = {config.get(key)!r}: expected a group of keys, as in sciddm.config.base_config()")
+    for key in config:
+        if key not in shared:
+            raise UserError(f"config.{key} is not known{near(key, shared, 'config.')}")
+
+
+def _is_plain(value) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+@contextlib.contextmanager
+def naming_keys():
+    """A key that a domain asks for and the config lacks, in one line. Raises: UserError that names the key."""
+    try:
+        yield
+    except (AttributeError, KeyError) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        if "ml_collections" not in frames[-1].filename:
+            raise
+        said = str(error).strip("\"").splitlines()[0].split(" Did you mean")[0]
+        raise UserError(f"config: {said}; config.domain wants it: take a config of this domain") from error
+
+
 def complete(config):
     """`config` with every option of every task that it has, those that it lacks with their defaults, and without tasks of its domain that
     it does not have, such as those of another equation. Changes and returns it."""
@@ -122,7 +159,8 @@ def complete(config):
     from sciddm.tasks.base import task_options, task_types
 
     kind = domain_type(config)
-    types = task_types(kind, config)
+    with naming_keys():
+        types = task_types(kind, config)
     with config.unlocked():
         for name in set(config.tasks) & set(kind.task_types) - set(types):
             del config.tasks[name]
@@ -151,8 +189,13 @@ def restored(stored: Mapping) -> ml_collections.ConfigDict:
     from sciddm.domain import domain_type
 
     stored, version = dict(stored), stored.get("version", 1)
+    for key in ("domain", "data"):
+        if key not in stored:
+            raise UserError(f"the stored config lacks {key!r}; is it one of sciddm?")
     if version > VERSION:
         raise UserError(f"the config is of version {version}, this sciddm knows {VERSION}; install a newer sciddm")
+    if not isinstance(version, int):
+        raise UserError(f"config.version = {version!r}: expected a whole number")
     if version < VERSION:
         stored = domain_type(stored).migrate(stored, version) | {"version": VERSION}
         print(f"config of version {version}: brought to version {VERSION}", file=sys.stderr)

@@ -1,9 +1,7 @@
 """What a domain provides to the core: data, a network, units, and named tasks with a measurable success."""
 
 import abc
-import contextlib
 import importlib
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +9,7 @@ from typing import Any
 
 import grain
 
+from sciddm.config import naming_keys
 from sciddm.errors import UserError, in_words
 from sciddm.noise import Noise
 from sciddm.normalizer import Normalizer
@@ -194,7 +193,7 @@ def get_domain(config, normalizer: Mapping | None = None) -> Domain:
             2,
         )
         return kind.make(config, normalizer)
-    with _naming_keys():
+    with naming_keys():
         kind.check(config)
         check_tasks(kind, config)
         domain = kind(config, normalizer)
@@ -218,17 +217,5 @@ def _imported(path: str, name: str):
             f"config.domain = {name!r}: {error}; expected an importable package such as 'domains.pde'. One of your own is found beside "
             f"the file of --config, or by PYTHONPATH=FOLDER in front of the command"
         ) from error
-    except Exception as error:  # whatever is wrong with the user's own file
+    except (Exception, SystemExit) as error:  # whatever is wrong with the user's own file
         raise UserError(f"config.domain = {name!r}: {in_words(error)}") from error
-
-
-@contextlib.contextmanager
-def _naming_keys():
-    # a key that the config lacks is the user's, where ml_collections says so
-    try:
-        yield
-    except (AttributeError, KeyError) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        if "ml_collections" not in frames[-1].filename:
-            raise
-        raise UserError(f"config: {str(error).strip(chr(34)).splitlines()[0]}") from error

@@ -19,7 +19,7 @@ from sciddm.errors import Refusal, UserError
 from sciddm.keys import as_key, sample_keys
 from sciddm.likelihood import log_prob
 from sciddm.named import near
-from sciddm.overrides import as_changes, change
+from sciddm.overrides import as_changes, change, fixed_by_training
 from sciddm.sample import fill_defaults, sample
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import initial_state, make_denoiser, with_params
@@ -95,7 +95,10 @@ class Model:
                 raise UserError(f"config.sampling, or the guide of the task: {error}") from error
             return self.normalizer.denormalize(made)
 
-        return in_batches(batch, n, self.config.sampling.batch_size, "sample", progress)
+        samples = in_batches(batch, n, self.config.sampling.batch_size, "sample", progress)
+        if not any(np.isfinite(leaf).any() for leaf in jax.tree.leaves(samples)):
+            raise UserError(f"all {n} samples are NaN or infinite; take another solver, grid or guide, or more steps: {options}")
+        return samples
 
     def denoiser_for(self, cond, denoiser: Denoiser | None = None) -> Denoiser:
         """`denoiser` (None: the model's own) conditioned on `cond`, under the noise law of it; cond: one for all samples, or None."""
@@ -183,6 +186,9 @@ def load(
     if changes or overrides:
         change(config, {**(changes or {}), **as_changes(overrides)})
         validate(config)
+        if fixed := fixed_by_training(config, restored(meta["config"])):
+            key, before, after = fixed
+            raise UserError(f"config.{key} = {after!r}: the run was trained with {before!r}, which stays; leave it out")
     domain = get_domain(config, meta["normalizer"])
     denoiser = make_denoiser(config, domain, meta["sigma_data"])
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])

@@ -88,7 +88,7 @@ def find(name: str, kind: Kind):
         raise ValueError(
             f"{what} {name!r}: {error}; a file of yours is found beside that of --config, or by PYTHONPATH=FOLDER in front of the command"
         ) from error
-    except Exception as error:  # whatever is wrong with the user's own file
+    except (Exception, SystemExit) as error:  # whatever is wrong with the user's own file
         raise ValueError(f"{what} {name!r}: {in_words(error)}") from error
     if not hasattr(found, attribute):
         raise ValueError(f"{what} {name!r}: {module} has no {attribute!r}{near(attribute, vars(found))}")
@@ -147,6 +147,9 @@ def named(text: str, kind: Kind, without=()) -> Callable:
     """
     name, options = parse(text)
     function = find(name, kind)
+    lacking = [one for one in set(options_of(function, without)) - set(defaults_of(function, without)) - set(options)]
+    if lacking and name not in kind.table:
+        raise ValueError(f"{kind.what} {name!r}: option {sorted(lacking)[0]} is missing")
     check_options(function, options, without, f"option of {kind.what} {name!r}: ")
     return functools.partial(function, **options) if options else function
 

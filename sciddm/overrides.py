@@ -10,14 +10,16 @@ from typing import Any
 
 import ml_collections
 
-from sciddm.config import complete, flatten
+from sciddm.config import check_groups, complete, flatten, naming_keys
 from sciddm.domain import domain_type
 from sciddm.errors import UserError, in_words
 from sciddm.named import defaults_of, near, options_of
 from sciddm.networks.kinds import network_kind
 from sciddm.process import PROCESSES, GaussianProcess
+from sciddm.tasks.base import GIVEN, task_types
 from sciddm.train.state import process_constructor
 
+MAY_BE_NONE = ("training.wall_minutes", "denoiser.sigma_data")  # and options of tasks, which say so themselves
 BESIDE: set[str] = set()  # folders of configs, of which only the command that reads the config knows
 WORDS = {"true": True, "false": False, "null": None, "none": None}
 
@@ -45,12 +47,13 @@ def load_config(name: str, arguments):
         config = module.get_config(variant) if variant else module.get_config()
     except UserError:
         raise
-    except Exception as error:  # whatever the user's own Python file raises
+    except (Exception, SystemExit) as error:  # whatever the user's own Python file raises
         raise UserError(f"--config {name}: {in_words(error)}") from error
     if not isinstance(config, ml_collections.ConfigDict) or "tasks" not in config:
         raise UserError(
             f"--config {name}: get_config gives a {type(config).__name__}; expected that of sciddm.config.base_config(), changed"
         )
+    check_groups(config)
     change(config.lock(), changes, str(path))
     return config
 
@@ -81,9 +84,14 @@ def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any], where:
     Raises: UserError that names the key where it is unknown, with its new name or the near match, or a value of another type.
     """
     for key, value in sorted(changes.items(), key=lambda item: _rank(item[0])):
+        if not isinstance(key, str):
+            raise UserError(f"key {key!r}: expected words with dots between, such as tasks.inverse.steps")
+        if key == "version" and str(value) != str(config.version):
+            raise UserError("config.version is the layout of the config; it can't be set")
         if _rank(key) == TASKS_OWN:
             with config.unlocked():
-                config.tasks[key.split(".")[1]] = {"kind": str(value)}
+                name = key.split(".")[1]
+                config.tasks[name] = dict(config.tasks.get(name, {})) | {"kind": str(value)}
         complete(config)  # which tasks there are hangs on the other keys
         known = known_keys(config)
         if key not in known:
@@ -107,13 +115,39 @@ def known_keys(config) -> dict:
         kind, constructor = domain_type(config), process_constructor(config)
         options = {f"process.{key}": value for key, value in defaults_of(constructor, ("noise",)).items()}
         if kind.networks:
-            outline = kind.outline(config)
+            with naming_keys():
+                outline = kind.outline(config)
             given = (*(outline.network_inputs if outline else ()), "rngs")
-            network = network_kind(config.network, kind.networks)[1]
+            name, network, _ = network_kind(config.network, kind.networks)
+            options["network.kind"] = name
             options |= {f"network.{key}": value for key, value in defaults_of(network, given).items()}
+        for name, task in task_types(kind, config).items():  # those without a default, too
+            if isinstance(task, type):
+                options |= {f"tasks.{name}.{key}": None for key in options_of(task, GIVEN)}
     except (UserError, KeyError):  # a key that these hang on is wrong: said in its place
         return keys
     return options | keys
+
+
+FIXED = ("domain", "process", "denoiser", "network", "seed", "data")  # what a network is trained on and under
+
+
+def fixed_by_training(config, trained) -> tuple[str, Any, Any] | None:
+    """(key, value in training, value now) of the first key that training has fixed and that is another now; None where there is none.
+
+    Where data lie (data.path, data.cache) may change; so may what only one of the two configs has.
+    """
+    now, then = (known_keys(one) for one in (config, trained))
+    for key in sorted(now, key=lambda key: (key != "domain", key)):
+        if key.split(".")[0] in FIXED and key not in ("data.path", "data.cache") and key in then:
+            if plain(now[key]) != plain(then[key]):
+                return key, then[key], now[key]
+    return None
+
+
+def plain(value):
+    """Tuples as lists, as JSON has them."""
+    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def parse_value(text: str, before, key: str = ""):
@@ -138,7 +172,11 @@ def parse_value(text: str, before, key: str = ""):
 def _fitting(value, before, key: str):
     # the value, of the type of the one before, where either is not None
     wanted = type(before)
-    if before is None or value is None:
+    if value is None and (before is None or key in MAY_BE_NONE or key.startswith("tasks.")):
+        return value
+    if before is None:
+        if isinstance(value, bool) and key in MAY_BE_NONE:
+            raise UserError(f"config.{key} = {value!r}: expected a number, or null")
         return value
     if wanted is float and type(value) is int:
         return float(value)
@@ -173,7 +211,9 @@ def _belongs(config, key: str) -> str:
     processes = {name: getattr(GaussianProcess, name) for name in PROCESSES}
     others = {"process": processes, "network": kind.networks}.get(group, {})
     has = [name for name, other in others.items() if option in options_of(other)]
-    own = config[group].get("name" if group == "process" else "kind") if has else None
+    own = config[group].get("name" if group == "process" else "kind", next(iter(others))) if has else None
+    if own in has:
+        return "; it is given by the domain"
     return f"; it is an option of {group} {' and '.join(map(repr, has))}, this one is {own!r}" if has else ""
 
 

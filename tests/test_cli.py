@@ -94,7 +94,7 @@ def test_train_sample_evaluate_info(train, tmp_path, capsys):
     for change, expected in {
         "--config.sampling.stepz=2": "did you mean config.sampling.steps",
         "--config.sampling.steps=many": "expected int, got str",
-        "--config.sampling.steps=0": "at least 1",
+        "--config.sampling.steps=0": "expected 1 to a million",
         "--confg.sampling.steps=2": "expected --config.key=value",
     }.items():
         assert cli.main([*other[:-3], change]) == 2

@@ -4,7 +4,9 @@ import pytest
 import toy_domain  # noqa: F401  which puts the example on the path
 
 import sciddm as sd
-from sciddm.overrides import as_changes, change, describe, load_config, parse_value
+from sciddm.overrides import as_changes, change, describe, fixed_by_training, load_config, parse_value
+
+START = "from configs.pde import get_config as plain\n\n\ndef get_config(variant=''):\n    config = plain('smoke')\n"
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,7 @@ from sciddm.overrides import as_changes, change, describe, load_config, parse_va
     ],
 )  # fmt: skip
 def test_a_value_is_read_as_its_key_is_meant(text, before, value):
-    found = parse_value(text, before)
+    found = parse_value(text, before, "tasks.mine.option")
     assert found == value and type(found) is type(value)
 
 
@@ -84,3 +86,40 @@ def test_a_package_beside_the_config_is_found(tmp_path):
     )
     config = load_config(str(tmp_path / "own.py"), ["--config.data.count=32"])
     assert sd.get_domain(config).name == "points" and config.data.count == 32 and "half" in config.tasks
+
+
+def test_what_training_has_fixed_stays_and_where_data_lie_may_change(config):
+    again = load_config("configs/pde.py:smoke", ["--config.network.features=128", "--config.process.sigma_max=80", "--config.data.cache=other"])
+    assert fixed_by_training(again, config) is None  # defaults that were typed
+    others = {"data.equation": "poisson", "denoiser.prediction": "eps", "seed": 5, "network.heads": 2, "process.sigma_max": 50.0}
+    for key, value in others.items():
+        other = load_config("configs/pde.py:smoke", [f"--config.{key}={value}"])
+        assert fixed_by_training(other, config)[0] == key and fixed_by_training(other, config)[2] == value
+    assert fixed_by_training(load_config("configs/pde.py:base", ()), config)[0] == "data.count"
+
+
+def test_a_task_keeps_its_options_where_its_kind_is_named_again_and_required_ones_can_be_set(config):
+    change(config, {"tasks.inverse.points": 0.7})
+    change(config, as_changes(["--config.tasks.inverse.kind=inverse"]))
+    assert config.tasks.inverse.points == 0.7
+    change(config, as_changes(["--config.tasks.mine.kind=tasks.test_base:Own", "--config.tasks.mine.needed=2"]))
+    assert config.tasks.mine.needed == 2
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("def get_config(variant=''):\n    return {}\n", "get_config gives a dict"),
+        ("import sys\nsys.exit(3)\n", r"SystemExit: 3 \(own.py, line 2\)"),
+        ("def get_config(variant=''):\n    return undefined\n", r"NameError: .*\(own.py, line 2\)"),
+        ("def get_config(:\n", r"SyntaxError: .*\(own.py, line 1\)"),
+        (START + "    config.data = None\n    return config\n", "config.data = None: expected a group of keys"),
+        (START + "    config.trainin = {'steps': 3}\n    return config\n", "config.trainin is not known; did you mean config.training"),
+        (START + "    config.tasks.mine = 'a:B'\n    return config\n", "config.tasks.mine = 'a:B': expected options"),
+        (START + "    del config.data.equation\n    return config\n", "config: .*equation"),
+    ],
+)
+def test_what_is_wrong_in_a_config_file_is_one_line_with_its_place(text, said, tmp_path):
+    (tmp_path / "own.py").write_text(text)
+    with pytest.raises(sd.UserError, match=said):
+        load_config(str(tmp_path / "own.py"), ())

@@ -73,6 +73,12 @@ class MoleculesDomain(Domain):
     @classmethod
     def check(cls, config):
         data = config.data
+        if not all(isinstance(one, str) for one in data.conditions):
+            raise UserError(f"config.data.conditions = {tuple(data.conditions)}: expected words of {WAYS}")
+        if not all(isinstance(one, int) and one > 0 for one in data.buckets):
+            raise UserError(f"config.data.buckets = {tuple(data.buckets)}: expected sizes, whole numbers above 0")
+        if data.split_seed < 0:
+            raise UserError(f"config.data.split_seed = {data.split_seed}: expected 0 or more")
         if unknown := set(data.conditions) - set(WAYS):
             raise UserError(
                 f"config.data.conditions = {tuple(data.conditions)}: {sorted(unknown)[0]!r} is none of {WAYS}"
@@ -94,8 +100,8 @@ class MoleculesDomain(Domain):
         if data.source not in SOURCES:
             raise UserError(f"config.data.source = {data.source!r}: expected 'qm9', 'smiles', or '' for what is there")
         for name, scale in data.scales.items():
-            if not scale > 0:
-                raise UserError(f"config.data.scales.{name} = {scale}: expected a positive number")
+            if not 1e-3 <= scale <= 1e3:
+                raise UserError(f"config.data.scales.{name} = {scale}: expected 0.001 to 1000")
 
     @classmethod
     def outline(cls, config):

@@ -65,6 +65,7 @@ class PDEDomain(Domain):
         spec, n = generate.EQUATIONS[config.data.equation], config.data.resolution
         channels = len(spec.variables)
         inputs = {"channels_in": channels, "ndim": 2, "periodic": spec.periodic}
+        inputs |= {"concat_channels": 0, "embedding_features": 0, "token_features": 0}  # nothing is given
         return Outline(jax.ShapeDtypeStruct((n, n, channels), np.float32), network_inputs=inputs)
 
     @classmethod

@@ -100,9 +100,9 @@ def check(equation: str, resolution: int, count: int, seed: int) -> None:
     """Raises: UserError on an unknown equation or a resolution, count or seed that no data set has."""
     if equation not in EQUATIONS:
         raise UserError(f"config.data.equation = {equation!r}: expected one of {sorted(EQUATIONS)}")
-    if count < 2 or seed < 0:
+    if not 2 <= count <= 10**8 or seed < 0:
         raise UserError(
-            f"config.data.count = {count}, config.seed = {seed}: expected at least 2 samples and a seed of 0 or more"
+            f"config.data.count = {count}, config.seed = {seed}: expected 2 to 100 million samples and a seed of 0 or more"
         )
     if resolution < (least := EQUATIONS[equation].coarsest) or resolution % 2:
         raise UserError(

@@ -107,7 +107,9 @@ class WeatherDomain(Domain):
             raise UserError(
                 f"config.data.held_out = {data.held_out}: expected fewer than config.data.events = {data.events}"
             )
-        if data.crop and (len(data.crop) != 4 or min(data.crop[2:]) < data.size):
+        if not all(isinstance(one, int) for one in data.crop):
+            raise UserError(f"config.data.crop = {tuple(data.crop)}: expected whole numbers (y0, x0, height, width)")
+        if data.crop and (min(data.crop) < 0 or len(data.crop) != 4 or min(data.crop[2:]) < data.size):
             raise UserError(
                 f"config.data.crop = {tuple(data.crop)}: expected (y0, x0, height, width) in pixels, at least "
                 f"config.data.size = {data.size} a side, or () for all"

@@ -32,6 +32,7 @@ GUIDES = {
         universal,
     )
 }  # fmt: skip
+SAMPLERS = ("ddrm", "dflow", "reddiff")  # which are a solver of their own
 GIVEN = ("denoiser", "observation", "potential")  # what the caller of a guide gives
 
 

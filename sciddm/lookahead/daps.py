@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import batch_size, combine, expand, root_mean_square
 from sciddm.denoiser import Denoiser, Draws, Guide, SamplingDefaults
-from sciddm.keys import fold
+from sciddm.keys import fold, whole
 from sciddm.lookahead.gradients import guidance_norm, value_and_gradient
 from sciddm.lookahead.nearest import noise_to_signal, pull
 from sciddm.lookahead.observe.observation import Observation, need_density
@@ -40,6 +40,8 @@ def daps(
     As published it is sampled by `Renoise()` over 200 levels, here uniform in log-SNR, unless `sd.sample` is given others.
     Raises: ValueError without langevin_steps where the potential is no Observation.
     """
+    whole(iterations, "iterations")
+    whole(ode_steps, "ode_steps")
     if langevin_steps is None and not isinstance(potential, Observation):
         raise ValueError("daps draws exactly only of an Observation: give langevin_steps (100 as published)")
     if langevin_steps is not None:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import combine, expand, root_mean_square
 from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
+from sciddm.keys import whole
 from sciddm.lookahead.gradients import guidance_norm
 from sciddm.lookahead.nearest import noise_to_signal, pseudo_inverse
 from sciddm.lookahead.observe.observation import Observation
@@ -25,6 +26,7 @@ def ddnm(denoiser: Denoiser, observation: Observation, *, iterations: int = 20) 
     Args: iterations: at most so many conjugate-gradient steps for A^+; a mask or block means need one, m values at most m.
     As published it is sampled by DDIM with eta 0.85 in 100 steps uniform in t, unless `sd.sample` is given others.
     """
+    whole(iterations, "iterations")
     return DDNM(denoiser, observation, iterations)
 
 

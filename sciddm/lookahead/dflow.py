@@ -17,6 +17,7 @@ from sciddm import grids
 from sciddm.answer import Answer
 from sciddm.arithmetic import combine, inner, root_mean_square
 from sciddm.denoiser import Denoiser, SamplingDefaults
+from sciddm.keys import whole
 from sciddm.lookahead.observe.observation import Observation, need_density
 from sciddm.lookahead.prescribed import Prescribed
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
@@ -32,6 +33,8 @@ def dflow(denoiser: Denoiser, potential, *, ode_steps: int = 10, iterations: int
         potential: (x_0, t) -> (B,) in nats, or an Observation; ode_steps: of "unipc2" on the optimised grid, a network call each.
         iterations: of L-BFGS, each up to 6 trials of a step's length; weight: of the noise's own log density.
     """
+    whole(ode_steps, "ode_steps")
+    whole(iterations, "iterations")
     need_density(potential, "dflow")
     solver = DFlow(potential, jnp.asarray(weight, jnp.float32), ode_steps, iterations)
     return Prescribed(denoiser, SamplingDefaults(solver, 1, "t", sampler="dflow"))

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import root_mean_square
 from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
+from sciddm.keys import whole
 from sciddm.lookahead.gradients import guidance_norm
 from sciddm.lookahead.nearest import noise_to_signal, pull
 from sciddm.lookahead.observe.observation import Observation
@@ -27,6 +28,7 @@ def diffpir(
         zeta: share of fresh noise in a step; iterations: at most so many conjugate-gradient steps.
     As published it is sampled by `Renoise(zeta)` in 100 steps uniform in t, unless `sd.sample` is given others.
     """
+    whole(iterations, "iterations")
     return DiffPIR(denoiser, observation, jnp.asarray(weight, jnp.float32), zeta, iterations)
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from sciddm.answer import Kick
 from sciddm.arithmetic import combine, root_mean_square
 from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
+from sciddm.keys import whole
 from sciddm.lookahead.gradients import descend, misfit
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
@@ -23,6 +24,7 @@ def flowdps(denoiser: Denoiser, observation: Observation, *, steps: int = 3, rat
     Args: steps, rate: of the descent; on -|y - A x_0|^2 / (2 |A|^2). The published 30 is for the mean of squares of a latent's image.
     As published it is sampled in 28 steps by a `Renoise` whose share is 1 - c_s, unless `sd.sample` is given others.
     """
+    whole(steps, "steps")
     return FlowDPS(denoiser, observation, jnp.asarray(rate, jnp.float32), steps)
 
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import combine, divide, root_mean_square
 from sciddm.denoiser import Denoiser, Guide, SamplingDefaults, linearize
+from sciddm.keys import whole
 from sciddm.lookahead.gradients import guidance_norm, potential_report, value_and_gradient
 from sciddm.lookahead.observe.observation import need_density
 from sciddm.time_travel import TimeTravel
@@ -27,6 +28,7 @@ def freedom(denoiser: Denoiser, potential, *, scale=0.02, repeats: int = 3, wind
         repeats, window: time travel, each step of the window's share of the path so often, on 100 "ddpm" steps uniform in t unless
             `sd.sample` is given others.
     """
+    whole(repeats, "repeats")
     need_density(potential, "freedom")
     return FreeDoM(denoiser, potential, jnp.asarray(scale, jnp.float32), repeats, tuple(window))
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import batch_size, combine
 from sciddm.denoiser import Denoiser, Draws, Guide, linearize
-from sciddm.keys import fold
+from sciddm.keys import fold, whole
 from sciddm.lookahead.gradients import gain, guidance_norm, potential_report, value_and_gradient
 from sciddm.lookahead.observe.observation import need_density
 
@@ -24,6 +24,7 @@ def lgd(denoiser: Denoiser, potential, *, samples: int = 10, scale=1.0) -> Denoi
 
     Args: potential: (x_0, t) -> (B,) in nats, or an Observation; samples: draws z_i of one step (3 to 10 as published).
     """
+    whole(samples, "samples")
     need_density(potential, "lgd")
     return LGD(denoiser, potential, jnp.asarray(scale, jnp.float32), samples)
 

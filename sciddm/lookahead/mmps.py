@@ -9,6 +9,7 @@ Exact for any Gaussian prior.
 import equinox as eqx
 
 from sciddm.denoiser import Denoiser, Guide
+from sciddm.keys import whole
 from sciddm.lookahead.linear_gaussian import condition
 from sciddm.lookahead.observe.observation import Observation
 
@@ -18,6 +19,7 @@ def mmps(denoiser: Denoiser, observation: Observation, *, iterations: int = 8) -
 
     Args: iterations: at most so many conjugate-gradient steps, each one vector-Jacobian product of the network.
     """
+    whole(iterations, "iterations")
     return MMPS(denoiser, observation, iterations)
 
 

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import expand
 from sciddm.denoiser import Denoiser, Guide
+from sciddm.keys import whole
 from sciddm.lookahead.linear_gaussian import condition
 from sciddm.lookahead.observe.observation import Observation
 
@@ -23,6 +24,7 @@ def pigdm(denoiser: Denoiser, observation: Observation, *, prior_variance=1.0, i
         prior_variance: v, the variance of normalised data.
         iterations: at most so many conjugate-gradient steps (no network call in them); a mask needs one, m values at most m.
     """
+    whole(iterations, "iterations")
     return PiGDM(denoiser, observation, jnp.asarray(prior_variance, jnp.float32), iterations)
 
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import combine, expand, root_mean_square
 from sciddm.denoiser import Denoiser, SamplingDefaults
+from sciddm.keys import whole
 from sciddm.lookahead.nearest import pseudo_inverse
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.prescribed import Prescribed
@@ -26,6 +27,9 @@ def repaint(
     Args: jump, repeats: of `TimeTravel`, by which it goes along 250 steps of "ddpm" uniform in t unless `sd.sample` is given others.
     The observation is taken as exact; iterations: at most so many conjugate-gradient steps for A^+.
     """
+    whole(iterations, "iterations")
+    whole(jump, "jump")
+    whole(repeats, "repeats")
     grid = TimeTravel("t", jump=jump, repeats=repeats)
     return Prescribed(denoiser, SamplingDefaults("ddpm", 250, grid, (Replace(observation, iterations),)))
 

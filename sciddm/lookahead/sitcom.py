@@ -12,6 +12,7 @@ import optax
 
 from sciddm.arithmetic import expand, inner, root_mean_square
 from sciddm.denoiser import Denoiser, Guide, SamplingDefaults
+from sciddm.keys import whole
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.renoise import Renoise
 
@@ -25,6 +26,7 @@ def sitcom(
         sqrt(alpha^2 + sigma^2).
     As published it is sampled by `Renoise()` in 20 steps uniform in t, unless `sd.sample` is given others.
     """
+    whole(inner_steps, "inner_steps", 0)
     return SITCOM(denoiser, observation, inner_steps, learning_rate)
 
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from sciddm.answer import Kick
 from sciddm.arithmetic import combine, expand, norm
 from sciddm.denoiser import Denoiser, Draws, Guide, SamplingDefaults, linearize
+from sciddm.keys import whole
 from sciddm.lookahead.gradients import misfit, potential_report, value_and_gradient
 from sciddm.lookahead.lgd import smoothed
 from sciddm.time_travel import TimeTravel
@@ -32,6 +33,9 @@ def tfg(
         iterations, repeats: N_iter steps on x_0, N_recur visits of each noise level; clip: the longest gradient let through.
     As published it is sampled by "ddpm" in 100 steps uniform in t, unless `sd.sample` is given others.
     """
+    whole(iterations, "iterations")
+    whole(repeats, "repeats")
+    whole(samples, "samples")
     values = [jnp.asarray(value, jnp.float32) for value in (rho, mu, std, clip)]
     return TFG(denoiser, potential, *values, iterations, repeats, samples)
 

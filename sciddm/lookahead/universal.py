@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser, Guide, SamplingDefaults, linearize
+from sciddm.keys import whole
 from sciddm.lookahead.gradients import descend, gain, guidance_norm, misfit, potential_report, value_and_gradient
 from sciddm.lookahead.observe.observation import need_density
 from sciddm.time_travel import TimeTravel
@@ -28,6 +29,7 @@ def universal(
         backward_steps, backward_rate: m and their length; published per task.
         repeats: k, how often each noise level is visited, by a `TimeTravel` where `sd.sample` is not given a grid.
     """
+    whole(repeats, "repeats")
     need_density(potential, "universal")
     scale, rate = (jnp.asarray(value, jnp.float32) for value in (scale, backward_rate))
     return Universal(denoiser, potential, scale, rate, backward_steps, repeats)

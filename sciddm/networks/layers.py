@@ -11,8 +11,10 @@ from sciddm.networks.conv import conv
 
 
 def need_positive(**sizes) -> None:
-    """Raises: ValueError that names the first size, or tuple of sizes, that is below 1."""
+    """Raises: ValueError that names the first size, or tuple of sizes, that is no whole number or below 1."""
     for name, size in sizes.items():
+        if not all(isinstance(one, int) for one in (size if isinstance(size, (tuple, list)) else (size,))):
+            raise ValueError(f"{name} = {size!r}: expected whole numbers")
         if any(one < 1 for one in (size if isinstance(size, (tuple, list)) else (size,))):
             raise ValueError(f"{name} = {size}: expected at least 1")
 
@@ -81,6 +83,8 @@ class NoiseEmbedding(nnx.Module):
     """(B,) or () noise level -> (B, features) or (1, features): sines and cosines of it, then two dense layers."""
 
     def __init__(self, features: int, *, rngs: nnx.Rngs):
+        if features < 2:
+            raise ValueError(f"features = {features}: expected at least 2")
         self.half = features // 2
         self.dense_in, self.dense_out = (
             Linear(2 * self.half, features, rngs=rngs),

@@ -65,7 +65,12 @@ def resolve(solver) -> AbstractDenoiserSolver:
     Raises: ValueError on an unknown name or option.
     """
     if isinstance(solver, str):
-        return resolve(named(solver, KIND)())
+        try:
+            return resolve(named(solver, KIND)())
+        except TypeError as error:
+            raise ValueError(f"solver {solver!r}: {error}") from error
+    if isinstance(solver, (diffrax.AbstractImplicitSolver, diffrax.SemiImplicitEuler)):
+        raise ValueError(f"{type(solver).__name__} is implicit, or wants several terms; take an explicit solver, such as diffrax.Tsit5()")
     if isinstance(solver, AbstractDenoiserSolver):
         return solver
     stochastic = isinstance(solver, (diffrax.AbstractItoSolver, diffrax.AbstractStratonovichSolver))

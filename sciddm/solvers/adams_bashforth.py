@@ -53,6 +53,10 @@ class AdamsBashforth(AbstractDenoiserSolver):
     """Of any order from 1 to 4, one call a step. eta: 0 the probability flow, 1 the reverse equation (then of weak order 2 at most)."""
 
     points: int = eqx.field(static=True, default=3)
+
+    def __check_init__(self):
+        if not 1 <= self.points <= 4:
+            raise ValueError(f"points = {self.points}: expected 1 to 4")
     eta: float = eqx.field(static=True, default=0.0)
 
     def draws_noise(self):

@@ -25,6 +25,10 @@ class DDIM(AncestralSolver):
 
     eta: float = eqx.field(static=True, default=0.0)
 
+    def __check_init__(self):
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta = {self.eta}: expected 0 to 1")
+
     def draws_noise(self):
         return self.eta > 0
 

@@ -19,6 +19,10 @@ class DDPM(AncestralSolver):
 
     prior_variance: float = eqx.field(static=True, default=0.0)
 
+    def __check_init__(self):
+        if not self.prior_variance >= 0:
+            raise ValueError(f"prior_variance = {self.prior_variance}: expected 0 or more")
+
     def transition(self, term, t, s, x_t, x0_hat):
         level_t, level_s = term.level(t), term.level(s)
         mean, std = posterior_kernel(x0_hat, x_t, level_t, level_s)

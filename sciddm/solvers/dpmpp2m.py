@@ -19,6 +19,10 @@ class DPMpp2M(AbstractDenoiserSolver):
 
     eta: float = eqx.field(static=True, default=0.0)
 
+    def __check_init__(self):
+        if not self.eta >= 0:
+            raise ValueError(f"eta = {self.eta}: expected 0 or more")
+
     def draws_noise(self):
         return self.eta > 0
 

@@ -21,6 +21,10 @@ class UniPC(AbstractDenoiserSolver):
 
     points: int = eqx.field(static=True, default=3)
 
+    def __check_init__(self):
+        if not 1 <= self.points <= 4:
+            raise ValueError(f"points = {self.points}: expected 1 to 4")
+
     def order(self, terms):
         return self.points + 1
 

@@ -136,9 +136,13 @@ def task_types(domain_type, config) -> dict[str, type[Task]]:
     """
     types = dict(domain_type.task_types)
     for name, options in config.tasks.items():
+        if not name.replace("-", "_").isidentifier():
+            raise UserError(f"config.tasks: {name!r} is no name of a task; expected letters, digits, - and _")
         if not hasattr(options, "items"):
             raise UserError(f"config.tasks.{name} = {options!r}: expected options, such as {{'kind': 'package.module:Name'}}")
         kind = options.get("kind")
+        if kind is not None and not isinstance(kind, str):
+            raise UserError(f"config.tasks.{name}.kind = {kind!r}: expected a name, or package.module:Name")
         if kind:
             try:
                 types[name] = find(kind, Kind("task", domain_type.task_types, _is_task, "a class of sciddm.Task"))

@@ -5,6 +5,7 @@ import numpy as np
 
 from sciddm import particles, solvers
 from sciddm.errors import Refusal, UserError
+from sciddm.particles.smc import TWISTS
 from sciddm.tasks.base import Task, need
 
 
@@ -23,7 +24,9 @@ class Population(Task):
     @classmethod
     def check(cls, config, options):
         need(options, "num_particles", options["num_particles"] >= 1, "at least 1")
-        dense = hasattr(solvers.resolve(options["solver"]), "transition")
+        need(options, "twist", options["twist"] in TWISTS, f"one of {sorted(TWISTS)}")
+        solver = solvers.resolve(options["solver"])
+        dense = hasattr(solver, "transition") and solver.draws_noise()
         need(options, "solver", dense, "one whose steps have a density, such as 'ddpm', 'ddim-eta' or 'flow-sde'")
 
     def run(self, model, key, problem, num_particles: int | None = None, **options) -> particles.Result:

@@ -20,7 +20,7 @@ class Rollout(Task):
     windows: how many; solver, steps, grid: of each.
     """
 
-    def __init__(self, domain, *, windows: int = 3, solver=None, steps: int | None = None, grid=None):
+    def __init__(self, domain, *, windows: int = 3, solver: str | None = None, steps: int | None = None, grid: str | None = None):
         super().__init__(domain, solver=solver, steps=steps, grid=grid)
         self.windows, self.axis, self.past = windows, domain.frame_axis, self.given_frames()
         self.window = jax.tree.leaves(domain.example)[0].shape[self.axis]
@@ -102,8 +102,9 @@ class SteeredRollout(Rollout):
     """
 
     def __init__(
-        self, domain, *, overlap: int, noise_std: float = 0.01, windows: int = 3, method: str = "mmps(iterations=3)", solver="ddpm",
-        steps: int | None = 40, grid="logsnr",
+        self, domain, *, overlap: int, noise_std: float = 0.01, windows: int = 3, method: str = "mmps(iterations=3)",
+        solver: str | None = "ddpm",
+        steps: int | None = 40, grid: str | None = "logsnr",
     ):  # fmt: skip
         self.overlap, self.noise_std, self.method = overlap, noise_std, method
         super().__init__(domain, windows=windows)

@@ -1,8 +1,12 @@
 """Samples that agree with an observation, by a method of `sciddm.lookahead` that the config names."""
 
+from sciddm.denoiser import FunctionDenoiser
 from sciddm.errors import UserError
-from sciddm.lookahead.by_name import named_guide
-from sciddm.tasks.base import Task
+from sciddm.lookahead.by_name import SAMPLERS, named_guide
+from sciddm.lookahead.observe.observation import Observation
+from sciddm.named import parse
+from sciddm.process import GaussianProcess
+from sciddm.tasks.base import Task, need
 
 
 class Steered(Task):
@@ -22,9 +26,13 @@ class Steered(Task):
     @classmethod
     def check(cls, config, options):
         try:
-            named_guide(options["method"])
-        except ValueError as error:
+            # made once of nothing, which evaluates nothing: methods look at their own options
+            blank = FunctionDenoiser(lambda x_t, t, cond: x_t, GaussianProcess.vp())
+            named_guide(options["method"])(blank, Observation(lambda x: x, 0.0, 1.0))
+        except (TypeError, ValueError) as error:
             raise ValueError(f"method: {error}") from error
+        own = parse(options["method"])[0] in SAMPLERS
+        need(options, "solver", not own or options["solver"] is None, f"None, since {options['method']} samples in its own way")
 
     def guide(self, denoiser, problem):
         try:
@@ -35,6 +43,7 @@ class Steered(Task):
 
 def steered_options(guidance) -> dict:
     """Options of `Steered` from those of version 1: a method and its iterations apart, "" and 0 for what is left to the method."""
+    guidance = {"method": "mmps", "iterations": 3, "solver": "ddpm", "steps": 40, "grid": "logsnr"} | dict(guidance)
     iterated = guidance["method"] in ("mmps", "pigdm", "ddnm", "diffpir", "daps", "repaint")
     method = f"{guidance['method']}(iterations={guidance['iterations']})" if iterated else guidance["method"]
     return {"method": method} | {name: guidance[name] or None for name in ("solver", "steps", "grid")}

@@ -26,7 +26,7 @@ class Wide(Task):
 
     def __init__(
         self, domain, *, overlap: float = 0.25, periodic: bool = False, strategy: str = "x0", chunk: int = 4,
-        method: str = "mmps(iterations=3)", solver=None, steps: int | None = None, grid=None,
+        method: str = "mmps(iterations=3)", solver: str | None = None, steps: int | None = None, grid: str | None = None,
     ):  # fmt: skip
         super().__init__(domain, solver=solver, steps=steps, grid=grid)
         self.overlap, self.periodic, self.strategy, self.chunk, self.method = overlap, periodic, strategy, chunk, method

@@ -37,7 +37,7 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     checkpoints = Checkpoints(workdir, config.checkpoint.keep)
     stored = checkpoints.meta()
     if stored:
-        check_same_run(config, resolved(restored(stored["config"])), workdir)
+        check_same_run(config, stored["config"], workdir)
     domain = get_domain(config, stored and stored["normalizer"])
     dataset = domain.dataset("train")
     check_dataset(config, domain, dataset)
@@ -172,13 +172,13 @@ class StopSignal:
 
 
 def check_same_run(config, stored: dict, workdir) -> None:
-    """Raises: UserError if the workdir holds a run of another domain, process, network or seed."""
+    """Raises: UserError if the workdir holds a run of other data, or of another domain, process, network or seed."""
+    from sciddm.overrides import fixed_by_training  # which asks this package for the process
+
     now = resolved(config)
-    for key in ("domain", "process", "denoiser", "network", "seed"):
-        if now[key] != stored[key]:
-            raise UserError(
-                f"{workdir}: holds a run with config.{key} = {stored[key]}, now it is {now[key]}; choose another --workdir"
-            )
+    if change := fixed_by_training(config, restored(stored)):
+        key, before, after = change
+        raise UserError(f"{workdir}: holds a run with config.{key} = {before}, now it is {after}; choose another --workdir")
     size, stored_size = now["training"]["batch_size"], stored["training"]["batch_size"]
     if size != stored_size:  # the position in the data is counted in batches
         raise UserError(

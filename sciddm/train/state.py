@@ -102,10 +102,17 @@ def check_denoiser(config, kind: type[Domain], outline: Outline) -> None:
 
     def evaluate(x, cond):
         network = split(make_network(config.network, kind.networks, outline.network_inputs, nnx.Rngs(0)))
-        return NetworkDenoiser(network, process, config.denoiser.prediction)(x, 0.5, cond)
+        denoiser = NetworkDenoiser(network, process, config.denoiser.prediction)
+        denoiser(x, 0.5, cond)
+        return denoiser
 
+    examples = _one_each(outline.example, outline.cond_example)
     with _of_network():
-        jax.eval_shape(evaluate, *_one_each(outline.example, outline.cond_example))
+        jax.eval_shape(lambda x, cond: evaluate(x, cond).process.alpha(0.5), *examples)
+    try:
+        jax.eval_shape(lambda x, cond: make_objective(config)(evaluate(x, cond), jax.random.key(0), x, cond), *examples)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"config.objective does not go with this network and these samples: {str(error).splitlines()[0]}") from error
 
 
 @contextlib.contextmanager
