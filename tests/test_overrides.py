@@ -89,7 +89,8 @@ def test_a_package_beside_the_config_is_found(tmp_path):
 
 
 def test_what_training_has_fixed_stays_and_where_data_lie_may_change(config):
-    again = load_config("configs/pde.py:smoke", ["--config.network.features=128", "--config.process.sigma_max=80", "--config.data.cache=other"])
+    typed = [f"--config.{item}" for item in ("network.features=128", "process.sigma_max=80", "data.cache=other")]
+    again = load_config("configs/pde.py:smoke", typed)
     assert fixed_by_training(again, config) is None  # defaults that were typed
     others = {"data.equation": "poisson", "denoiser.prediction": "eps", "seed": 5, "network.heads": 2, "process.sigma_max": 50.0}
     for key, value in others.items():
