@@ -2,7 +2,7 @@
 
 from sciddm.denoiser import FunctionDenoiser
 from sciddm.errors import UserError
-from sciddm.lookahead.by_name import SAMPLERS, named_guide
+from sciddm.lookahead.by_name import GUIDES, SAMPLERS, named_guide
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.named import parse
 from sciddm.process import GaussianProcess
@@ -26,13 +26,14 @@ class Steered(Task):
     @classmethod
     def check(cls, config, options):
         try:
-            # made once of nothing, which evaluates nothing: methods look at their own options
-            blank = FunctionDenoiser(lambda x_t, t, cond: x_t, GaussianProcess.vp())
-            named_guide(options["method"])(blank, Observation(lambda x: x, 0.0, 1.0))
+            guide, name = named_guide(options["method"]), parse(options["method"])[0]
+            if name in GUIDES:
+                # Made once of nothing, which evaluates nothing: ours look at their options then, whatever is observed.
+                guide(FunctionDenoiser(lambda x_t, t, cond: x_t, GaussianProcess.vp()), Observation(lambda x: x, 0.0, 1.0))
         except (TypeError, ValueError) as error:
             raise ValueError(f"method: {error}") from error
-        own = parse(options["method"])[0] in SAMPLERS
-        need(options, "solver", not own or options["solver"] is None, f"None, since {options['method']} samples in its own way")
+        free = name not in SAMPLERS or options["solver"] is None
+        need(options, "solver", free, f"None, since {options['method']} samples in its own way")
 
     def guide(self, denoiser, problem):
         try:
