@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def memory_maps():
-    """(of this process, as many as the system allows); where that isn't told, programs are taken to have some ten each."""
+    """(of this process, as many as the system allows); where that isn't said, programs are taken to have some ten each."""
     try:
         with open("/proc/self/maps", "rb") as maps, open("/proc/sys/vm/max_map_count") as most:
             return sum(1 for _ in maps), int(most.read())

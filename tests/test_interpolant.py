@@ -45,7 +45,7 @@ def unconditional(path):
     """E[x_0 | x_t] of x_t = a x_0 + b x_1."""
 
     def function(x_t, t, cond):
-        assert cond is None, "without noise the source is not told"
+        assert cond is None, "without noise the source is not given"
         a, b, _ = path.coefficients(jnp.broadcast_to(t, x_t.shape[:1]))
         a, b = a[:, None, None], b[:, None, None]
         variance = a**2 * C0 + a * b * (C01 + C01.T) + b**2 * C1
@@ -176,8 +176,8 @@ class Small(eqx.Module):
 
     def __call__(self, x, noise_level, cond=None):
         level = jnp.broadcast_to(jnp.asarray(noise_level), x.shape[:1])[:, None]
-        told = jnp.zeros_like(x) if cond is None else cond["concat"]
-        return jnp.tanh(jnp.concatenate([x, told, level, jnp.ones_like(level)], 1) @ self.inside) @ self.out
+        given = jnp.zeros_like(x) if cond is None else cond["concat"]
+        return jnp.tanh(jnp.concatenate([x, given, level, jnp.ones_like(level)], 1) @ self.inside) @ self.out
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.5])

@@ -151,7 +151,7 @@ def test_every_sample_meets_what_is_given_one_a_sample():
         alpha, sigma = (jnp.broadcast_to(v, (3,))[:, None] for v in (process.alpha(t), process.sigma(t)))
         return (sigma**2 * y + alpha * x_t) / (2 * sigma**2 + alpha**2)
 
-    # half of y is told, half is the denoiser's own
+    # half of y is observed, half is the denoiser's own
     denoiser = sd.FunctionDenoiser(lambda x_t, t, cond: posterior(x_t, t, 0.5 * y + cond["half"]), process)
     np.testing.assert_allclose(sd.log_prob(KEY, denoiser, x, cond={"half": 0.5 * y}), exact, atol=5e-3)
 

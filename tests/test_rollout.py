@@ -1,4 +1,4 @@
-"""Window after window is the chain itself, where windows depend on their past through what they are told."""
+"""Window after window is the chain itself, where windows depend on their past through their condition."""
 
 import jax
 import jax.numpy as jnp

@@ -118,7 +118,7 @@ class MoleculesDomain(Domain):
     def migrate(cls, stored, version):
         data, own = dict(stored["data"]), dict(stored["data"].get("tasks", {}))
         data.pop("tasks", None)
-        data["conditions"] = data.pop("told", data.get("conditions"))
+        data["conditions"] = data.pop("told", data.get("conditions", ("",)))
         return stored | {"data": data, "tasks": migrated_tasks(own) if own else {}}
 
     @cached_property

@@ -141,8 +141,8 @@ def test_padding_of_pairs_changes_nothing_and_a_mask_is_shared():
     network, (x, cond) = make(**PAIRS), with_pairs()
     wide = lambda leaf, axes: np.pad(leaf, [(0, 2 * (a in axes)) for a in range(leaf.ndim)], constant_values=7.0)  # noqa: E731
     padded = {name: wide(leaf, (1, 2) if name == "pairs" else (1,)) for name, leaf in x.items()}
-    told = {"pairs": wide(cond["pairs"], (1, 2)), "mask": np.pad(np.ones((1, POINTS), np.float32), ((0, 0), (0, 2)))}
-    out, alone = run(network, padded, 0.3, told), run(network, x, 0.3, cond)
+    given = {"pairs": wide(cond["pairs"], (1, 2)), "mask": np.pad(np.ones((1, POINTS), np.float32), ((0, 0), (0, 2)))}
+    out, alone = run(network, padded, 0.3, given), run(network, x, 0.3, cond)
     np.testing.assert_allclose(out["pairs"][:, :POINTS, :POINTS], alone["pairs"], atol=1e-5)
     np.testing.assert_allclose(out["positions"][:, :POINTS], alone["positions"], atol=1e-5)
     assert not np.any(out["pairs"][:, POINTS:]) and not np.any(out["pairs"][:, :, POINTS:])

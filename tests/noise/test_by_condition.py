@@ -40,7 +40,7 @@ WAYS = {
     "sample": lambda d, cond: sd.sample(0, d, SHAPE, cond=cond, solver="ddpm", steps=3)[0],
     "rollout": lambda d, cond: sd.rollout(0, d, SHAPE, cond=cond, advance=lambda x: cond, windows=2, solver="ddpm", steps=3)[0][:, 1],
     "guided": lambda d, cond: sd.sample(0, sd.lookahead.steer(d, reward), SHAPE, cond=cond, solver="ddpm", steps=3)[0],
-    "always told": lambda d, cond: sd.sample(0, ConditionedOn(d.given(cond), cond), SHAPE, solver="ddpm", steps=3)[0],
+    "always conditioned": lambda d, cond: sd.sample(0, ConditionedOn(d.given(cond), cond), SHAPE, solver="ddpm", steps=3)[0],
     "encode": lambda d, cond: sd.encode(d, jnp.where(FREE, 0.3, 0.0), cond=cond),
     "perturb": lambda d, cond: d.given(cond).process.perturb(0, jnp.where(FREE, 0.3, 0.0), 0.5)[0],
     "smc": lambda d, cond: particles.smc(0, d, reward, SHAPE[1:], num_particles=2, cond=cond, steps=3, ess_threshold=0.0).particles,

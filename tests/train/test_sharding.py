@@ -55,8 +55,8 @@ def test_eight_devices_give_the_loss_trace_of_one_and_each_others_checkpoints(tm
     train(one)
     shutil.copytree(one, begun)
     shutil.rmtree(begun / "checkpoints" / "40")  # a checkpoint of one goes on on eight
-    told = on_devices(8, (data, 1), (split, 2), (begun, 4))
-    assert all(line.startswith("8 ") for line in told) and "fsdp" in told[1] and "fsdp" in told[2]
+    given = on_devices(8, (data, 1), (split, 2), (begun, 4))
+    assert all(line.startswith("8 ") for line in given) and "fsdp" in given[1] and "fsdp" in given[2]
     for workdir in (data, split, begun):
         assert len(losses(workdir)) == 40
         np.testing.assert_allclose(losses(workdir), losses(one), rtol=1e-5, atol=1e-5)
@@ -102,14 +102,14 @@ def test_the_command_line_takes_a_device_a_core_unless_told_otherwise(case, tmp_
         "from toy_domain import toy_config\n\n\ndef get_config(variant=''):\n    return toy_config(steps=2)\n"
     )
     plain = {key: value for key, value in os.environ.items() if key not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
-    overrides, told, expected = {
+    overrides, given, expected = {
         "default": ([], {}, virtual_devices(toy_config(), usable_cores())),
         "mesh": (["--config.mesh.data=1"], {}, 1),
         "variable": ([], {"JAX_NUM_CPU_DEVICES": "4"}, 4),
         "flags": ([], {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}, 4),
     }[case]
     command = [str(tmp_path / "toy.py"), "--workdir", str(tmp_path / "run"), "--quiet", *overrides]
-    environment = plain | {"PYTHONPATH": os.pathsep.join(sys.path)} | told
+    environment = plain | {"PYTHONPATH": os.pathsep.join(sys.path)} | given
     done = subprocess.run(
         [sys.executable, "-c", COMMAND_LINE, *command], env=environment, capture_output=True, text=True
     )

@@ -40,11 +40,11 @@ def test_some_is_a_connected_part_or_what_such_a_part_leaves_and_every_atom_come
     padded = np.zeros((10, 10), int)
     padded[:8, :8] = ORDERS
     for seed in range(200):
-        told = fragments.some(np.random.default_rng(seed), mask, padded)
-        kept, left = np.flatnonzero(told), np.flatnonzero(told[:8] == 0)
-        assert len(kept) and not told[8:].any()
+        part = fragments.some(np.random.default_rng(seed), mask, padded)
+        kept, left = np.flatnonzero(part), np.flatnonzero(part[:8] == 0)
+        assert len(kept) and not part[8:].any()
         assert pieces(kept) == 1 or pieces(left) == 1
-        counts += told
+        counts += part
     assert (counts[:8] > 40).all()
 
 

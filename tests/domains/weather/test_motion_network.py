@@ -1,4 +1,4 @@
-"""The motion that the network is told of is the motion there is, and what is missing counts for nothing."""
+"""The motion that the network is given is the motion there is, and what is missing counts for nothing."""
 
 import jax
 import jax.numpy as jnp
