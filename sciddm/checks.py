@@ -1,13 +1,14 @@
 """What a config says to processes, solvers, networks, losses and tasks, held against what takes it, before anything is made."""
 
 import contextlib
+import json
 from collections.abc import Mapping
 
 import jax
 import numpy as np
 
 from sciddm import grids, solvers
-from sciddm.config import naming_keys
+from sciddm.config import naming_keys, resolved
 from sciddm.domain import domain_type
 from sciddm.errors import UserError
 from sciddm.named import near
@@ -16,6 +17,7 @@ from sciddm.noise import White
 from sciddm.tasks.base import check_tasks, task_types
 from sciddm.train.state import check_denoiser, make_objective, make_process
 
+_FINE: set[str] = set()  # configs of this process that were looked at
 MOST_STEPS = 10**6
 MOST_SIGNAL = -3.0  # log signal-to-noise ratio at t = 1: alpha is a fifth of sigma there
 
@@ -25,8 +27,13 @@ def check_parts(config) -> None:
 
     Raises: UserError that names the key.
     """
-    with naming_keys():
-        _check_parts(config)
+    parts = {key: value for key, value in resolved(config).items() if key not in ("checkpoint", "mesh")}
+    parts["training"] = parts["training"]["batch_size"]
+    seen = json.dumps(parts, sort_keys=True, default=str)
+    if seen not in _FINE:  # looking at a network takes half a second
+        with naming_keys():
+            _check_parts(config)
+        _FINE.add(seen)
 
 
 def _check_parts(config) -> None:

@@ -29,6 +29,7 @@ def run(command: str, folder: Path):
     return subprocess.run(["bash", "-ec", command], cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
 
 
+@pytest.mark.slow
 def test_the_tests_of_a_guide_and_a_noise_law_pass_and_all_files_can_be_imported(folder):
     files = ", ".join(path.stem for path in sorted(folder.glob("*.py")) if not path.stem.startswith("test_"))
     tests = "PYTHONPATH=. python -m pytest -q test_my_guides.py test_my_noise.py"

@@ -97,21 +97,22 @@ def make_denoiser(config, domain: Domain, sigma_data) -> NetworkDenoiser:
 
 
 def check_denoiser(config, kind: type[Domain], outline: Outline) -> None:
-    """That a network of config.network takes samples of this outline; no array is made. Raises: UserError."""
-    process = make_process(config, White())
+    """That a network of config.network takes samples of this outline, and the loss of config.objective the network; no array is made.
 
-    def evaluate(x, cond):
+    Raises: UserError that names the part at fault.
+    """
+    process, objective = make_process(config, White()), make_objective(config)
+
+    def make():
         network = split(make_network(config.network, kind.networks, outline.network_inputs, nnx.Rngs(0)))
-        denoiser = NetworkDenoiser(network, process, config.denoiser.prediction)
-        denoiser(x, 0.5, cond)
-        return denoiser
+        return NetworkDenoiser(network, process, config.denoiser.prediction)
 
     examples = _one_each(outline.example, outline.cond_example)
-    with _of_network():
-        jax.eval_shape(lambda x, cond: evaluate(x, cond).process.alpha(0.5), *examples)
     try:
-        jax.eval_shape(lambda x, cond: make_objective(config)(evaluate(x, cond), jax.random.key(0), x, cond), *examples)
+        jax.eval_shape(lambda x, cond: objective(make(), jax.random.key(0), x, cond), *examples)
     except (AttributeError, TypeError, ValueError) as error:
+        with _of_network():
+            jax.eval_shape(lambda x, cond: make()(x, 0.5, cond), *examples)
         raise UserError(f"config.objective does not go with this network and these samples: {str(error).splitlines()[0]}") from error
 
 
