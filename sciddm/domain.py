@@ -124,9 +124,10 @@ class Domain(abc.ABC):
         """cond of samples whose first `past` frames are given, for a domain whose network is conditioned on frames.
 
         frames: (B, ...) in physical units, whatever where `observed`, like it, is 0. Of numpy, or traced.
+        Raises: UserError for a domain whose network is not.
         """
-        raise NotImplementedError(
-            f"{type(self).__name__} is not conditioned on frames: name `past` and write `condition_on`"
+        raise UserError(
+            f"{type(self).__name__} is not conditioned on frames: write its `past` and `condition_on`, or take tasks.rollout.SteeredRollout"
         )
 
     @abc.abstractmethod

@@ -3,6 +3,7 @@
 import pytest
 
 import sciddm as sd
+from sciddm import checks
 from sciddm.config import validate
 from sciddm.overrides import load_config
 
@@ -82,3 +83,17 @@ def test_what_a_python_config_says_under_an_old_name_is_refused_with_the_new_one
         config.data.wide = 96
     with pytest.raises(sd.UserError, match="config.data.wide is of an older version; it is now config.tasks.wide.size"):
         validate(config)
+
+
+def test_a_config_that_was_fine_says_nothing_of_one_that_differs_in_any_part(monkeypatch):
+    looked = []
+    plain = checks.check_denoiser
+    monkeypatch.setattr(checks, "check_denoiser", lambda *arguments: looked.append(1) or plain(*arguments))
+    config = load_config("configs/pde.py:smoke", ["--config.network.features=34"])
+    for steps in (10, 20):  # which is no part that networks and losses hang on
+        config.training.steps = steps
+        checks.check_parts(config)
+    assert len(looked) == 1
+    for item in ("network.heads=5", "tasks.inverse.points=2", "training.batch_size=5000", "sampling.grid=foo"):
+        with pytest.raises(sd.UserError):
+            checks.check_parts(load_config("configs/pde.py:smoke", ["--config.network.features=34", f"--config.{item}"]))

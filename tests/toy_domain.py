@@ -10,6 +10,7 @@ sys.path.append(str(Path(__file__).parent.parent / "examples" / "toy"))
 
 from points import Net, Points  # noqa: E402, F401
 
+import sciddm as sd  # noqa: E402
 from sciddm.config import base_config, complete  # noqa: E402
 
 DOMAIN = "toy_domain:Toy"
@@ -32,3 +33,13 @@ def toy_config(**training):
     config.checkpoint.every, config.training.log_every, config.training.steps = 20, 10, 60
     config.training.update(training)
     return complete(config)
+
+
+def exact_model(tmp_path):
+    """Normal x of unit variance, correlated by 0.8: exact. In physical units N(1, 4)."""
+    from sciddm.model import Model
+
+    config = toy_config()
+    config.sampling.steps = 8
+    law = sd.oracle.GaussianMixture([1.0], [[0.0, 0.0]], [[1.0, 0.8], [0.8, 1.0]])
+    return Model(law.denoiser(sd.GaussianProcess.vp()), Toy(config), config, 0, tmp_path)

@@ -7,14 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy_domain import Toy, toy_config
+from toy_domain import Toy, exact_model
 
 import sciddm as sd
 from sciddm import cli, particles
 from sciddm.domain import Reward
 from sciddm.errors import UserError
 from sciddm.evaluation import rewards
-from sciddm.model import Model
 from sciddm.particles.result import Result
 
 
@@ -48,11 +47,7 @@ def methods(monkeypatch):
 
 @pytest.fixture
 def model(tmp_path):
-    """Normal x of unit variance, correlated by 0.8: exact. In physical units N(1, 4)."""
-    config = toy_config()
-    config.sampling.steps = 8
-    law = sd.oracle.GaussianMixture([1.0], [[0.0, 0.0]], [[1.0, 0.8], [0.8, 1.0]])
-    return Model(law.denoiser(sd.GaussianProcess.vp()), Toy(config), config, 0, tmp_path)
+    return exact_model(tmp_path)
 
 
 def test_rows_are_the_scores_of_independent_answers_at_the_budget(model, methods):

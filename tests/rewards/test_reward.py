@@ -5,21 +5,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy_domain import Toy, toy_config
+from toy_domain import exact_model
 
-import sciddm as sd
 from sciddm.domain import Reward, reward_potential
 from sciddm.errors import UserError
-from sciddm.model import Model
 
 
 @pytest.fixture
 def model(tmp_path):
-    """Normal x of unit variance, correlated by 0.8: exact. In physical units N(1, 4)."""
-    config = toy_config()
-    config.sampling.steps = 8
-    law = sd.oracle.GaussianMixture([1.0], [[0.0, 0.0]], [[1.0, 0.8], [0.8, 1.0]])
-    return Model(law.denoiser(sd.GaussianProcess.vp()), Toy(config), config, 0, tmp_path)
+    return exact_model(tmp_path)
 
 
 def test_the_potential_is_the_reward_in_spreads_of_the_data_times_the_strength(model):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tasks.chain import WINDOW, Chain, gaussian, model
+from tasks.chain import WINDOW, Chain, Unscored, gaussian, model
 
 import sciddm as sd
 from sciddm import particles
@@ -12,17 +12,11 @@ from sciddm.config import base_config
 from sciddm.tasks.base import task_options
 
 
-class Positive(sd.tasks.Population):
+class Positive(Unscored, sd.tasks.Population):
     """The first frame is above 1, normalised."""
 
     def problem(self, key, example):
         return sd.Problem(particles.Exceeds(lambda z: z[:, 0, 0], 1.0), example)
-
-    def metrics(self, samples, problem):
-        return {}
-
-    def plot(self, samples, problem, answers):
-        return None
 
 
 def test_a_population_weighs_by_the_potential_with_the_options_of_the_task_before_which_the_caller_s_go():

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tasks.chain import RHO, WINDOW, Chain, assert_covariance, covariance, gaussian, model
+import toy_domain
+from tasks.chain import RHO, WINDOW, Chain, Unscored, assert_covariance, covariance, gaussian, model
 
 import sciddm as sd
 from sciddm.config import base_config
@@ -14,13 +15,8 @@ from sciddm.tasks.rollout import Rollout, SteeredRollout
 COUNT = 3000
 
 
-class Scored(Rollout):
-    def metrics(self, samples, problem):
-        return {}
-
-    def plot(self, samples, problem, answers):
-        return None
-
+class Scored(Unscored, Rollout):
+    """Of the core, as it stands."""
 
 class ScoredSteered(SteeredRollout, Scored):
     """The same, steered."""
@@ -75,6 +71,12 @@ def test_a_missing_frame_of_the_past_is_masked_and_not_observed():
     z = jnp.asarray(Chain().normalizer.normalize(np.nan_to_num(example)))[None]
     np.testing.assert_allclose(observation.log_likelihood(z), observation.log_likelihood(z.at[0, 0].add(3.0)))
     assert observation.log_likelihood(z)[0] > observation.log_likelihood(z.at[0, 1].add(3.0))[0]
+
+
+def test_a_domain_that_is_not_conditioned_on_frames_is_refused_with_the_way_out():
+    plain = toy_domain.Toy(toy_domain.toy_config())
+    with pytest.raises(sd.UserError, match="Toy is not conditioned on frames: .*SteeredRollout"):
+        plain.condition_on(np.zeros((1, 2)), np.ones((1, 2)))
 
 
 @pytest.mark.parametrize(

@@ -4,25 +4,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tasks.chain import WINDOW, Chain, covariance, gaussian, model
+from tasks.chain import WINDOW, Chain, Unscored, covariance, gaussian, model
 
 import sciddm as sd
 from sciddm.config import base_config
 from sciddm.tasks.base import task_options
 
 
-class First(sd.tasks.Steered):
+class First(Unscored, sd.tasks.Steered):
     """The first frame is seen."""
 
     def problem(self, key, example):
         normal = self.domain.normalizer.normalize(example)
         return sd.Problem(sd.lookahead.Observation(lambda z: z[:, :1], normal[:1], 0.1), example)
-
-    def metrics(self, samples, problem):
-        return {}
-
-    def plot(self, samples, problem, answers):
-        return None
 
 
 def test_a_method_by_name_with_options_is_that_method():
