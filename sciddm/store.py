@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -40,15 +41,24 @@ def open_store(path) -> xr.Dataset:
     Raises: UserError that names the file, the variable and the samples of a missing or damaged chunk.
     """
     path = Path(path)
-    manifest = manifest_path(path)
     with reading(path, "not a readable zarr store", way_out="delete it if it can be made again, else copy it again"):
         dataset = xr.open_zarr(path, consolidated=False, chunks=None)
-        group = zarr.open_group(path, mode="r")
-        if manifest.exists():
-            _check_manifest(path, json.loads(manifest.read_text()), group)
-        else:
-            _check_complete(path, group, dataset)
+        check_chunks(path, zarr.open_group(path, mode="r"), dataset.data_vars)
     return dataset
+
+
+def check_chunks(path: Path, group, variables, *, hashed: float = math.inf) -> None:
+    """Check every chunk: against the manifest of the store if it has one, else that none is missing.
+
+    Args: group: name -> zarr array; variables: name -> variable with its `_FillValue`, of those that have to be complete;
+        hashed: bytes up to which all chunks are read to compare them with the manifest, else that they are there.
+    Raises: UserError that names the file, the variable and the samples of a missing or damaged chunk.
+    """
+    manifest = manifest_path(path)
+    if manifest.exists():
+        _check_manifest(path, json.loads(manifest.read_text()), group, hashed)
+    else:
+        _check_complete(path, group, variables)
 
 
 def open_array(path, name: str):
@@ -88,21 +98,24 @@ def _digests(path: Path) -> dict[str, str]:
     return {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def _check_manifest(path, expected: dict, group) -> None:
+def _check_manifest(path, expected: dict, group, hashed) -> None:
+    for name in expected:
+        if not (path / name).exists():
+            raise UserError(f"{path}: {_place(name, group)} is missing; delete the folder and it is made again")
+    if sum((path / name).stat().st_size for name in expected) > hashed:
+        return
     for name, digest in expected.items():
         file = path / name
-        if not file.exists():
-            raise UserError(f"{path}: {_place(name, group)} is missing; delete the folder and it is made again")
         if hashlib.sha256(file.read_bytes()).hexdigest() != digest:
             raise UserError(
                 f"{path}: {_place(name, group)} is damaged (its checksum differs); delete the folder and it is made again"
             )
 
 
-def _check_complete(path, group, dataset) -> None:
-    for name in dataset.data_vars:
+def _check_complete(path, group, variables) -> None:
+    for name, variable in variables.items():
         array = group[name]
-        if array.nchunks_initialized < array.nchunks and not _is_missing(array.fill_value, dataset[name]):
+        if array.nchunks_initialized < array.nchunks and not _is_missing(array.fill_value, variable):
             absent = array.nchunks - array.nchunks_initialized
             raise UserError(
                 f"{path}: variable {name!r} lacks {absent} of {array.nchunks} chunks, which would read as {array.fill_value}; "

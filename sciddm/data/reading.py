@@ -20,10 +20,11 @@ def kind_of(file: Path) -> str:
     return file.suffix.lower()
 
 
-def files(path, readers: Mapping[str, object], what: str, *, mixed: bool = False) -> list[Path]:
+def files(path, readers: Mapping[str, object], what: str, *, mixed: bool = False, kind=kind_of) -> list[Path]:
     """The files that `path` means, in the order of their names: a file or store, those in a folder, or what fits "radar/*.nc".
 
-    Args: readers: kind, as `kind_of` tells -> reader; what: named in messages, such as "frames"; mixed: for several readers at once.
+    Args: readers: kind -> reader; what: named in messages, such as "frames"; mixed: for several readers at once;
+        kind: tells the kind of a file.
     Raises: UserError if there is none, one of unknown kind, or, unless `mixed`, of kinds with different readers.
     """
     path, known = Path(path).expanduser(), ", ".join(readers)
@@ -33,16 +34,14 @@ def files(path, readers: Mapping[str, object], what: str, *, mixed: bool = False
             raise UserError(f"config.data.path = {path}: no file fits the pattern; expected {what} as {known}")
     elif not path.exists():
         raise UserError(f"config.data.path = {path}: no such file or folder; expected {what} as {known}")
-    elif path.is_dir() and kind_of(path) != ".zarr":
+    elif path.is_dir() and kind(path) != ".zarr":
         there = (file for file in path.iterdir() if not file.name.startswith("."))
-        found = sorted(
-            file for file in there if kind_of(file) in readers and (file.is_file() or kind_of(file) == ".zarr")
-        )
+        found = sorted(file for file in there if kind(file) in readers and (file.is_file() or kind(file) == ".zarr"))
         if not found:
             raise UserError(f"{path}: a folder without {what}; expected files {known}")
     else:
         found = [path]
-    kinds = {readers.get(kind_of(file)): file for file in found}
+    kinds = {readers.get(kind(file)): file for file in found}
     if None in kinds:
         raise UserError(
             f"{kinds[None]}: format {kinds[None].suffix or '(none)'!r} is not known; expected one of {known}"
@@ -122,12 +121,17 @@ def index_of(bad: np.ndarray, start: int = 0) -> tuple[int, ...]:
     return first + start, *rest
 
 
-def check_finite(file, name: str, values: np.ndarray, *, start: int = 0, missing: bool = False) -> None:
-    """That all values are finite, or NaN where `missing` allows it; UserError with the index, the first axis counted from `start`."""
+def check_finite(file, name: str, values: np.ndarray, *, start: int = 0, missing: bool = False, places=None) -> None:
+    """That all values are finite, or NaN where `missing` allows it; UserError with the index, the first axis counted from `start`.
+
+    Args: places: for each axis the indices in the file, of values picked out of it.
+    """
     bad = np.isinf(values) if missing else ~np.isfinite(values)
     if bad.any():
+        index = index_of(bad, start)
+        index = index if places is None else tuple(int(p[i]) for p, i in zip(places, index, strict=True))
         raise UserError(
-            f"{file}: variable {name!r} is {values[bad][0]} at index {index_of(bad, start)} ({bad.sum()} such values here); "
+            f"{file}: variable {name!r} is {values[bad][0]} at index {index} ({bad.sum()} such values here); "
             f"expected finite numbers{', NaN where missing' if missing else ''}"
         )
 

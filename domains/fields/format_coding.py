@@ -1,0 +1,241 @@
+"""What a file's numbers mean: CF packing, missing values, valid ranges, times, and which variables are coordinates."""
+
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from domains.fields.format_lazy import Raw, plain_attributes
+from sciddm.data.reading import check_finite, index_of, reading
+from sciddm.errors import UserError
+
+# What is applied here, and says nothing of the values that come out.
+APPLIED = (
+    "scale_factor", "add_offset", "_FillValue", "missing_value", "valid_min", "valid_max", "valid_range", "_Unsigned", "coordinates",
+    "dtype",
+)  # fmt: skip
+NEVER_WRITTEN = 9.969209968386869e36  # netCDF's fill value of floats, where a variable names none
+TIMES = xr.coders.CFDatetimeCoder()
+SPANS = xr.coders.CFTimedeltaCoder(decode_via_units=False)  # a duration in hours is a number like any other
+UNITS_OF_PLACES = {
+    "degrees_north", "degree_north", "degrees_n", "degree_n", "degrees_east", "degree_east", "degrees_e", "degree_e",
+}  # fmt: skip
+
+
+class Coding(NamedTuple):
+    """CF conventions 8.1 and 2.5.1: raw -> scale raw + offset, NaN where raw is a missing value or outside of the valid range."""
+
+    view: str = ""  # the type that integers are meant to have, by _Unsigned
+    missing: tuple = ()
+    low: float | None = None
+    high: float | None = None
+    packed_range: bool = True  # the valid range is one of raw numbers
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @classmethod
+    def of(cls, attrs, dtype, *, netcdf: bool = False) -> "Coding":
+        """Out of a variable's attributes. What is no number in them is passed over."""
+        view, unsigned = "", str(attrs.get("_Unsigned", "")).lower()
+        if dtype.kind == "i" and unsigned == "true" or dtype.kind == "u" and unsigned == "false":
+            view = ("u" if dtype.kind == "i" else "i") + str(dtype.itemsize)
+        meant = np.dtype(view or dtype)
+        missing = [meant_value(v, meant) for key in ("_FillValue", "missing_value") for v in _numbers(attrs.get(key))]
+        if netcdf and "_FillValue" not in attrs and dtype.kind == "f":
+            missing.append(meant_value(NEVER_WRITTEN, meant))
+        scale, offset = (_numbers(attrs.get(key)) for key in ("scale_factor", "add_offset"))
+        packed = bool(scale or offset)
+        both = _numbers(attrs.get("valid_range"))
+        low, high = both if len(both) == 2 else (None, None)
+        low = next(iter(_numbers(attrs.get("valid_min"))), low)
+        high = next(iter(_numbers(attrs.get("valid_max"))), high)
+        # A range of floats for packed integers is one of what is unpacked, and of no number that the file could hold.
+        packed_range = not (packed and meant.kind in "iu" and any(np.asarray(v).dtype.kind == "f" for v in (low, high)))
+        if packed_range:
+            low, high = (None if v is None else meant_value(v, meant) for v in (low, high))
+        scale, offset = float(scale[0]) if scale else 1.0, float(offset[0]) if offset else 0.0
+        return cls(view, tuple(v for v in missing if v == v), low, high, packed_range, scale, offset)
+
+    def decode(self, raw: np.ndarray, dtype=np.float32) -> np.ndarray:
+        """A new array of `dtype`, from numbers as the file has them."""
+        raw = np.asarray(raw)
+        if not raw.dtype.isnative:
+            raw = raw.astype(raw.dtype.newbyteorder("="))
+        raw = raw.view(self.view) if self.view else raw
+        bad = np.zeros(raw.shape, bool)
+        for value in self.missing:
+            bad |= raw == value
+        packed = (self.scale, self.offset) != (1.0, 0.0)
+        values = raw.astype(np.float64) * self.scale + self.offset if packed else raw
+        margin = 0 if self.packed_range else abs(self.scale) / 4  # float32 bounds of float64 values
+        bounded = raw if self.packed_range else values
+        if self.low is not None:
+            bad |= bounded < self.low - margin
+        if self.high is not None:
+            bad |= bounded > self.high + margin
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = np.array(values, dtype)
+        values[bad] = np.nan
+        return values
+
+    @property
+    def plain(self) -> bool:
+        """Whether the numbers mean themselves."""
+        return self == Coding()
+
+
+def meant_value(value, dtype):
+    """An attribute's number in the type of the variable: -1 is 255 of an unsigned byte, 1.1 the nearest float32."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return float(np.asarray(value, float).astype(dtype))
+    if dtype.kind == "u" and value < 0:
+        return int(value) % 2 ** (8 * dtype.itemsize)
+    if dtype.kind == "i" and float(value).is_integer() and 2 ** (8 * dtype.itemsize - 1) <= value:
+        return int(value) - 2 ** (8 * dtype.itemsize) if value < 2 ** (8 * dtype.itemsize) else int(value)
+    return value
+
+
+def _numbers(value) -> list:
+    if value is None:
+        return []
+    found = []
+    for each in np.ravel(np.asarray(value)).tolist():
+        if isinstance(each, (str, bytes)):
+            with suppress(ValueError):
+                found.append(float(each))
+        elif isinstance(each, (int, float)):
+            found.append(each)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One file: its structure, and its fields as they lie on disk."""
+
+    file: Path
+    template: xr.Dataset
+    raw: dict[str, xr.Variable]
+    coding: dict[str, Coding]
+
+    def read(self, name: str, picks: dict[str, np.ndarray]) -> np.ndarray:
+        """float32 values at the given indices of each dimension, in the order of the file's dimensions. UserError on an inf."""
+        raw, coding = self.raw[name], self.coding[name]
+        index, turned = {}, []
+        for axis, dim in enumerate(raw.dims):
+            index[dim], backwards = _as_slice(picks[dim])
+            turned += [axis] * backwards
+        with reading(self.file):
+            packed = np.flip(np.asarray(raw.isel(index).values), turned)
+        values = coding.decode(packed)
+        if np.isinf(values).any():
+            places = [picks[dim] for dim in raw.dims]
+            wide = coding.decode(packed, np.float64)
+            check_finite(self.file, name, wide, missing=True, places=places)
+            worst = index_of(np.isinf(values))
+            place = tuple(int(p[i]) for p, i in zip(places, worst, strict=True))
+            raise UserError(
+                f"{self.file}: variable {name!r} is {wide[worst]:g} at index {place}, more than single precision holds (3.4e38); "
+                "if it means missing say so in the attribute missing_value, else give the variable in larger units"
+            )
+        return values
+
+
+def _as_slice(index: np.ndarray):
+    # (what reads these indices fastest, whether the result has to be turned round)
+    if len(index) == 1:
+        return slice(int(index[0]), int(index[0]) + 1), False
+    if len(index) > 1:
+        step = int(index[1] - index[0])
+        if step and np.array_equal(index, index[0] + step * np.arange(len(index))):
+            first, last = sorted((int(index[0]), int(index[-1])))
+            return slice(first, last + 1, abs(step)), step < 0
+    return index, False
+
+
+def part_of(file: Path, raw: Raw) -> Part:
+    """The structure of a file: which of its variables are coordinates, which are fields, and what their numbers mean.
+
+    Raises: UserError if there is no field with entries.
+    """
+    clean = {n: xr.Variable(v.dims, v._data, plain_attributes(v.attrs), v.encoding) for n, v in raw.variables.items()}
+    listed = _listed(clean, raw.attrs)
+    fields, coords, scalars, coding, empty = {}, {}, {}, {}, {}
+    for name, variable in clean.items():
+        text = variable.dtype.kind in "SUOT"
+        dims = variable.dims[:-1] if variable.dtype == "S1" and variable.ndim else variable.dims
+        located = name in listed or dims == (name,) or _is_place(variable)
+        if variable.dtype.kind in "cV" or not (text or variable.dtype.kind in "biufmM"):
+            continue
+        if not dims:
+            (coords if located else scalars)[name] = _in_memory(file, name, variable)
+        elif len(dims) <= 2 and (located or _is_date(variable)):
+            coords[name] = _in_memory(file, name, variable)
+        elif variable.dtype.kind in "biuf" and not _is_date(variable):
+            if 0 in variable.shape:
+                empty[name] = variable.sizes
+                continue
+            coding[name] = Coding.of(variable.attrs, variable.dtype, netcdf=raw.netcdf)
+            nothing = np.broadcast_to(np.float32(np.nan), variable.shape)
+            attrs, encoding = _applied(variable)
+            fields[name] = xr.Variable(variable.dims, nothing, attrs, encoding)
+    if not fields:
+        gaps = "; ".join(f"{n} has {dict(s)}" for n, s in empty.items())
+        found = f"its fields have 0 entries ({gaps})" if empty else f"no gridded numbers, found {_described(clean)}"
+        raise UserError(f"{file}: {found[:300]}; expected at least one array of real numbers with at least one axis")
+    used = {dim for variable in fields.values() for dim in variable.dims}
+    coords = {n: v for n, v in coords.items() if 0 not in v.shape and (n in used or not v.ndim or used & {*v.dims})}
+    template = xr.Dataset(fields | scalars, coords, plain_attributes(raw.attrs))
+    return Part(Path(file), template, {name: clean[name] for name in fields}, coding)
+
+
+def _described(variables):
+    return ", ".join(f"{n} ({v.dtype}, {v.shape})" for n, v in variables.items()) or "none"
+
+
+def _listed(variables, attrs) -> set[str]:
+    # The names that variables, or the file, give as coordinates, as bounds of cells, as their measures and as grid mappings.
+    texts = [attrs.get("coordinates", "")]
+    for variable in variables.values():
+        texts += [variable.attrs.get(key, "") for key in ("coordinates", "bounds", "climatology", "grid_mapping")]
+        texts.append(variable.attrs.get("cell_measures", ""))
+    return {word.rstrip(":") for text in texts if isinstance(text, str) for word in text.split()}
+
+
+def _is_place(variable) -> bool:
+    attrs = variable.attrs
+    return attrs.get("standard_name") in ("latitude", "longitude") or str(attrs.get("units")).lower() in UNITS_OF_PLACES
+
+
+def _is_date(variable) -> bool:
+    return variable.dtype.kind in "mM" or " since " in str(variable.attrs.get("units", "")).lower()
+
+
+def _applied(variable):
+    # (attributes that still say something of decoded values, encoding with the others)
+    attrs = {key: value for key, value in variable.attrs.items() if key not in APPLIED}
+    encoding = {key: value for key, value in variable.attrs.items() if key in APPLIED}
+    return attrs, {**encoding, "dtype": variable.dtype}
+
+
+def _in_memory(file, name, variable) -> xr.Variable:
+    # Times and text by xarray, which knows calendars; times that it can't decode stay numbers.
+    attrs, encoding = _applied(variable)
+    declared = str(variable.attrs.get("dtype", ""))
+    if variable.dtype.kind == "T":
+        variable = variable.copy(data=variable.values.astype(str))
+    if variable.dtype.kind in "SUO" or _is_date(variable) or declared.startswith(("datetime", "timedelta")):
+        with suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            decoded = xr.conventions.decode_cf_variable(name, variable, decode_times=TIMES, decode_timedelta=SPANS).load()
+            return decoded.copy(data=np.char.decode(decoded.values, errors="replace")) if decoded.dtype.kind == "S" else decoded
+    with reading(file):
+        values = np.asarray(variable.values)
+    if values.dtype.kind in "biuf":
+        coding = Coding.of(variable.attrs, values.dtype)
+        values = values.astype(values.dtype.newbyteorder("=")) if coding.plain else coding.decode(values, np.float64)
+    return xr.Variable(variable.dims, values, attrs, encoding)

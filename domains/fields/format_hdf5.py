@@ -1,0 +1,164 @@
+"""HDF5: netCDF-4 under any name, plain arrays with or without dimension scales, PDEBench, The Well and MATLAB 7.3."""
+
+from functools import partial
+from pathlib import Path
+
+import h5py
+import numpy as np
+import xarray as xr
+from xarray.backends.locks import HDF5_LOCK
+from xarray.core.indexing import IndexingSupport
+
+from domains.fields.format_lazy import Raw, flatten, lazy, name_axes
+from sciddm.data.reading import text
+
+INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS", "_NCProperties"}
+NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
+SUFFIX = "-coordinate"  # of PDEBench's coordinates
+
+
+def open_hdf5(file: Path) -> Raw:
+    """What an HDF5 file has, its values left there."""
+    with h5py.File(file) as opened:
+        if "t0_fields" in opened:
+            return _the_well(file, opened)
+        if not _is_netcdf(opened):
+            return _plain(file, opened)
+        groups = ["/"]
+        opened.visititems(lambda path, node: groups.append(path) if isinstance(node, h5py.Group) else None)
+    raws = {}
+    for group in groups:
+        store = xr.backends.H5NetCDFStore.open(str(file), group=group, phony_dims="access")
+        variables, attrs = store.load()
+        raws[group] = Raw(dict(variables), dict(attrs), netcdf=True)
+    return flatten(raws)
+
+
+def open_mat73(file: Path) -> Raw:
+    """What a MATLAB 7.3 file has: HDF5 with all axes reversed, vectors with two axes, structures as groups."""
+    found, shapes = {}, {}
+    with h5py.File(file) as opened:
+        for path, data in _datasets(opened).items():
+            if path.startswith("#") or data.dtype.kind not in "biuf" or "MATLAB_empty" in data.attrs:
+                continue
+            name, shape = path.replace("/", "_"), data.shape[::-1]
+            if text(data.attrs.get("MATLAB_class", "")) == "char":
+                continue
+            if len(shape) == 2 and 1 in shape:
+                found[name] = data[()].reshape(() if data.size == 1 else -1)
+                shapes[name] = found[name].shape
+            else:
+                found[name], shapes[name] = (shape, data.dtype, _getter(file, path, reversed_axes=True)), shape
+    variables = {}
+    for name, dims in name_axes(shapes).items():
+        kept = found[name]
+        variables[name] = lazy(dims, *kept, support=ONE) if isinstance(kept, tuple) else xr.Variable(dims, kept)
+    return Raw(variables, {})
+
+
+ONE = IndexingSupport.OUTER_1VECTOR
+
+
+def _getter(file, path, *, reversed_axes=False):
+    # At most 128 files stay open at a time, however many there are. HDF5 does one thing at a time.
+    return partial(_get, xr.backends.CachingFileManager(h5py.File, str(file), mode="r"), path, reversed_axes)
+
+
+def _get(manager, path, reversed_axes, key):
+    with HDF5_LOCK, manager.acquire_context(needs_lock=False) as opened:
+        return opened[path][key[::-1]].T if reversed_axes else opened[path][key]
+
+
+def _datasets(opened) -> dict[str, h5py.Dataset]:
+    found = {}
+    opened.visititems(lambda path, node: found.update({path: node}) if isinstance(node, h5py.Dataset) else None)
+    return {path: node for path, node in found.items() if node.shape is not None}
+
+
+def _is_netcdf(opened) -> bool:
+    if "_NCProperties" in opened.attrs or "_nc3_strict" in opened.attrs:
+        return True
+    marked = [d for d in _datasets(opened).values() if "_Netcdf4Dimid" in d.attrs or "_Netcdf4Coordinates" in d.attrs]
+    return bool(marked) or any(
+        text(d.attrs.get("NAME", "")).startswith(NO_VARIABLE) for d in _datasets(opened).values()
+    )
+
+
+def _attributes(node) -> dict:
+    found = {}
+    for key in node.attrs:
+        if key not in INTERNAL and not key.startswith("_Netcdf4"):
+            try:
+                found[key] = node.attrs[key]
+            except (OSError, TypeError):  # of a type that h5py has none for
+                continue
+    return found
+
+
+def _plain(file, opened) -> Raw:
+    data = _datasets(opened)
+    folders = {path.rpartition("/")[0] for path in data}
+    names = {path: path.rpartition("/")[2] if len(folders) == 1 else path.replace("/", "_") for path in data}
+    located = {path: name.removesuffix(SUFFIX) for path, name in names.items() if name.endswith(SUFFIX)}
+    names |= located
+    shapes = {names[path]: node.shape for path, node in data.items()}
+    by_id = {node.id: names[path] for path, node in data.items()}
+    given = {names[path]: _scales(node, by_id) for path, node in data.items()}
+    if located:
+        given |= _pdebench(shapes, [name for name in "txyz" if name in located.values()])
+    dims = name_axes(shapes, given)
+    variables = {}
+    for path, node in data.items():
+        if (name := names[path]) not in dims or text(node.attrs.get("NAME", "")).startswith(NO_VARIABLE):
+            continue
+        parts = (node.shape, node.dtype, _getter(file, path), _attributes(node))
+        variables[name] = lazy(dims[name], *parts, support=ONE)
+        if dims[name][1:2] == ("once",):
+            variables[name] = variables[name].isel(once=0)
+    return Raw(variables, _attributes(opened))
+
+
+def _scales(node, names) -> tuple:
+    # The names of the dimension scales of each axis, or of its label.
+    if node.is_scale and node.ndim == 1:
+        return (names[node.id],)
+    found = []
+    for axis in node.dims:
+        scale = next((names.get(scale.id) for scale in axis.values()), None)
+        found.append(scale or axis.label or None)
+    return tuple(None if name and found.count(name) > 1 else name for name in found)
+
+
+def _pdebench(shapes, located) -> dict[str, tuple]:
+    # PDEBench's axes are (sample, t, x, y, z): those that have a coordinate, t not in all arrays and one longer than its axis in some
+    # files, and "once" in Darcy flow, whose solutions have one time and no coordinate for it.
+    lengths = {name: shapes[name][0] for name in located}
+    space, given = [name for name in located if name != "t"], {}
+    for name, shape in shapes.items():
+        for axes in (located, space, ["once", *space]):
+            known = [{lengths.get(a, 1), lengths.get(a, 1) - (a == "t")} for a in axes]
+            if len(shape) == len(axes) + 1 and all(n in fits for n, fits in zip(shape[1:], known, strict=True)):
+                given[name] = ("sample", *axes)
+                break
+    return given
+
+
+def _the_well(file, opened) -> Raw:
+    # (trajectory, time, *space), of which a field that is the same along one lacks that axis.
+    dimensions = opened["dimensions"]
+    located = {k: v for k, v in dimensions.items() if isinstance(v, h5py.Dataset) and v.ndim == 1}
+    space = [text(name) for name in dimensions.attrs.get("spatial_dims", [k for k in located if k != "time"])]
+    variables = {}
+    for key, data in opened["t0_fields"].items():
+        varying = np.ravel(data.attrs.get("dim_varying", [True] * len(space)))
+        axes = ["sample"] * bool(data.attrs.get("sample_varying", True))
+        axes += ["time"] * bool(data.attrs.get("time_varying", True))
+        axes += [name for name, varies in zip(space, varying, strict=False) if varies]
+        dims = (*axes, *[f"axis_{i}" for i in range(len(axes), data.ndim)])[: data.ndim]
+        getter = _getter(file, f"t0_fields/{key}")
+        variables[key] = lazy(dims, data.shape, data.dtype, getter, _attributes(data), support=ONE)
+    sizes = {dim: n for variable in variables.values() for dim, n in variable.sizes.items()}
+    for key, value in located.items():
+        if sizes.get(key) == len(value):
+            variables[key] = xr.Variable((key,), value[()], _attributes(value))
+    return Raw(variables, _attributes(opened))
