@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sciddm.networks.bands import blur
+
 SMOOTHING = 0.5  # coarse pixels, of two: rain decays below it from frame to frame
 WINDOW = 7.0  # coarse pixels, standard deviation of the window that shares a motion
 ITERATIONS = 3
@@ -104,18 +106,6 @@ def _sample(frames, at):
     top = take(0) * (1 - fx) + take(1) * fx
     bottom = take(width) * (1 - fx) + take(width + 1) * fx
     return top * (1 - fy) + bottom * fy
-
-
-def blur(x, sigma):
-    """Gaussian of `sigma` pixels over H and W of (B, H, W, C), its weights summing to 1 at the edges too."""
-
-    # Gaussian over H and W as two small matrices, normalised at the edges: faster than a convolution of any width on every device.
-    def matrix(size):
-        distance = np.arange(size)[:, None] - np.arange(size)
-        weights = np.exp(-0.5 * (distance / sigma) ** 2)
-        return jnp.asarray(weights / weights.sum(1, keepdims=True), x.dtype)
-
-    return jnp.einsum("ih,jw,bhwc->bijc", matrix(x.shape[1]), matrix(x.shape[2]), x)
 
 
 def _gradient(x):

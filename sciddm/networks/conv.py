@@ -12,25 +12,39 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
-def conv(x, kernel, *, periodic: bool = False, canonical: bool | None = None):
+def each_axis(periodic, ndim: int) -> tuple[bool, ...]:
+    """Whether each of `ndim` spatial axes wraps around: periodic is one bool for all of them or one each.
+
+    Raises: ValueError on another number of them.
+    """
+    each = (periodic,) * ndim if isinstance(periodic, (bool, np.bool_)) else tuple(periodic)
+    if len(each) != ndim:
+        raise ValueError(f"periodic = {periodic!r}: expected a bool, or one for each of {ndim} axes")
+    return tuple(bool(one) for one in each)
+
+
+def conv(x, kernel, *, periodic: bool | tuple[bool, ...] = False, canonical: bool | None = None):
     """Convolution of odd width and stride 1 that keeps the grid's size.
 
     Args:
         x: (B, *spatial, C_in), one to three spatial axes; kernel: (*width, C_in, C_out), every width odd.
-        periodic: wrap around the edges instead of padding with zeros.
+        periodic: wrap around the edges instead of padding with zeros; one bool, or one for each spatial axis.
         canonical: the backward pass above, which has no forward mode; None takes it on CPU and plain `lax` elsewhere.
     Returns: (B, *spatial, C_out).
-    Raises: ValueError on an even width.
+    Raises: ValueError on an even width, and on another number of bools than axes.
     """
     widths = kernel.shape[:-2]
     if any(width % 2 == 0 for width in widths):
         raise ValueError(f"kernel widths {widths}: expected odd ones, an even one has no centre")
     pads = tuple(width // 2 for width in widths)
-    if periodic:
-        x = jnp.pad(x, [(0, 0), *((p, p) for p in pads), (0, 0)], mode="wrap")
-        pads = (0,) * len(pads)
+    wraps = each_axis(periodic, len(pads))
+    if any(wraps):
+        around = [(p, p) if wrap else (0, 0) for p, wrap in zip(pads, wraps, strict=True)]
+        x = jnp.pad(x, [(0, 0), *around, (0, 0)], mode="wrap")
+        pads = tuple(0 if wrap else p for p, wrap in zip(pads, wraps, strict=True))
     if canonical is None:
         canonical = jax.default_backend() == "cpu"
     return (_canonical if canonical else _plain)(x, kernel, pads)

@@ -8,6 +8,7 @@ import numpy as np
 from flax import nnx
 
 from sciddm.networks.conditioned import Conditioned
+from sciddm.networks.conv import each_axis
 from sciddm.networks.layers import Linear, attend, depth_to_space, layer_norm, need_positive, space_to_depth
 
 
@@ -94,13 +95,19 @@ class Cross(nnx.Module):
         return self.out(attend(self.query(layer_norm(h)), key, value, self.heads))
 
 
-def positions(grid, dim: int):
+def positions(grid, dim: int, periodic: bool | tuple[bool, ...] = False):
     """(points, dim) fixed embedding of a grid's points: sines and cosines of each axis' index, periods from 2 pi to 2e4 pi.
 
-    Each axis has an equal share of the `dim` entries; what is left of them is zero.
+    Each axis has an equal share of the `dim` entries; what is left of them is zero. Along a periodic axis of n points the periods
+    are n / 1, n / 2 and so on, so that its ends are neighbours.
     """
     count = dim // (2 * len(grid))
-    frequency = 1e4 ** (-np.arange(count) / max(count, 1))
+    frequency = np.stack(
+        [
+            2 * np.pi / size * (1 + np.arange(count)) if wrap else 1e4 ** (-np.arange(count) / max(count, 1))
+            for size, wrap in zip(grid, each_axis(periodic, len(grid)), strict=True)
+        ]
+    )
     indices = np.stack(np.meshgrid(*(np.arange(size) for size in grid), indexing="ij"), -1).reshape(math.prod(grid), -1)
     angle = (indices[:, :, None] * frequency).reshape(len(indices), -1)
     table = np.zeros((len(indices), dim), np.float32)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from sciddm.networks.conv import conv
+from sciddm.networks.conv import conv, each_axis
 
 
 def need_positive(**sizes) -> None:
@@ -47,14 +47,15 @@ class Linear(nnx.Module):
 
 
 class Conv(nnx.Module):
-    """`conv` with a bias, three wide. scale as for `Linear`."""
+    """`conv` with a bias, three wide. scale as for `Linear`; periodic: of the grid, another one for a call where that says so."""
 
     def __init__(self, channels_in, channels_out, *, ndim: int, periodic=False, scale: float = 1.0, rngs: nnx.Rngs):
         self.kernel = _kernel(rngs, (3,) * ndim + (channels_in, channels_out), scale)
-        self.bias, self.periodic = constant((channels_out,)), periodic
+        self.bias, self.periodic = constant((channels_out,)), each_axis(periodic, ndim)
 
-    def __call__(self, x):
-        return conv(x, self.kernel[...].astype(x.dtype), periodic=self.periodic) + self.bias[...].astype(x.dtype)
+    def __call__(self, x, periodic=None):
+        periodic = self.periodic if periodic is None else periodic
+        return conv(x, self.kernel[...].astype(x.dtype), periodic=periodic) + self.bias[...].astype(x.dtype)
 
 
 class GroupNorm(nnx.Module):
@@ -108,11 +109,11 @@ class ResidualBlock(nnx.Module):
         self.conv_out = Conv(channels_out, channels_out, ndim=ndim, periodic=periodic, scale=0.0, rngs=rngs)
         self.skip = None if channels_in == channels_out else Linear(channels_in, channels_out, rngs=rngs)
 
-    def __call__(self, x, embedding):
-        h = self.norm_out(self.conv_in(jax.nn.silu(self.norm_in(x))))
+    def __call__(self, x, embedding, periodic=None):
+        h = self.norm_out(self.conv_in(jax.nn.silu(self.norm_in(x)), periodic))
         film = self.film(jax.nn.silu(embedding)).astype(x.dtype)
         scale, shift = jnp.split(film.reshape((film.shape[0],) + (1,) * (x.ndim - 2) + (-1,)), 2, axis=-1)
-        h = self.conv_out(jax.nn.silu(h * (1 + scale) + shift))
+        h = self.conv_out(jax.nn.silu(h * (1 + scale) + shift), periodic)
         return (x if self.skip is None else self.skip(x)) + h
 
 

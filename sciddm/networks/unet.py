@@ -29,14 +29,14 @@ class UNet(Conditioned):
         attention_levels: levels (0 is the finest) with self-attention; tokens, where there are any, are attended to at the coarsest.
         concat_channels, embedding_features, token_features: of cond["concat"] (B, *spatial, C), cond["embedding"] (B, E) and
             cond["tokens"] (B, L, E); 0 for none. cond["keep"] (B,) of 0 and 1 makes samples unconditional where it is 0.
-        periodic: whether the grid wraps around.
+        periodic: whether the grid wraps around, one bool or one for each spatial axis; a call may say otherwise.
     Raises: ValueError on a grid that `patch` and the levels do not divide, and on a cond key that the network was not made for.
     """
 
     def __init__(
         self, channels_in: int, *, ndim: int = 2, channels: tuple[int, ...] = (48, 96), blocks: int = 2, patch: int = 2,
         attention_levels: tuple[int, ...] = (), heads: int = 4, features: int = 128, concat_channels: int = 0,
-        embedding_features: int = 0, token_features: int = 0, periodic: bool = False, rngs: nnx.Rngs,
+        embedding_features: int = 0, token_features: int = 0, periodic: bool | tuple[bool, ...] = False, rngs: nnx.Rngs,
     ):  # fmt: skip
         if ndim not in (1, 2, 3) or not channels or not set(attention_levels) <= set(range(len(channels))):
             raise ValueError(
@@ -78,7 +78,7 @@ class UNet(Conditioned):
         """Every spatial size must be a multiple of it."""
         return self.patch * 2 ** (self.levels - 1)
 
-    def __call__(self, x, noise_level, cond=None):
+    def __call__(self, x, noise_level, cond=None, periodic=None):
         if x.ndim != self.ndim + 2 or any(size % self.divisor for size in x.shape[1:-1]):
             raise ValueError(
                 f"x of shape {x.shape}: expected (B, {'size, ' * self.ndim}C), every size a multiple of {self.divisor}"
@@ -88,17 +88,17 @@ class UNet(Conditioned):
         skips = []
         for stage, shrink in zip(self.down, self.shrink, strict=True):
             for block in stage:
-                h = block(h, embedding)
+                h = block(h, embedding, periodic)
                 skips.append(h)
             if shrink is not None:
                 h = shrink(space_to_depth(h, 2))
-        h = self.middle[0](h, embedding)
+        h = self.middle[0](h, embedding, periodic)
         if self.cross is not None:
             h = self.cross(h, tokens)
-        h = self.middle[1](h, embedding)
+        h = self.middle[1](h, embedding, periodic)
         for stage, grow in zip(self.up, self.grow, strict=True):
             for block in stage:
-                h = block(jnp.concatenate([h, skips.pop()], -1), embedding)
+                h = block(jnp.concatenate([h, skips.pop()], -1), embedding, periodic)
             if grow is not None:
                 h = depth_to_space(grow(h), 2)
         return depth_to_space(self.head(jax.nn.silu(self.norm(h))), self.patch)
@@ -111,6 +111,6 @@ class Stage(nnx.Module):
         self.block = ResidualBlock(channels_in, channels_out, features, **common)
         self.attention = Attention(channels_out, heads, rngs=common["rngs"]) if attend else None
 
-    def __call__(self, x, embedding):
-        x = self.block(x, embedding)
+    def __call__(self, x, embedding, periodic=None):
+        x = self.block(x, embedding, periodic)
         return x if self.attention is None else self.attention(x)
