@@ -82,11 +82,6 @@ class Coding(NamedTuple):
         values[bad] = np.nan
         return values
 
-    @property
-    def plain(self) -> bool:
-        """Whether the numbers mean themselves."""
-        return self == Coding()
-
 
 def meant_value(value, dtype):
     """An attribute's number in the type of the variable: -1 is 255 of an unsigned byte, 1.1 the nearest float32."""
@@ -162,29 +157,30 @@ def part_of(file: Path, raw: Raw) -> Part:
 
     Raises: UserError if there is no field with entries.
     """
-    clean = {n: xr.Variable(v.dims, v._data, plain_attributes(v.attrs), v.encoding) for n, v in raw.variables.items()}
-    listed = _listed(clean, raw.attrs)
+    clean = {
+        n: xr.Variable(_unlike(v.dims), v._data, plain_attributes(v.attrs), v.encoding)
+        for n, v in raw.variables.items()
+    }
+    listed, edges = _listed(clean, raw.attrs, ATTRIBUTES), _listed(clean, {}, ATTRIBUTES[:2])
     fields, coords, scalars, coding, empty = {}, {}, {}, {}, {}
     for name, variable in clean.items():
-        text = variable.dtype.kind in "SUOT"
         dims = variable.dims[:-1] if variable.dtype == "S1" and variable.ndim else variable.dims
         located = name in listed or dims == (name,) or _is_place(variable)
-        if variable.dtype.kind in "cV" or not (text or variable.dtype.kind in "biufmM"):
+        if variable.dtype.kind in "cV" or len(dims) > 2 and name in edges:
             continue
-        if not dims:
-            (coords if located else scalars)[name] = _in_memory(file, name, variable)
-        elif len(dims) <= 2 and (located or _is_date(variable)):
-            coords[name] = _in_memory(file, name, variable)
+        if not dims or len(dims) <= 2 and (located or _is_date(variable)):
+            if (loaded := _in_memory(file, name, variable)) is not None:
+                (coords if dims or located else scalars)[name] = loaded
         elif variable.dtype.kind in "biuf" and not _is_date(variable):
             if 0 in variable.shape:
-                empty[name] = variable.sizes
+                empty[name] = dict(variable.sizes)
                 continue
             coding[name] = Coding.of(variable.attrs, variable.dtype, netcdf=raw.netcdf)
             nothing = np.broadcast_to(np.float32(np.nan), variable.shape)
             attrs, encoding = _applied(variable)
             fields[name] = xr.Variable(variable.dims, nothing, attrs, encoding)
     if not fields:
-        gaps = "; ".join(f"{n} has {dict(s)}" for n, s in empty.items())
+        gaps = "; ".join(f"{n} has {s}" for n, s in empty.items())
         found = f"its fields have 0 entries ({gaps})" if empty else f"no gridded numbers, found {_described(clean)}"
         raise UserError(f"{file}: {found[:300]}; expected at least one array of real numbers with at least one axis")
     used = {dim for variable in fields.values() for dim in variable.dims}
@@ -197,12 +193,17 @@ def _described(variables):
     return ", ".join(f"{n} ({v.dtype}, {v.shape})" for n, v in variables.items()) or "none"
 
 
-def _listed(variables, attrs) -> set[str]:
-    # The names that variables, or the file, give as coordinates, as bounds of cells, as their measures and as grid mappings.
-    texts = [attrs.get("coordinates", "")]
-    for variable in variables.values():
-        texts += [variable.attrs.get(key, "") for key in ("coordinates", "bounds", "climatology", "grid_mapping")]
-        texts.append(variable.attrs.get("cell_measures", ""))
+def _unlike(dims) -> tuple:
+    # Of a covariance (x, x) the second axis is not the first.
+    return tuple(dim if dim not in dims[:i] else f"{dim}_{i}" for i, dim in enumerate(dims))
+
+
+# Which name other variables: edges of cells, coordinates, grid mappings, measures of cells.
+ATTRIBUTES = ("bounds", "climatology", "coordinates", "grid_mapping", "cell_measures")
+
+
+def _listed(variables, attrs, keys) -> set[str]:
+    texts = [attrs.get("coordinates", "")] + [v.attrs.get(key, "") for v in variables.values() for key in keys]
     return {word.rstrip(":") for text in texts if isinstance(text, str) for word in text.split()}
 
 
@@ -222,8 +223,8 @@ def _applied(variable):
     return attrs, {**encoding, "dtype": variable.dtype}
 
 
-def _in_memory(file, name, variable) -> xr.Variable:
-    # Times and text by xarray, which knows calendars; times that it can't decode stay numbers.
+def _in_memory(file, name, variable) -> xr.Variable | None:
+    # Times and text by xarray, which knows calendars; times that it can't decode stay numbers, what is neither is None.
     attrs, encoding = _applied(variable)
     declared = str(variable.attrs.get("dtype", ""))
     if variable.dtype.kind == "T":
@@ -231,11 +232,18 @@ def _in_memory(file, name, variable) -> xr.Variable:
     if variable.dtype.kind in "SUO" or _is_date(variable) or declared.startswith(("datetime", "timedelta")):
         with suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            decoded = xr.conventions.decode_cf_variable(name, variable, decode_times=TIMES, decode_timedelta=SPANS).load()
-            return decoded.copy(data=np.char.decode(decoded.values, errors="replace")) if decoded.dtype.kind == "S" else decoded
+            decoded = xr.conventions.decode_cf_variable(
+                name, variable, decode_times=TIMES, decode_timedelta=SPANS
+            ).load()
+            return (
+                decoded.copy(data=np.char.decode(decoded.values, errors="replace"))
+                if decoded.dtype.kind == "S"
+                else decoded
+            )
+    if variable.dtype.kind not in "biuf":
+        return None
     with reading(file):
         values = np.asarray(variable.values)
-    if values.dtype.kind in "biuf":
-        coding = Coding.of(variable.attrs, values.dtype)
-        values = values.astype(values.dtype.newbyteorder("=")) if coding.plain else coding.decode(values, np.float64)
+    coding = Coding.of(variable.attrs, values.dtype)
+    values = values.astype(values.dtype.newbyteorder("=")) if coding == Coding() else coding.decode(values, np.float64)
     return xr.Variable(variable.dims, values, attrs, encoding)

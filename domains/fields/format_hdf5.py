@@ -13,7 +13,7 @@ from domains.fields.format_lazy import Raw, flatten, lazy, name_axes
 from sciddm.data.reading import text
 
 INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS", "_NCProperties"}
-NO_VARIABLE = "This is a netCDF dimension but not a netCDF variable"
+ONE = IndexingSupport.OUTER_1VECTOR  # what h5py understands
 SUFFIX = "-coordinate"  # of PDEBench's coordinates
 
 
@@ -22,16 +22,36 @@ def open_hdf5(file: Path) -> Raw:
     with h5py.File(file) as opened:
         if "t0_fields" in opened:
             return _the_well(file, opened)
-        if not _is_netcdf(opened):
-            return _plain(file, opened)
-        groups = ["/"]
-        opened.visititems(lambda path, node: groups.append(path) if isinstance(node, h5py.Group) else None)
+        data = _datasets(opened)
+        if not _is_netcdf(opened, data):
+            return _plain(file, opened, data)
+        shapes = {path: node.shape for path, node in data.items()}
     raws = {}
-    for group in groups:
-        store = xr.backends.H5NetCDFStore.open(str(file), group=group, phony_dims="access")
+    for group in {"": None} | dict.fromkeys(path.rpartition("/")[0] for path in shapes):
+        store = xr.backends.H5NetCDFStore.open(str(file), group=group or None, phony_dims="access")
         variables, attrs = store.load()
-        raws[group] = Raw(dict(variables), dict(attrs), netcdf=True)
+        raws[group] = Raw(
+            _named({n: _direct(file, group, n, v, shapes) for n, v in variables.items()}), dict(attrs), netcdf=True
+        )
+        store.close()
     return flatten(raws)
+
+
+def _direct(file, group, name, variable, shapes) -> xr.Variable:
+    # Numbers by h5py itself, which opens a file again ten times as fast where there are more than may stay open.
+    path = f"{group}/{name}".strip("/")
+    if variable.dtype.kind not in "biuf" or shapes.get(path) != variable.shape:
+        return variable
+    return lazy(variable.dims, variable.shape, variable.dtype, _getter(file, path), variable.attrs, support=ONE)
+
+
+def _named(variables) -> dict[str, xr.Variable]:
+    # Axes without a dimension, which h5netcdf makes up names for.
+    if not any(dim.startswith("phony_dim_") for v in variables.values() for dim in v.dims):
+        return variables
+    given = {n: tuple(None if d.startswith("phony_dim_") else d for d in v.dims) for n, v in variables.items()}
+    dims = name_axes({name: variable.shape for name, variable in variables.items()}, given)
+    return {name: xr.Variable(dims[name], variables[name]._data, variables[name].attrs) for name in dims}
 
 
 def open_mat73(file: Path) -> Raw:
@@ -56,9 +76,6 @@ def open_mat73(file: Path) -> Raw:
     return Raw(variables, {})
 
 
-ONE = IndexingSupport.OUTER_1VECTOR
-
-
 def _getter(file, path, *, reversed_axes=False):
     # At most 128 files stay open at a time, however many there are. HDF5 does one thing at a time.
     return partial(_get, xr.backends.CachingFileManager(h5py.File, str(file), mode="r"), path, reversed_axes)
@@ -75,13 +92,15 @@ def _datasets(opened) -> dict[str, h5py.Dataset]:
     return {path: node for path, node in found.items() if node.shape is not None}
 
 
-def _is_netcdf(opened) -> bool:
+def _is_netcdf(opened, data) -> bool:
     if "_NCProperties" in opened.attrs or "_nc3_strict" in opened.attrs:
         return True
-    marked = [d for d in _datasets(opened).values() if "_Netcdf4Dimid" in d.attrs or "_Netcdf4Coordinates" in d.attrs]
-    return bool(marked) or any(
-        text(d.attrs.get("NAME", "")).startswith(NO_VARIABLE) for d in _datasets(opened).values()
-    )
+    marks = ("_Netcdf4Dimid", "_Netcdf4Coordinates")
+    return any(mark in d.attrs for d in data.values() for mark in marks) or any(map(_is_no_variable, data.values()))
+
+
+def _is_no_variable(node) -> bool:
+    return text(node.attrs.get("NAME", "")).startswith("This is a netCDF dimension but not a netCDF variable")
 
 
 def _attributes(node) -> dict:
@@ -95,8 +114,7 @@ def _attributes(node) -> dict:
     return found
 
 
-def _plain(file, opened) -> Raw:
-    data = _datasets(opened)
+def _plain(file, opened, data) -> Raw:
     folders = {path.rpartition("/")[0] for path in data}
     names = {path: path.rpartition("/")[2] if len(folders) == 1 else path.replace("/", "_") for path in data}
     located = {path: name.removesuffix(SUFFIX) for path, name in names.items() if name.endswith(SUFFIX)}
@@ -109,7 +127,7 @@ def _plain(file, opened) -> Raw:
     dims = name_axes(shapes, given)
     variables = {}
     for path, node in data.items():
-        if (name := names[path]) not in dims or text(node.attrs.get("NAME", "")).startswith(NO_VARIABLE):
+        if (name := names[path]) not in dims or _is_no_variable(node):
             continue
         parts = (node.shape, node.dtype, _getter(file, path), _attributes(node))
         variables[name] = lazy(dims[name], *parts, support=ONE)
@@ -139,6 +157,7 @@ def _pdebench(shapes, located) -> dict[str, tuple]:
             known = [{lengths.get(a, 1), lengths.get(a, 1) - (a == "t")} for a in axes]
             if len(shape) == len(axes) + 1 and all(n in fits for n, fits in zip(shape[1:], known, strict=True)):
                 given[name] = ("sample", *axes)
+                given |= {a: (a,) for a, n in zip(axes, shape[1:], strict=True) if lengths.get(a) == n}
                 break
     return given
 

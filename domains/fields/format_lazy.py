@@ -56,20 +56,18 @@ def name_axes(shapes: Mapping[str, tuple], given: Mapping[str, tuple] | None = N
     Args: shapes: by the name of the array; given: names of its axes, None where an axis has none.
     """
     dims = {name: list((given or {}).get(name) or [None] * len(shape)) for name, shape in shapes.items()}
-    telling = {n: s[0] for n, s in shapes.items() if n in COORDINATES and len(s) == 1 and dims[n] in ([None], [n])}
-    unnamed = {n: [s for s, d in zip(shapes[n], dims[n], strict=True) if d is None] for n in shapes if n not in telling}
-    larger = [sizes for name, sizes in unnamed.items() if len(shapes[name]) > 1] or list(unnamed.values())
-    lengths, named = Counter(telling.values()), {name for each in dims.values() for name in each if name}
+    telling = {n: s[0] for n, s in shapes.items() if n in COORDINATES and len(s) == 1 and dims[n] == [None]}
+    others = {name for name in shapes if name not in telling}
+    larger = {name for name in others if len(shapes[name]) > 1} or others
+    lengths, taken = Counter(telling.values()), {name for each in dims.values() for name in each}
     for name, length in telling.items():
-        counts = {sizes.count(length) for sizes in larger}
-        if lengths[length] == 1 and 1 in counts and counts <= {0, 1} and name not in named:
-            for other in unnamed:
-                fits = [i for i, d in enumerate(dims[other]) if d is None and shapes[other][i] == length]
-                if len(fits) == 1 and len(shapes[other]) > 1 - (max(map(len, larger)) == 1):
-                    dims[other][fits[0]] = name
+        fits = {n: [i for i, d in enumerate(dims[n]) if d is None and shapes[n][i] == length] for n in larger}
+        fits = {n: places for n, places in fits.items() if places}
+        if fits and all(len(places) == 1 for places in fits.values()) and lengths[length] == 1 and name not in taken:
             dims[name] = [name]
-    for name in telling:
-        if dims[name] == [None]:
+            for other, [place] in fits.items():
+                dims[other][place] = name
+        else:
             del dims[name]
     sizes: dict[str, int] = {}
     for name in sorted(dims, key=lambda name: -int(np.prod(shapes[name], dtype=np.int64))):

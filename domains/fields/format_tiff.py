@@ -1,19 +1,20 @@
 """TIFF: stacks of pages, ImageJ's and OME's, channels as variables; GeoTIFF's places of the pixels."""
 
+import contextlib
+import logging
 import re
-import threading
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from xarray.backends.locks import HDF5_LOCK
 
 from domains.fields.format_lazy import Raw, lazy
 from sciddm.data.reading import text
 
 AXES = {"T": "time", "Z": "z", "Y": "y", "X": "x", "L": "wavelength", "A": "angle", "P": "phase"}
 CHANNELS = "CS"  # channels, and samples of a pixel
-_lock = threading.Lock()  # a file is read at one place at a time
 
 
 def open_tiff(file: Path) -> Raw:
@@ -23,7 +24,7 @@ def open_tiff(file: Path) -> Raw:
     from domains.fields.formats import stem
 
     variables, sizes = {}, {}
-    with tifffile.TiffFile(file) as opened:
+    with _complaints(), tifffile.TiffFile(file) as opened:
         several = len(opened.series) > 1
         for number, series in enumerate(opened.series):
             name = f"{stem(file)}_{number}" if several else stem(file)
@@ -45,9 +46,26 @@ def open_tiff(file: Path) -> Raw:
     return Raw(variables, {})
 
 
+@contextlib.contextmanager
+def _complaints():
+    # Of a file that was cut off tifffile gives the pages that are there, and logs that there were more.
+    said, logger = [], logging.getLogger("tifffile")
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: said.append(record.getMessage())
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+    if broken := [each for each in said if "invalid page offset" in each or "corrupted" in each]:
+        raise ValueError(f"it is cut off or damaged: {broken[0]}")
+
+
 def _get(manager, number, key):
     # Pages are decoded one by one, those that are asked for; what lies in one piece is mapped.
-    with _lock, manager.acquire_context(needs_lock=False) as opened:
+    with HDF5_LOCK, manager.acquire_context(needs_lock=False) as opened:
         series = opened.series[number]
         if series.dataoffset is not None:
             whole = np.memmap(

@@ -25,9 +25,11 @@ def open_zarr(path: Path) -> Raw:
             group, _, own = name.rpartition("/")
             groups.setdefault(group, {})[own] = array
         raws = {name: _group(path, members) for name, members in groups.items()}
-        flat = flatten({name: raw for name, raw in raws.items()})
-        variables = {name: raws[name.rpartition("/")[0]].variables.get(name.rpartition("/")[2]) for name in arrays}
-        store.check_chunks(path, arrays, {n: v for n, v in variables.items() if v is not None}, hashed=HASHED)
+        flat = flatten(raws)
+        found = {name: raws[name.rpartition("/")[0]].variables.get(name.rpartition("/")[2]) for name in arrays}
+        # A zero alone, or from which integers are counted, is what zarr doesn't write.
+        fields = {n: v for n, v in found.items() if v is not None and v.ndim and v.dims != (n.rpartition("/")[2],)}
+        store.check_chunks(path, arrays, fields, hashed=HASHED)
     return flat._replace(attrs=dict(node.attrs) if isinstance(node, zarr.Group) else {})
 
 

@@ -2,11 +2,13 @@
 
 import re
 import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 import xarray as xr
+from xarray.backends.locks import HDF5_LOCK
 
 from domains.fields.format_coding import Part, part_of
 from domains.fields.format_hdf5 import open_hdf5, open_mat73
@@ -24,6 +26,8 @@ MAGIC = {
 # What is often given by mistake, and the way out.
 OTHERS = {
     b"\x0e\x03\x13\x01": ("HDF4", "convert it with h4toh5 or ncl_convert2nc"),
+    b"\xcd\xf3": ("a CDF of NASA", "convert it with cdf2netcdf"),
+    b"\0\0\xff\xff": ("a CDF of NASA", "convert it with cdf2netcdf"),
     b"GRIB": ("GRIB", "convert it with grib_to_netcdf or `cdo -f nc copy`"),
     b"\x1f\x8b": ("compressed by gzip", "unpack it with gunzip"),
     b"BZh": ("compressed by bzip2", "unpack it with bunzip2"),
@@ -92,7 +96,9 @@ def _netcdf_classic(file) -> Raw:
             need("netCDF4", file, "weather")
             store = xr.backends.NetCDF4DataStore.open(str(file))
         else:
-            store = xr.backends.ScipyDataStore(str(file), mmap=True)
+            # Said of a mapping that outlives its file, which is as it should be.
+            warnings.filterwarnings("ignore", "Cannot close a netcdf_file opened with mmap", RuntimeWarning)
+            store = xr.backends.ScipyDataStore(str(file), mmap=True, lock=HDF5_LOCK)
     variables, attrs = store.load()
     return Raw(dict(variables), dict(attrs), netcdf=True)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from domains.fields.format_join import Piece, Placed, is_sample, is_time, join, read_piece
+from domains.fields.format_compare import is_sample, is_time
+from domains.fields.format_join import Placed, join
 from domains.fields.formats import READERS, kind, open_part
 from sciddm.data.reading import files
 
@@ -42,19 +43,7 @@ class Fields:
         picks = {dim: _indices(dim, where.get(dim, slice(None)), array.sizes[dim]) for dim in array.dims}
         if name not in self.placed:
             return np.asarray(array.isel(picks).values, np.float32).squeeze(dropped)
-        placed = self.placed[name]
-        turned = {dim: array.sizes[dim] - 1 - picks[dim] if dim in placed.flipped else picks[dim] for dim in picks}
-        if len(placed.pieces) == 1:
-            return _in_order(placed.pieces[0], name, array.dims, turned).squeeze(dropped)
-        values = np.empty([len(each) for each in picks.values()], np.float32)
-        axis = array.dims.index(placed.along)
-        for piece in placed.pieces:
-            local = turned[placed.along] - piece.start
-            here = (local >= 0) & (local < piece.length)
-            if here.any():
-                found = _in_order(piece, name, array.dims, {**turned, placed.along: local[here]})
-                values[(slice(None),) * axis + (here,)] = found
-        return values.squeeze(dropped)
+        return self.placed[name].read(name, picks, array.dims).squeeze(dropped)
 
 
 def open_fields(path) -> Fields:
@@ -85,10 +74,3 @@ def _indices(dim, where, size) -> np.ndarray:
     if ((index < -size) | (index >= size)).any():
         raise IndexError(f"index {index[(index < -size) | (index >= size)][0]} along {dim!r}, which has size {size}")
     return np.where(index < 0, index + size, index)
-
-
-def _in_order(piece: Piece, name, dims, picks) -> np.ndarray:
-    # The values of one file with the axes of the template, of which a file has all but a new one.
-    values, own = read_piece(piece, name, picks), piece.part.raw[name].dims
-    values = values.transpose([own.index(dim) for dim in dims if dim in own])
-    return np.expand_dims(values, [i for i, dim in enumerate(dims) if dim not in own])
