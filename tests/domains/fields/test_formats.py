@@ -92,7 +92,9 @@ def test_every_named_format_gives_the_same_values_names_units_and_coordinates(ma
     assert {name for name, a in fields.template.data_vars.items() if a.ndim} == {"u", "v"}
     for name, values in (("u", U), ("v", V)):
         array = fields.template[name]
-        assert array.dims == ("y", "sample", "x") and array.dtype == np.float32 and array.encoding["dtype"] == np.float32
+        assert (
+            array.dims == ("y", "sample", "x") and array.dtype == np.float32 and array.encoding["dtype"] == np.float32
+        )
         assert array.attrs["units"] == dataset()[name].attrs["units"] and np.isnan(array).all()
         assert array.variable._data.strides == (0, 0, 0)  # without memory
         read = fields.read(name)
@@ -142,7 +144,9 @@ def as_npz(path):
 
 
 def as_mat(path):
-    scipy.io.savemat(path / "f.mat", {"u": U, "v": V, "y": Y, "x": X, "note": "text", "cell": np.array([1, "a"], object)})
+    scipy.io.savemat(
+        path / "f.mat", {"u": U, "v": V, "y": Y, "x": X, "note": "text", "cell": np.array([1, "a"], object)}
+    )
     return path / "f.mat"
 
 
@@ -199,10 +203,19 @@ def test_tiff_stacks_have_the_axes_of_their_series_and_a_variable_a_channel(tmp_
     tifffile.imwrite(tmp_path / "o.ome.tif", stack, metadata=names, compression="zlib")
     fields = open_fields(tmp_path / "o.ome.tif")
     np.testing.assert_array_equal(fields.read("light_2", {"time": 2, "y": [4, 1]}), stack[2, 1][[4, 1]])
-    tifffile.imwrite(tmp_path / "pages.tif", stack[:, 0].astype(">f4"), metadata=None, byteorder=">", compression="zlib", photometric="minisblack")
+    tifffile.imwrite(
+        tmp_path / "pages.tif",
+        stack[:, 0].astype(">f4"),
+        metadata=None,
+        byteorder=">",
+        compression="zlib",
+        photometric="minisblack",
+    )
     fields = open_fields(tmp_path / "pages.tif")
     assert fields.template["pages"].dims == ("axis_0", "y", "x")
-    np.testing.assert_array_equal(fields.read("pages", {"axis_0": slice(1, None), "x": slice(None, None, -2)}), stack[1:, 0, :, ::-2])
+    np.testing.assert_array_equal(
+        fields.read("pages", {"axis_0": slice(1, None), "x": slice(None, None, -2)}), stack[1:, 0, :, ::-2]
+    )
     tifffile.imwrite(tmp_path / "rgb.tif", stack[:, 0, :, :3].astype(np.uint8), photometric="rgb")
     assert [*open_fields(tmp_path / "rgb.tif").placed] == ["channel_0", "channel_1", "channel_2"]
 
@@ -245,7 +258,9 @@ def test_packed_masked_and_bounded_numbers_are_decoded(case, engine, tmp_path):
         return
     if "zarr" in engine:
         array = zarr.open_group(tmp_path / "f.zarr", mode="w", zarr_format=int(engine[-1])).create_array("u", data=raw)
-        array.attrs.update({k: v.tolist() if hasattr(v, "tolist") else v for k, v in attrs.items()} | {"_ARRAY_DIMENSIONS": ["x"]})
+        array.attrs.update(
+            {k: v.tolist() if hasattr(v, "tolist") else v for k, v in attrs.items()} | {"_ARRAY_DIMENSIONS": ["x"]}
+        )
         path = tmp_path / "f.zarr"
     elif engine == "scipy":
         path = tmp_path / "f.nc"
@@ -334,7 +349,11 @@ def test_the_well_names_its_axes_and_leaves_out_those_along_which_a_field_is_con
         file["t0_fields/density"], file["t0_fields/height"] = np.ones((2, 3, 4, 5)), np.arange(5.0)
         attrs = {"sample_varying": False, "time_varying": False, "dim_varying": [False, True]}
         file["t0_fields/height"].attrs.update(attrs)
-        file["dimensions/y"], file["dimensions/x"], file["dimensions/time"] = np.arange(5.0), np.arange(4.0), np.arange(3.0)
+        file["dimensions/y"], file["dimensions/x"], file["dimensions/time"] = (
+            np.arange(5.0),
+            np.arange(4.0),
+            np.arange(3.0),
+        )
         file["dimensions"].attrs["spatial_dims"] = ["x", "y"]
     template = open_fields(tmp_path / "well.h5").template
     assert template["density"].dims == ("sample", "time", "x", "y") and template["height"].dims == ("y",)
@@ -353,7 +372,9 @@ def test_tensorstore_gives_what_zarr_python_gives(version, shards, tmp_path):
     fields = open_fields(tmp_path / "f.zarr")
     assert fields.template["u"].dims == ("axis_0", "axis_1")
     np.testing.assert_array_equal(fields.read("u"), array[:])
-    np.testing.assert_array_equal(fields.read("u", {"axis_0": [7, 0, 3], "axis_1": [8, 8, 1]}), array.oindex[[7, 0, 3], [8, 8, 1]])
+    np.testing.assert_array_equal(
+        fields.read("u", {"axis_0": [7, 0, 3], "axis_1": [8, 8, 1]}), array.oindex[[7, 0, 3], [8, 8, 1]]
+    )
     np.testing.assert_array_equal(fields.read("u", {"axis_0": -1}), array[-1])
 
 
@@ -390,7 +411,9 @@ def test_no_more_than_the_slice_that_is_asked_for_is_in_memory(tmp_path):
 
 
 def bad_npy(path):
-    (path / "f.npy").write_bytes(b"\x93NUMPY\x01\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (900,), }\n" + b" " * 40)
+    (path / "f.npy").write_bytes(
+        b"\x93NUMPY\x01\0v\0{'descr': '<f4', 'fortran_order': False, 'shape': (900,), }\n" + b" " * 40
+    )
     return path / "f.npy"
 
 
