@@ -165,8 +165,8 @@ def part_of(file: Path, raw: Raw) -> Part:
     fields, coords, scalars, coding, empty = {}, {}, {}, {}, {}
     for name, variable in clean.items():
         dims = variable.dims[:-1] if variable.dtype == "S1" and variable.ndim else variable.dims
-        located = name in listed or dims == (name,) or _is_place(variable)
-        if variable.dtype.kind in "cV" or len(dims) > 2 and name in edges:
+        located = name in listed or name in dims or _is_place(variable)
+        if variable.dtype.kind in "cV" or len(dims) > 2 and (name in edges or name in dims):
             continue
         if not dims or len(dims) <= 2 and (located or _is_date(variable)):
             if (loaded := _in_memory(file, name, variable)) is not None:
@@ -228,18 +228,19 @@ def _in_memory(file, name, variable) -> xr.Variable | None:
     attrs, encoding = _applied(variable)
     declared = str(variable.attrs.get("dtype", ""))
     if variable.dtype.kind == "T":
-        variable = variable.copy(data=variable.values.astype(str))
+        variable = variable.copy(data=np.array(variable.values.tolist(), str))
     if variable.dtype.kind in "SUO" or _is_date(variable) or declared.startswith(("datetime", "timedelta")):
         with suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             decoded = xr.conventions.decode_cf_variable(
                 name, variable, decode_times=TIMES, decode_timedelta=SPANS
             ).load()
-            return (
-                decoded.copy(data=np.char.decode(decoded.values, errors="replace"))
-                if decoded.dtype.kind == "S"
-                else decoded
+            if decoded.dtype.kind == "S":
+                decoded = decoded.copy(data=np.char.decode(decoded.values, errors="replace"))
+            known = decoded.dtype.kind != "O" or all(
+                isinstance(v, str) or hasattr(v, "calendar") for v in decoded.values.flat
             )
+            return decoded if known else None
     if variable.dtype.kind not in "biuf":
         return None
     with reading(file):

@@ -1,6 +1,8 @@
 """HDF5: netCDF-4 under any name, plain arrays with or without dimension scales, PDEBench, The Well and MATLAB 7.3."""
 
+import re
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import h5py
@@ -11,6 +13,7 @@ from xarray.core.indexing import IndexingSupport
 
 from domains.fields.format_lazy import Raw, flatten, lazy, name_axes
 from sciddm.data.reading import text
+from sciddm.errors import UserError
 
 INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS", "_NCProperties"}
 ONE = IndexingSupport.OUTER_1VECTOR  # what h5py understands
@@ -24,7 +27,8 @@ def open_hdf5(file: Path) -> Raw:
             return _the_well(file, opened)
         data = _datasets(opened)
         if not _is_netcdf(opened, data):
-            return _plain(file, opened, data)
+            numbered = _numbered(data)
+            return _stacked(file, opened, numbered) if numbered else _plain(file, opened, data)
         shapes = {path: node.shape for path, node in data.items()}
     raws = {}
     for group in {"": None} | dict.fromkeys(path.rpartition("/")[0] for path in shapes):
@@ -96,7 +100,8 @@ def _is_netcdf(opened, data) -> bool:
     if "_NCProperties" in opened.attrs or "_nc3_strict" in opened.attrs:
         return True
     marks = ("_Netcdf4Dimid", "_Netcdf4Coordinates")
-    return any(mark in d.attrs for d in data.values() for mark in marks) or any(map(_is_no_variable, data.values()))
+    some = list(islice(data.values(), 200))  # not each of a million
+    return any(mark in d.attrs for d in some for mark in marks) or any(map(_is_no_variable, some))
 
 
 def _is_no_variable(node) -> bool:
@@ -134,6 +139,58 @@ def _plain(file, opened, data) -> Raw:
         if dims[name][1:2] == ("once",):
             variables[name] = variables[name].isel(once=0)
     return Raw(variables, _attributes(opened))
+
+
+def _numbered(data) -> dict[str, list]:
+    # The arrays by their names in a group, where a file has nothing but groups 0000, 0001, ... of the same arrays: a group a sample.
+    found: dict[str, dict] = {}
+    for path, node in data.items():
+        head, _, name = path.partition("/")
+        found.setdefault(name, {})[head] = node
+    heads = list(next(iter(found.values()), {}))
+    number = re.compile(r"(.*?)(\d+)")
+    numbers = [number.fullmatch(head) for head in heads]
+    if len(heads) < 2 or not all(numbers) or len({match[1] for match in numbers}) > 1:
+        return {}
+    order = [head for _, head in sorted(zip([int(match[2]) for match in numbers], heads, strict=True))]
+    alike = all(
+        {*nodes} == {*heads} and len({(node.shape, node.dtype) for node in nodes.values()}) == 1
+        for nodes in found.values()
+    )
+    return {name: [nodes[head] for head in order] for name, nodes in found.items()} if alike else {}
+
+
+def _stacked(file, opened, numbered) -> Raw:
+    names = {name: name.rpartition("/")[2] for name in numbered}
+    names = names if len({*names.values()}) == len(names) else {name: name.replace("/", "_") for name in numbered}
+    dims = name_axes({names[name]: nodes[0].shape for name, nodes in numbered.items()})
+    variables = {}
+    for name, nodes in numbered.items():
+        first, own = nodes[0], names[name]
+        if own not in dims or first.dtype.kind not in "biuf":
+            continue
+        if dims[own] == (own,):  # the coordinate of an axis, if it is that of all samples
+            if not all(np.array_equal(first[()], node[()]) for node in nodes):
+                where = next(node.name for node in nodes if not np.array_equal(first[()], node[()]))
+                raise UserError(
+                    f"{file}: {where} is not {first.name}; expected samples on one grid, interpolate to it first"
+                )
+            variables[own] = xr.Variable((own,), first[()], _attributes(first))
+            continue
+        manager = xr.backends.CachingFileManager(h5py.File, str(file), mode="r")
+        get = partial(_get_stacked, manager, [node.name for node in nodes])
+        variables[own] = lazy(
+            ("sample", *dims[own]), (len(nodes), *first.shape), first.dtype, get, _attributes(first), support=ONE
+        )
+    return Raw(variables, _attributes(opened))
+
+
+def _get_stacked(manager, paths, key):
+    with HDF5_LOCK, manager.acquire_context(needs_lock=False) as opened:
+        samples, rest = key[0], key[1:]
+        if isinstance(samples, (int, np.integer)):
+            return opened[paths[samples]][rest]
+        return np.stack([opened[paths[i]][rest] for i in np.arange(len(paths))[samples]])
 
 
 def _scales(node, names) -> tuple:

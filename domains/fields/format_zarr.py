@@ -1,5 +1,8 @@
 """zarr stores of version 2 and 3 through tensorstore, which is several times faster than zarr-python where chunks are small."""
 
+import base64
+import contextlib
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -56,8 +59,10 @@ def _axes(array) -> tuple:
 def _variable(path, array, dims) -> xr.Variable:
     attrs = {key: value for key, value in array.attrs.items() if key != AXES}
     fill, kind = array.fill_value, array.dtype.kind
-    if isinstance(attrs.get("_FillValue"), str) and kind == "f":  # as xarray writes it to version 3
-        attrs["_FillValue"] = xr.backends.zarr.FillValueCoder.decode(attrs["_FillValue"], array.dtype)
+    if isinstance(attrs.get("_FillValue"), str) and kind == "f":
+        with contextlib.suppress(ValueError, struct.error):  # else text such as "NaN"
+            packed = base64.b64decode(attrs["_FillValue"], validate=True)  # as xarray writes it to version 3
+            attrs["_FillValue"] = struct.unpack("<d", packed)[0]
     elif array.metadata.zarr_format == 2 and AXES in array.attrs and fill is not None and kind in "iuf":
         # What xarray keeps _FillValue in. A zero is what others have it by default, and no missing value.
         if fill != 0:

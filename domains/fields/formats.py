@@ -2,6 +2,7 @@
 
 import re
 import struct
+import traceback
 import warnings
 from pathlib import Path
 
@@ -57,7 +58,11 @@ def open_part(file: Path) -> Part:
     name = kind(file)
     if file.is_file():
         _refuse_others(file, name)
-    with reading(file, f"can't be read as {name}"):
+    # Said of a mapping that outlives the handle of its file, at any time later.
+    warnings.filterwarnings("ignore", "Cannot close a netcdf_file opened with mmap", RuntimeWarning)
+    with reading(file, f"can't be read as {name}"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Duplicate dimension names", UserWarning)  # which part_of tells apart
+        warnings.filterwarnings("ignore", "Object at .* is not recognized as a component of a Zarr hierarchy")
         return part_of(file, READERS[name](file))
 
 
@@ -92,13 +97,16 @@ def _refuse_others(file, name):
 
 def _netcdf_classic(file) -> Raw:
     with file.open("rb") as opened:
-        if opened.read(4)[3:] == b"\x05":  # 64-bit sizes, which scipy doesn't know
-            need("netCDF4", file, "weather")
-            store = xr.backends.NetCDF4DataStore.open(str(file))
-        else:
-            # Said of a mapping that outlives its file, which is as it should be.
-            warnings.filterwarnings("ignore", "Cannot close a netcdf_file opened with mmap", RuntimeWarning)
+        wide = opened.read(4)[3:] == b"\x05"  # sizes of 64 bits, which scipy doesn't know
+    if wide:
+        need("netCDF4", file, "weather")
+        store = xr.backends.NetCDF4DataStore.open(str(file))
+    else:
+        try:
             store = xr.backends.ScipyDataStore(str(file), mmap=True, lock=HDF5_LOCK)
+        except Exception as error:
+            traceback.clear_frames(error.__traceback__)  # so that the mapping ends here
+            raise
     variables, attrs = store.load()
     return Raw(dict(variables), dict(attrs), netcdf=True)
 
@@ -138,13 +146,21 @@ def _mat(file) -> Raw:
         raise ValueError(f"{error}, but no HDF5 in it") from error
     except (struct.error, OverflowError) as error:
         raise ValueError(f"broken: {error}") from error
-    found = {}
-    for name, value in contents.items():
-        if not name.startswith("__") and isinstance(value, np.ndarray) and value.dtype.kind in "biufUc":
-            vector = value.ndim == 2 and 1 in value.shape
-            found[name] = value.reshape(() if value.size == 1 else -1) if vector else value
+    found = dict(_matlab("", contents))
     dims = name_axes({name: value.shape for name, value in found.items()})
     return Raw({name: xr.Variable(dims[name], found[name]) for name in dims}, {})
+
+
+def _matlab(prefix, contents):
+    # Vectors have two axes, numbers too; structures are flattened, their fields as structure_field.
+    for name, value in contents.items():
+        if name.startswith("__") or not isinstance(value, np.ndarray):
+            continue
+        if value.dtype.names and value.size == 1:
+            yield from _matlab(f"{prefix}{name}_", {key: value[key].item() for key in value.dtype.names})
+        elif value.dtype.kind in "biufUc":
+            vector = value.ndim == 2 and 1 in value.shape
+            yield prefix + name, value.reshape(() if value.size == 1 else -1) if vector else value
 
 
 READERS = {

@@ -145,7 +145,8 @@ def as_npz(path):
 
 def as_mat(path):
     scipy.io.savemat(
-        path / "f.mat", {"u": U, "v": V, "y": Y, "x": X, "note": "text", "cell": np.array([1, "a"], object)}
+        path / "f.mat",
+        {"u": U, "v": V, "y": Y, "x": X, "note": "text", "cell": np.array([1, "a"], object), "s": {"w": U}},
     )
     return path / "f.mat"
 
@@ -165,7 +166,7 @@ def as_mat73(path):
 @pytest.mark.parametrize("make", [as_hdf5, as_npz, as_mat, as_mat73])
 def test_arrays_whose_axes_have_no_names_get_those_that_a_coordinate_alone_fits(make, tmp_path):
     fields = open_fields(make(tmp_path))
-    assert {*fields.placed} == {"u", "v"}
+    assert {*fields.placed} - {"s_w"} == {"u", "v"}
     assert fields.template["u"].dims == ("y", "axis_1", "x")
     np.testing.assert_array_equal(fields.template["y"], Y)
     np.testing.assert_array_equal(fields.read("u"), U)
@@ -342,6 +343,26 @@ def test_pdebench_has_its_samples_first_and_a_time_more_than_it_says(tmp_path):
     fields = open_fields(tmp_path / "darcy.hdf5")
     assert fields.template["nu"].dims == fields.template["tensor"].dims == ("sample", "x", "y")
     np.testing.assert_array_equal(fields.read("tensor", {"x": 3}), u[:, 3])
+
+
+def test_groups_that_are_numbered_are_samples(tmp_path):
+    values = rng.normal(size=(12, 3, 6, 5)).astype(np.float32)
+    with h5py.File(tmp_path / "reaction.h5", "w") as file:
+        for i, each in enumerate(values):
+            file[f"seed_{i}/data"], file[f"seed_{i}/grid/t"], file[f"seed_{i}/grid/x"] = (
+                each,
+                np.arange(3.0),
+                np.arange(6.0),
+            )
+    fields = open_fields(tmp_path / "reaction.h5")
+    assert fields.template["data"].dims == ("sample", "t", "x", "axis_2") and {*fields.template.coords} == {"t", "x"}
+    np.testing.assert_array_equal(fields.read("data", {"sample": [10, 2], "x": 1}), values[[10, 2], :, 1])
+    np.testing.assert_array_equal(fields.read("data", {"sample": 11, "t": [2, 0]}), values[11, [2, 0]])
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        for i in range(2):
+            file[f"{i}/data"], file[f"{i}/x"] = np.ones((3, 5)), i + np.arange(5)
+    with pytest.raises(UserError, match="/1/x is not /0/x; expected samples on one grid"):
+        open_fields(tmp_path / "other.h5")
 
 
 def test_the_well_names_its_axes_and_leaves_out_those_along_which_a_field_is_constant(tmp_path):
