@@ -132,7 +132,7 @@ class Grid:
         batch, space, cond = x.shape[0], x.shape[-1 - self.space : -1], dict(cond or {})
         wanted = {"concat": (*space, self.concat_channels), "embedding": (self.embedding_features,)}
         for name, shape in wanted.items():
-            found = jnp.shape(cond.get(name))
+            found = jnp.shape(cond.get(name, 0))
             if name in cond and shape[-1] and (found[1:] != shape or found[0] not in (1, batch)):
                 raise ValueError(f'cond["{name}"] of shape {found}: expected ({batch}, {", ".join(map(str, shape))})')
         level = jnp.asarray(noise_level)

@@ -37,8 +37,8 @@ class Conditioned(nnx.Module):
     def conditions(self, x, noise_level, cond):
         """What layers are conditioned on, for x (B, ..., C) at noise_level, () or (B,), or (B or 1, frames) with one a frame.
 
-        Returns: embedding (1, features) or (B, features), with an axis of frames between them where the level has one; x with
-            cond["concat"] behind its channels; tokens (B, L, E) or None.
+        Returns: embedding (1, features) or (B, features), where there is a level a frame a row for each; x with cond["concat"] behind
+            its channels; tokens (B, L, E) or None.
         Raises: ValueError on a cond key that the network was not made for.
         """
         cond = cond or {}
@@ -46,10 +46,11 @@ class Conditioned(nnx.Module):
             raise ValueError(f"cond has {sorted(unknown)}: this network takes {sorted(self.takes)}")
         batch, keep = x.shape[0], cond.get("keep", jnp.ones(x.shape[0], x.dtype))
         level = jnp.atleast_1d(noise_level)
-        embedding, tokens = self.noise(level.reshape(-1)).reshape(*level.shape, -1), None
+        embedding, tokens = self.noise(level.reshape(-1)), None
         if self.embed is not None:
             embedded = self.embed(_chosen(cond.get("embedding"), keep, self.null_embedding[...], (batch,)))
-            embedding = embedding + embedded.reshape(batch, *(1,) * (level.ndim - 1), -1)
+            embedded = embedded.reshape(batch, *(1,) * (level.ndim - 1), -1)
+            embedding = (embedding.reshape(*level.shape, -1) + embedded).reshape(-1, embedded.shape[-1])
         if self.null_token is not None:
             given = cond.get("tokens")
             tokens = _chosen(given, keep, self.null_token[...], (batch, 1 if given is None else given.shape[1]))

@@ -1,5 +1,6 @@
 """A grid of any size for a network that needs multiples of a divisor: padded, and cropped again."""
 
+import math
 from dataclasses import dataclass
 
 import jax.numpy as jnp
@@ -15,7 +16,8 @@ class Padding:
     repeated edge values would be streaks of noise that no average takes away. Down to a single point, which is repeated.
     A periodic axis that the divisor divides stays as it is, and wraps around exactly. Any other is continued on both sides with what
     comes around, at least `halo` points of it (None: one divisor, a point of the coarsest grid that is divided down to), so that what is
-    cropped sees its neighbours across the seam; on the padded grid that axis has edges, and `periodic` says so.
+    cropped sees its neighbours across the seam; on the padded grid that axis has edges, and `periodic` says so. Where going around a few
+    times takes no more points than that, it is done instead, and the axis still wraps around exactly.
 
     Args: space: points along each axis; divisor: of the sizes; wraps: whether the grid wraps around, one bool or one for each axis.
     """
@@ -28,20 +30,23 @@ class Padding:
     @property
     def margins(self) -> tuple[tuple[int, int], ...]:
         """Points before and after, for each axis."""
-        halo = self.divisor if self.halo is None else self.halo
-        found = []
-        for size, wrap in zip(self.space, each_axis(self.wraps, len(self.space)), strict=True):
-            total = -size % self.divisor
-            if total and wrap:
-                total = 2 * halo + -(size + 2 * halo) % self.divisor
-            found.append((total // 2, total - total // 2))
-        return tuple(found)
+        return tuple(margin for margin, _ in self._axes())
 
     @property
     def periodic(self) -> tuple[bool, ...]:
         """Whether each axis of the padded grid wraps around."""
-        wraps = each_axis(self.wraps, len(self.space))
-        return tuple(wrap and margin == (0, 0) for wrap, margin in zip(wraps, self.margins, strict=True))
+        return tuple(wraps for _, wraps in self._axes())
+
+    def _axes(self):
+        halo = self.divisor if self.halo is None else self.halo
+        found = []
+        for size, wraps in zip(self.space, each_axis(self.wraps, len(self.space)), strict=True):
+            to_edges, around = -(-size // self.divisor) * self.divisor, math.lcm(size, self.divisor)
+            with_halo = -(-(size + 2 * halo) // self.divisor) * self.divisor
+            exact = wraps and around <= with_halo
+            total = (around if exact else with_halo if wraps else to_edges) - size
+            found.append(((total // 2, total - total // 2), exact))
+        return found
 
     def pad(self, x):
         """(B, *space, C) -> (B, *padded, C)."""

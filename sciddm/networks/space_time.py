@@ -60,7 +60,7 @@ class SpaceTime(Conditioned):
         level = jnp.asarray(noise_level)
         level = level.reshape(level.shape[0], -1) if level.ndim == x.ndim else jnp.reshape(level, (-1, 1))
         embedding, both, _ = self.conditions(x, level, cond)
-        embedding = jax.nn.silu(embedding)[:, :, None]  # (B, frames, 1, features)
+        embedding = jax.nn.silu(embedding).reshape(-1, level.shape[1], 1, embedding.shape[-1])  # (B, frames, 1, features)
         h = jnp.moveaxis(x.reshape(batch, *space, self.frames, self.variables), -2, 1)
         h = self.stem(space_to_depth(h.reshape(-1, *space, self.variables), self.patch))
         grid = h.shape[1:-1]

@@ -20,10 +20,11 @@ def pair(ndim, width=3):
 convolve = jax.jit(conv, static_argnames=("periodic", "canonical"))
 
 
-@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("periodic", [False, True, (False, True, False)], ids=["edges", "periodic", "second axis"])
 @pytest.mark.parametrize("ndim", [1, 2, 3])
 def test_canonical_gradient_equals_that_of_lax(ndim, periodic):
     x, kernel, weight = pair(ndim)
+    periodic = periodic if isinstance(periodic, bool) else periodic[:ndim]
 
     @functools.partial(jax.jit, static_argnums=0)
     def ask(canonical, x, kernel):
@@ -64,9 +65,27 @@ def test_periodic_convolution_commutes_with_a_roll():
     np.testing.assert_allclose(rolled, np.roll(convolve(x, kernel, periodic=True), (3, 2), (1, 2)), rtol=1e-4, atol=1e-5)
 
 
-def test_an_even_kernel_is_refused():
+def test_a_convolution_commutes_with_a_roll_along_a_periodic_axis_alone():
+    x, kernel, _ = pair(3)
+    here = convolve(x, kernel, periodic=(False, True, False))
+    for axis in (1, 2, 3):
+        rolled = convolve(np.roll(x, 2, axis), kernel, periodic=(False, True, False))
+        furthest = np.abs(rolled - np.roll(here, 2, axis)).max()
+        assert furthest < 1e-5 if axis == 2 else furthest > 0.1
+
+
+def test_an_axis_with_edges_beside_a_periodic_one_is_padded_with_zeros():
+    x, kernel, _ = pair(2)
+    by_hand = np.pad(np.pad(x, [(0, 0), (1, 1), (0, 0), (0, 0)]), [(0, 0), (0, 0), (1, 1), (0, 0)], mode="wrap")
+    inside = convolve(by_hand, kernel)[:, 1:-1, 1:-1]
+    np.testing.assert_allclose(convolve(x, kernel, periodic=(False, True)), inside, rtol=1e-5, atol=1e-5)
+
+
+def test_an_even_kernel_and_another_number_of_axes_are_refused():
     with pytest.raises(ValueError, match="odd"):
         conv(jnp.zeros((1, 4, 1)), jnp.zeros((2, 1, 1)))
+    with pytest.raises(ValueError, match="one for each of 1 axes"):
+        conv(jnp.zeros((1, 4, 1)), jnp.zeros((3, 1, 1)), periodic=(True, False))
 
 
 def test_gradient_inside_a_scan_is_at_least_three_times_faster_than_lax():

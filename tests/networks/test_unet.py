@@ -49,6 +49,13 @@ def test_periodic_network_commutes_with_rolls_by_its_stride():
     assert np.abs(plain[0] - roll(plain[1])).max() > 1e-3
 
 
+def test_a_network_periodic_along_one_axis_commutes_with_rolls_along_it_alone():
+    network, x = make(periodic=(False, True)), field()
+    here = run(network, x, 0.1)
+    moved = [np.abs(run(network, np.roll(x, 4, axis), 0.1) - np.roll(here, 4, axis)).max() for axis in (1, 2)]
+    assert moved[0] > 1e-3 and moved[1] < 1e-4
+
+
 @pytest.mark.parametrize("kind", COND)
 def test_every_kind_of_condition_counts_and_keep_zero_is_unconditional(kind):
     check_condition(make(concat_channels=2, embedding_features=6, token_features=5), field(), {kind: COND[kind]})
