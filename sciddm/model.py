@@ -54,10 +54,11 @@ class Model:
         problem = self.problem(task, example, key)
         return self.domain.to_native(self.solve(key, task, problem, n, progress=progress, **options), problem.cond)
 
-    def problem(self, task: str, example=None, key=0) -> Problem:
-        """A problem of `task` made from one x in physical units (None: the first held-out one)."""
-        example = self.examples(task)[0]["x"] if example is None else example
-        return self._task(task).problem(jax.random.fold_in(as_key(key), 0), example)
+    def problem(self, task: str, example=None, key=0, *, element=None) -> Problem:
+        """A problem of `task` made from one x in physical units, or from an element {"x": ..., "cond": ...} of the data; None: the first
+        held-out one."""
+        element = {"x": example} if example is not None else self.examples(task)[0] if element is None else element
+        return self._task(task).problem_of(jax.random.fold_in(as_key(key), 0), element)
 
     def examples(self, task: str):
         """Held-out elements {"x": ...} that problems of `task` are made from."""

@@ -32,15 +32,17 @@ class Normalizer:
         """(B, ...) normalised -> (B, ...) in physical units."""
         return jax.tree.map(lambda leaf, m, s: leaf * s + m, z, self.mean, self.std)
 
+    def log_scale(self, x):
+        """log |dx / dz| of each entry of (B, ...) x in physical units, nats."""
+        return jax.tree.map(lambda leaf, s: jnp.broadcast_to(jnp.log(jnp.asarray(s, leaf.dtype)), leaf.shape), x, self.std)
+
     def log_abs_det(self, x, noise: Noise):
         """log |d x / d z| on the noise law's support: what a log density of x is smaller by than that of z = normalize(x).
 
-        tr(P log(std) P), P the projection: the sum of log std over the entries that are free, for masks and centred points too,
-        whose std must not lead out of the support. x: (B, ...). Returns (B,), nats.
+        tr(P L P), P the projection and L the diagonal of `log_scale`: the sum over the entries that are free, for masks and centred points
+        too, whose std must not lead out of the support. x: (B, ...). Returns (B,), nats.
         """
-        logs = jax.tree.map(
-            lambda leaf, s: jnp.broadcast_to(jnp.log(jnp.asarray(s, leaf.dtype)), leaf.shape), x, self.std
-        )
+        logs = self.log_scale(x)
         size = sum(leaf[0].size for leaf in jax.tree.leaves(x))
 
         def every_entry():

@@ -2,7 +2,10 @@
 
 import importlib
 
+from small_fields import write_small
 from toy_domain import toy_config
+
+from sciddm.config import complete
 
 
 def _pde():
@@ -29,7 +32,16 @@ def _molecules():
     return config
 
 
+def _fields():
+    config = importlib.import_module("configs.fields").get_config("smoke")
+    config.data.update({"window": 4, "past": 2, "memory": 1.0})
+    config.network.update({"channels": (8,), "attention_levels": (), "features": 16, "width": 8})
+    complete(config).tasks.rollout.windows = 2  # forecasts and rollouts come with a window
+    return config
+
+
 DOMAINS = {
+    "fields": (_fields, ("observe", "fill", "superresolve", "forecast", "rollout", "wide", "generate")),
     "weather": (_weather, ("nowcast", "assimilate", "downscale", "fill", "interpolate", "extreme", "wide", "rollout")),
     "molecules": (_molecules, ("generate", "conformers", "scaffold", "linker", "property", "repair", "count")),
     "pde": (_pde, ("superresolve", "generate", "forward", "inverse")),
@@ -41,6 +53,8 @@ def small_config(name, cache):
     """That of a run of `name` which takes two steps; its data lie in `cache`."""
     config = DOMAINS[name][0]()
     config.data.cache = str(cache)
+    if name == "fields":
+        config.data.path = str(write_small(cache))
     config.training.update({"steps": 2, "wall_minutes": None, "batch_size": 8})
     # batches of the two members that are asked for: each task needs one program
     config.sampling.update({"steps": 3, "batch_size": 2})

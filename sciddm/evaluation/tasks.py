@@ -32,8 +32,7 @@ def evaluate(
         if not len(test):
             raise UserError(f"task {name!r}: the test split is empty; expected held-out examples")
         for i in range(problems):
-            example = test[i % len(test)]["x"]
-            problem = model.problem(name, example, key=jax.random.fold_in(jax.random.key(seed), i))
+            problem = model.problem(name, element=test[i % len(test)], key=jax.random.fold_in(jax.random.key(seed), i))
             samples = _samples(model, name, problem, members, (seed, i))
             rows.setdefault("posterior", []).append(task.metrics(samples, problem))
             others = task.controls(model, jax.random.fold_in(jax.random.key(seed), i), problem, members)
@@ -60,7 +59,7 @@ def format_table(scores: dict[str, dict[str, float]]) -> str:
             [
                 method,
                 *[
-                    "-" if np.isnan(row[key]) else f"{row[key]:.3f}" if abs(row[key]) < 100 else f"{row[key]:.2g}"
+                    "-" if np.isnan(row[key]) else f"{row[key]:.3f}" if 0.1 <= abs(row[key]) < 100 or not row[key] else f"{row[key]:.3g}"
                     for key in columns
                 ],
             ]

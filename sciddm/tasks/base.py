@@ -66,6 +66,10 @@ class Task(abc.ABC):
     def problem(self, key, example) -> Problem:
         """Draw what is known of `example`, one x in physical units."""
 
+    def problem_of(self, key, element: Mapping[str, Any]) -> Problem:
+        """The problem of an element {"x": ...} of the data: that of its x, for a task that reads nothing else of it, such as its "cond"."""
+        return self.problem(key, element["x"])
+
     def guide(self, denoiser: Denoiser, problem: Problem) -> Denoiser:
         """The denoiser steered towards the problem's observation; itself where cond alone says what is known."""
         return denoiser

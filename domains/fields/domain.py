@@ -1,0 +1,324 @@
+"""The user's own fields as a domain: ([frames], *space, variables) arrays of any grid, and given with them whatever the file has."""
+
+import sys
+from functools import cached_property
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+
+from domains.fields import metrics, plots
+from domains.fields.given import Given, mirror
+from domains.fields.layout import Layout
+from domains.fields.network import FieldSpaceTime, FieldUNet
+from domains.fields.normalizer import Facts, FieldNormalizer
+from domains.fields.readers import open_fields
+from domains.fields.rewards import make_rewards
+from domains.fields.roles import make_plan, pairs
+from domains.fields.source import Source
+from domains.fields.statistics import measure
+from domains.fields.tasks import TASKS
+from sciddm import lookahead
+from sciddm.data.saving import save_dataset
+from sciddm.domain import Domain, Outline
+from sciddm.errors import UserError
+from sciddm.noise import Masked, SpectralField, White
+from sciddm.transforms import transform
+
+SKEWED = 2.0  # skewness of a positive variable from which on a transform is suggested
+
+
+class FieldsDomain(Domain):
+    """Fields of any file. x: (*space, C) float32 of C variables in their own units, or (frames, *space, C) of windows in time.
+
+    cond["concat"], (*space, K), holds all that is given, normalised and 0 where it is not known: the first `past` frames and where they
+    are known, conditions, static fields, where the grid is masked, and which values of a sample are there at all.
+    """
+
+    name, task_types = "fields", TASKS
+    networks = {"unet": FieldUNet, "space-time": FieldSpaceTime}
+
+    def __init__(self, config, stored=None):
+        data = config.data
+        self._data, self._seed = data, config.seed
+        if stored:
+            self.normalizer = FieldNormalizer.from_json(stored, jax.ShapeDtypeStruct((), np.float32))
+        else:
+            self.normalizer = self._measure()
+        facts, layout = self.normalizer.facts, self.normalizer.facts.layout
+        self.facts, self.layout, self.variables, self.past = facts, layout, layout.variables, facts.past
+        self.example = jax.ShapeDtypeStruct(layout.shape, np.float32)
+        self._given = Given(self.normalizer)
+        if self._given.channels:
+            self.cond_example = {"concat": jax.ShapeDtypeStruct((*layout.grid, self._given.channels), np.float32)}
+        first = 1 if layout.frames else 0
+        self.space_axes = tuple(range(first, first + len(layout.space)))
+        self.frame_axis = -2 - len(layout.space)
+        self.network_inputs = {
+            "variables": len(layout.variables), "space": len(layout.space), "frames": layout.frames,
+            "concat_channels": self._given.channels, "periodic": tuple(dim in layout.periodic for dim in layout.space),
+        }  # fmt: skip
+        self.noise = _noise(facts)
+        self.rewards = make_rewards(self)
+
+    @classmethod
+    def check(cls, config):
+        data = config.data
+        if data.window < 1 or data.stride < 1:
+            raise UserError(f"config.data.window = {data.window}, config.data.stride = {data.stride}: expected at least 1")
+        if data.past is not None and not 0 <= data.past < max(data.window, 1):
+            raise UserError(f"config.data.past = {data.past}: expected 0 to {data.window - 1}, fewer than config.data.window")
+        if not data.held_out > 0:
+            raise UserError(f"config.data.held_out = {data.held_out}: expected a number of samples, or below 1 their share")
+        if not 0 <= data.most_missing <= 1:
+            raise UserError(f"config.data.most_missing = {data.most_missing}: expected a share, 0 to 1")
+        if not data.memory >= 0:
+            raise UserError(f"config.data.memory = {data.memory}: expected GB, 0 or more")
+        if data.noise not in ("white", "spectral"):
+            raise UserError(f"config.data.noise = {data.noise!r}: expected 'white' or 'spectral'")
+        for key in ("crop", "coarsen"):
+            pairs(key, data[key])
+        for name, text in pairs("transforms", data.transforms).items():
+            try:
+                transform(text)
+            except ValueError as error:
+                raise UserError(f"config.data.transforms: {name}={text}: {error}") from error
+        _vectors(data)
+
+    @classmethod
+    def outline(cls, config):
+        """Of a small stand-in: what the file holds is known once it is read, and the networks take any size."""
+        frames = config.data.window if config.data.window > 1 else 0
+        inputs = {"variables": 1, "space": 2, "frames": frames, "concat_channels": 0, "periodic": (False, False)}
+        return Outline(jax.ShapeDtypeStruct((*((frames,) if frames else ()), 16, 16, 1), np.float32), network_inputs=inputs)
+
+    @cached_property
+    def source(self) -> Source:
+        """The user's own file."""
+        data = self._data
+        if not data.path:
+            raise UserError("config.data.path is empty; expected your own fields: --config.data.path=FILE (netCDF, zarr, HDF5, .mat, .npz, ...)")
+        fields = open_fields(data.path)
+        found = Source(fields, make_plan(fields, data), data.held_out, data.stride, data.memory)
+        if "normalizer" in vars(self):
+            _same_layout(fields.source, found.plan.layout, self.layout)
+        return found
+
+    @cached_property
+    def _statistics(self):
+        names = pairs("transforms", self._data.transforms)
+        unknown = [name for name in names if name not in self.source.names]
+        if unknown:
+            raise UserError(f"config.data.transforms: {unknown[0]!r} is no variable of {self.source.fields.source}, which has {self.source.names}")
+        each = [names.get(name, "identity") for name in self.source.names]
+        return each, measure(self.source, each, self._data.cache, spectrum=self._data.noise == "spectral")
+
+    def _measure(self) -> FieldNormalizer:
+        source, layout = self.source, self.source.plan.layout
+        each, found = self._statistics
+        c = len(layout.variables)
+        mean, std = found.mean, found.std
+        masked = found.count[..., :c] == 0
+        missing = bool((found.missing > masked.mean() + 1e-6).any())
+        layout = Layout(**{**vars(layout), "masked": masked if masked.any() else None})
+        statics = [layout.header[name].values.astype(float) for name in layout.statics]
+        spread = [np.nanstd(values) or 1.0 for values in statics]
+        past = (layout.frames // 2 if self._data.past is None else self._data.past) if layout.frames else 0
+        power = None
+        if self._data.noise == "spectral":
+            power = (found.power[..., :c] / found.std[:c] ** 2).mean(-1) / max(int(found.spectra), 1)
+        facts = Facts(
+            layout, ((found.mean_field - mean) / std)[..., :c], (found.std_field / std)[..., :c],
+            np.array([*mean[c:], *(np.nanmean(values) for values in statics)]), np.array([*std[c:], *spread]),
+            found.least[:c], found.most[:c], found.scale[:c], missing, power, tuple(each[c:]), past,
+        )  # fmt: skip
+        self._tell(layout, found, each, missing)
+        units = ", ".join(f"{name} [{layout.units(name)}]" for name in layout.variables)
+        return FieldNormalizer(mean[:c].astype(np.float32), std[:c].astype(np.float32), units, tuple(each[:c]), facts)
+
+    def _tell(self, layout, found, each, missing):
+        source, rows = self.source, {split: len(self.source.rows(split)) for split in ("train", "test")}
+        said = [
+            f"{source.fields.source}: {', '.join(f'{name} [{layout.units(name)}]' for name in layout.variables)} on "
+            f"{' x '.join(f'{dim} ({layout.header.sizes[dim]})' for dim in layout.space)}; "
+            + (f"windows of {layout.frames} times along {layout.time!r}" if layout.frames else f"samples along {layout.sample or layout.time!r}")
+            + f": {rows['train']} to train on, {rows['test']} held out"
+        ]
+        if layout.time and not layout.frames:
+            said.append(f"each time along {layout.time!r} is a sample; --config.data.window=8 learns sequences of 8, and forecasts")
+        for kind, names in (("given with every sample", layout.conditions), ("given, the same for all", layout.statics)):
+            said += [f"{kind}: {', '.join(names)}"] if names else []
+        if layout.masked is not None:
+            said.append(f"{layout.masked.mean():.0%} of the values are missing in all samples: masked, and NaN again in samples")
+        if missing:
+            said.append("values are missing in some samples: they count nothing in the loss, and the network sees which they are")
+        for name, skew, least, one in zip(source.names, found.skewness, found.least, each, strict=True):
+            if one == "identity" and skew > SKEWED and least >= 0:
+                how = "log" if least > 0 else "asinh(scale=...)"
+                said.append(f"{name} is positive and skewed ({skew:.1f}); --config.data.transforms='{name}={how}' may serve it better")
+        print("\n  ".join(said), file=sys.stderr)
+
+    @cached_property
+    def _rows(self) -> dict[str, np.ndarray]:
+        # Rows of windows that have enough values.
+        share = self._statistics[1].missing
+        fixed = 0.0 if self.layout.masked is None else self.layout.masked.mean()
+        kept = {}
+        for split in ("train", "test"):
+            rows = self.source.rows(split)
+            lacking = np.mean([share[rows[:, 0], rows[:, 1] + i] for i in range(self.source.length)], 0)
+            kept[split] = rows[(lacking - fixed) <= self._data.most_missing * (1 - fixed) + 1e-6]
+            if not len(kept[split]):
+                raise UserError(
+                    f"{self.source.fields.source}: no {split} window has less than {self._data.most_missing:.0%} missing; raise "
+                    "config.data.most_missing"
+                )
+        return kept
+
+    def dataset(self, split):
+        """Training samples come mirrored in turn along config.data.augment; those of the test keep their NaN, but for the mask."""
+        rows, dims = self._rows[split], tuple(self._data.augment) if split == "train" else ()
+        ways = 2 ** len(dims)
+        return grain.MapDataset.source(np.arange(len(rows) * ways)).map(
+            lambda i: self._element(rows[int(i) // ways], [dim for bit, dim in enumerate(dims) if int(i) % ways >> bit & 1], split == "train")
+        )
+
+    def _element(self, row, mirrored, train):
+        layout = self.layout
+        vectors, c = _vectors(self._data), len(self.variables)
+        both = mirror(self.source.window(row), self.source.names, mirrored, layout, vectors)
+        x, conditions = both[..., :c], both[..., c:]
+        there = ~np.isnan(x)
+        element = {"x": self.filled(x) if train else np.where(self._given.masked, self._given.fill, x)}
+        if self._given.channels:
+            seen = x[: self.past] if self.past else None
+            if train and self.past and np.random.default_rng([self._seed, *map(int, row)]).random() < 0.5:
+                seen = None  # in turn, so that the same model also generates
+            element["cond"] = self._given.of(seen, conditions, there, mirrored)
+        weights = layout.weights[..., None]
+        if train and (self.facts.missing or layout.masked is not None or weights.min() < weights.max()):
+            element["loss_weight"] = (weights * there).astype(np.float32)
+        return element
+
+    def given(self, *, seen=None, conditions=None):
+        """cond of all samples of a problem, its leaves (1, ...), or None where the model is given nothing; see `Given.of`."""
+        return self._given.one(seen, conditions)
+
+    def draw_cond(self, keys):
+        if not self._given.channels:
+            return None
+        if not self.layout.conditions:
+            return jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), len(keys), 0), self.given())
+        rows = self._rows["train"]
+        drawn = jax.vmap(lambda key: jax.random.randint(jax.random.fold_in(key, 7), (), 0, len(rows)))(keys)
+        found = [self.given(conditions=self.source.window(rows[int(i)])[..., len(self.variables) :]) for i in drawn]
+        return jax.tree.map(lambda *leaves: jnp.concatenate([jnp.asarray(leaf) for leaf in leaves]), *found)
+
+    def cond_of(self, x):
+        cond = self.given()
+        return None if cond is None else jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), len(x), 0), cond)
+
+    def condition_on(self, frames, observed):
+        return self._given.frames(frames, observed) if self.past else super().condition_on(frames, observed)
+
+    @property
+    def mean_field(self) -> np.ndarray:
+        """(*space, C) mean of the training samples, NaN in the mask: what any answer must beat."""
+        return self.unmasked(self._given.fill)
+
+    @property
+    def masked(self) -> np.ndarray:
+        """(*space, C) bool: where no sample has a value."""
+        return self._given.masked
+
+    @property
+    def scales(self) -> np.ndarray:
+        """(C,) standard deviations of the variables over the training data, in their units."""
+        return self.facts.scales
+
+    @property
+    def fixed_channels(self) -> int:
+        """How many channels the model is given that belong to its own grid: static fields and masks."""
+        return self._given.fixed.shape[-1]
+
+    def conditions_in(self, cond) -> np.ndarray | None:
+        """([frames], *space, Cc) of one element's cond, in physical units; None without."""
+        found = None if cond is None else self._given.conditions_in(jax.tree.map(lambda leaf: np.asarray(leaf)[None], cond))
+        return None if found is None else found[0]
+
+    def filled(self, x) -> np.ndarray:
+        """x with a number wherever it has none."""
+        return self._given.filled(x)
+
+    def unmasked(self, x) -> np.ndarray:
+        """x with NaN in the mask."""
+        return np.where(self._given.masked, np.float32(np.nan), np.asarray(x, np.float32))
+
+    def by_name(self, x):
+        """name -> (..., [frames], *space) of x in physical units."""
+        return {name: x[..., i] for i, name in enumerate(self.variables)}
+
+    def observation(self, instrument, value, noise_std) -> lookahead.Observation:
+        """What `instrument` measured, as the denoiser sees it: `sd.lookahead.Observation` of normalised x.
+
+        instrument: a JAX function of fields by name in physical units, (B, [frames], *space) each, -> a pytree of (B, ...); value like it
+        without B, noise_std its standard deviation, in the instrument's units, or a law of `sd.lookahead`.
+        """
+        return lookahead.Observation(lambda z: instrument(self.by_name(self.normalizer.denormalize(z))), value, noise_std)
+
+    def layout_of(self, x) -> Layout:
+        """The model's, or that of a batch of wider fields."""
+        grid = tuple(x.shape[axis + 1] for axis in self.space_axes)
+        return self.layout if grid == self.layout.grid else self.layout.wider(grid)
+
+    def to_native(self, x, cond=None) -> xr.Dataset:
+        arrays = self.by_name(np.asarray(x))
+        conditions = self._given.conditions_in(cond)
+        if conditions is not None:
+            whole = np.broadcast_to(conditions, (len(x), *conditions.shape[1:]))
+            arrays |= {name: whole[..., i] for i, name in enumerate(self.layout.conditions)}
+        return self.layout_of(x).as_dataset(arrays)
+
+    def from_native(self, native: xr.Dataset) -> np.ndarray:
+        missing = [name for name in self.variables if name not in native]
+        if missing:
+            raise UserError(f"fields: variable {missing[0]!r} is missing, found {sorted(native.data_vars)}; expected {list(self.variables)}")
+        return self.filled(self.layout.as_arrays(native, self.variables))
+
+    def save(self, samples: xr.Dataset, path) -> None:
+        """netCDF for a path that ends in .nc, else a checksummed zarr store."""
+        save_dataset(samples, path)
+
+    def plot(self, samples: xr.Dataset):
+        return plots.gallery(self.layout, self.unmasked(self.layout.as_arrays(samples, self.variables)))
+
+    def metrics(self, samples, reference):
+        return metrics.sample_scores(self.layout, self.unmasked(samples), self.unmasked(reference))
+
+
+def _vectors(data) -> tuple[tuple[str, ...], ...]:
+    found = tuple(data.vectors)
+    found = (found,) if found and all(isinstance(one, str) for one in found) else found
+    for one in found:
+        if isinstance(one, str) or not all(isinstance(name, str) for name in one):
+            raise UserError(f"config.data.vectors = {tuple(data.vectors)}: expected tuples of names, such as (('u', 'v'),)")
+    return tuple(tuple(one) for one in found)
+
+
+def _noise(facts: Facts):
+    layout, law = facts.layout, White()
+    if facts.power is not None:
+        floor = np.maximum(facts.power, 1e-4 * facts.power.mean())  # a law needs some power at every frequency
+        law = SpectralField(floor, periodic=set(layout.periodic) == set(layout.space))
+    if layout.masked is None:
+        return law
+    there = 1.0 - layout.masked.astype(np.float32)
+    return Masked(jnp.asarray(there[None] if layout.frames else there), law)
+
+
+def _same_layout(source, found: Layout, trained: Layout) -> None:
+    for what in ("variables", "space", "frames", "conditions", "statics", "grid"):
+        if getattr(found, what) != getattr(trained, what):
+            raise UserError(f"{source}: {what} are {getattr(found, what)}, the model's are {getattr(trained, what)}; give data of the same layout")

@@ -1,0 +1,345 @@
+"""Which dimension of a file counts samples, which is time, which are space; what is cut out of it and coarsened."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from domains.fields.layout import Layout, is_longitude
+from domains.fields.readers import Fields, is_sample, is_time
+from sciddm.data.reading import listed
+from sciddm.errors import UserError
+from sciddm.named import near
+
+SPACE = {
+    "x", "y", "z", "lat", "latitude", "lon", "long", "longitude", "lev", "level", "levels", "height", "altitude", "depth", "plev", "pressure",
+    "isobaric", "row", "col", "rows", "cols", "column", "i", "j", "k", "ni", "nj", "nk", "nx", "ny", "nz", "xc", "yc", "zc", "rlat", "rlon",
+    "south_north", "west_east", "bottom_top", "easting", "northing", "r", "theta", "phi", "radius", "width", "distance", "range", "azimuth",
+}  # fmt: skip
+AXES = {"X", "Y", "Z"}  # CF's attribute `axis`
+MOST_SPACE = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How samples are cut out of a file: its layout, and of each dimension what is read and how many points make one.
+
+    slices: dim -> slice of the file; factors: dim -> points that are averaged.
+    """
+
+    layout: Layout
+    slices: Mapping[str, slice]
+    factors: Mapping[str, int]
+
+
+def make_plan(fields: Fields, data) -> Plan:
+    """The plan that config.data asks of a file, and what it says nothing of is found.
+
+    Raises: UserError that names the file and the key where the file leaves something open, or lacks what is asked for.
+    """
+    template = fields.template
+    names = _variables(fields, data)
+    dims = tuple(template[names[0]].dims)
+    sample, time = _sample_and_time(fields, data, dims)
+    slices, factors = _cuts(fields, data, dims, (sample, time))
+    statics = _statics(fields, data, names, (sample, time))
+    conditions = _conditions(fields, data, names, (sample, time))
+    header = _header(fields, (*names, *conditions), statics, (sample, time), slices, factors)
+    space = tuple(dim for dim in dims if dim not in (sample, time) and header.sizes[dim] > 1)
+    if not 1 <= len(space) <= MOST_SPACE:
+        sizes = ", ".join(f"{dim} ({header.sizes[dim]})" for dim in space) or "none"
+        raise UserError(
+            f"{fields.source}: dimensions of space are {sizes}; expected 1 to {MOST_SPACE}: set config.data.sample_dim or "
+            "config.data.time_dim, or take one point of a dimension by config.data.crop, such as lev=850:850"
+        )
+    frames = data.window if data.window > 1 else 0
+    step, units = _step(fields, time, frames)
+    layout = Layout(
+        header, tuple(names), space, sample, time, frames, step, units, tuple(conditions), tuple(statics),
+        _periodic(fields, data, header, space),
+    )  # fmt: skip
+    for key, value in (("augment", data.augment),):
+        for dim in value:
+            _need_dim(fields, f"config.data.{key}", dim, space)
+    return Plan(layout, slices, factors)
+
+
+def pairs(key: str, entries) -> dict[str, str]:
+    """{"lat": "20:60"} of ("lat=20:60",). An entry that a comma in brackets has cut is put together again.
+
+    Raises: UserError that names the key.
+    """
+    found, open_ = {}, ""
+    for entry in entries:
+        open_ = f"{open_},{entry}" if open_ else str(entry)
+        if open_.count("(") > open_.count(")"):
+            continue
+        name, equals, value = open_.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise UserError(f"config.data.{key}: {open_!r}: expected NAME=VALUE, such as {EXAMPLES[key]!r}")
+        found[name.strip()], open_ = value.strip(), ""
+    if open_:
+        raise UserError(f"config.data.{key}: {open_!r}: its brackets don't match")
+    return found
+
+
+EXAMPLES = {"crop": "lat=20:60", "coarsen": "x=2", "transforms": "q=log(offset=0.1)"}
+
+
+def _fields_of(fields) -> dict[str, xr.DataArray]:
+    return {name: array for name, array in fields.template.data_vars.items() if array.ndim and array.encoding.get("field", True)}
+
+
+def _variables(fields, data) -> list[str]:
+    found = _fields_of(fields)
+    for key in ("variables", "condition", "static"):
+        for name in data[key]:
+            if name not in found:
+                raise UserError(f"{fields.source}: config.data.{key}: no variable {name!r}, found {listed(found)}{near(name, found)}")
+    others = {*data.condition, *data.static}
+    if data.variables:
+        names = list(data.variables)
+        for name in names:
+            if set(found[name].dims) != set(found[names[0]].dims):
+                raise UserError(
+                    f"{fields.source}: config.data.variables: {names[0]!r} lies on {found[names[0]].dims}, {name!r} on {found[name].dims}; "
+                    "expected the same dimensions"
+                )
+        return names
+    groups: dict[frozenset, list[str]] = {}
+    for name, array in found.items():
+        if name not in others and (bounds := array.attrs.get("bounds")) is None and not str(name).endswith(("_bnds", "_bounds")):
+            groups.setdefault(frozenset(array.dims), []).append(name)
+    # what has neither samples nor times is no field of its own where others have them
+    most = max((len(dims) for dims in groups), default=0)
+    largest = [names for dims, names in groups.items() if len(dims) == most]
+    smaller = [dims for dims in groups if len(dims) < most and any(is_sample(d) or is_time(fields.template, d) for d in dims) and len(dims) > 1]
+    if len(largest) != 1 or smaller:
+        said = "; ".join(f"{', '.join(names)} on ({', '.join(map(str, found[names[0]].dims))})" for names in groups.values()) or "none"
+        raise UserError(f"{fields.source}: variables on more than one grid: {said}; set config.data.variables to those that belong together")
+    return largest[0]
+
+
+def _sample_and_time(fields, data, dims) -> tuple[str, str]:
+    template = fields.template
+    for key in ("sample_dim", "time_dim"):
+        if data[key]:
+            _need_dim(fields, f"config.data.{key}", data[key], dims)
+    if data.sample_dim and data.sample_dim == data.time_dim:
+        raise UserError(f"config.data.time_dim = {data.time_dim!r}: is config.data.sample_dim, too; expected another dimension")
+    rest = [dim for dim in dims if dim not in (data.sample_dim, data.time_dim)]
+    times = [data.time_dim] if data.time_dim else [dim for dim in rest if is_time(template, dim) and not is_sample(dim)]
+    if len(times) > 1:
+        raise _ask(fields, "time_dim", times, "which is time?")
+    time = times[0] if times else ""
+    samples = [data.sample_dim] if data.sample_dim else [dim for dim in rest if is_sample(dim) and dim != time]
+    if len(samples) > 1:
+        raise _ask(fields, "sample_dim", samples, "which counts the samples?")
+    if samples or time:
+        return (samples[0] if samples else ""), time
+    return _plain(fields, dims), ""
+
+
+def _plain(fields, dims) -> str:
+    """The dimension that counts samples where no name says so: the only one that is none of space, or of a bare array the first,
+    where it is the only one of its size and longer than the others, or the only one beside axes of one size."""
+    template = fields.template
+    sizes = {dim: template.sizes[dim] for dim in dims}
+    bare = [dim for dim in dims if str(dim).startswith("axis_")]
+    other = [dim for dim in dims if str(dim).lower() not in SPACE and not _says_space(template, dim)]
+    rest = [size for dim, size in sizes.items() if dim != dims[0]]
+    if len(dims) > 1 and len(other) == 1 and len(bare) != len(dims):
+        return other[0]
+    if len(bare) == len(dims) > 1 and (sizes[dims[0]] > max(rest) or (len(rest) > 1 and len({*rest}) == 1 and sizes[dims[0]] != rest[0])):
+        return dims[0]
+    raise _ask(fields, "sample_dim", dims, "which counts the samples?" if len(dims) > 1 else "one dimension is one sample")
+
+
+def _says_space(template, dim) -> bool:
+    attrs = template[dim].attrs if dim in template.coords else {}
+    return attrs.get("axis") in AXES or "projection_" in str(attrs.get("standard_name", "")) or is_longitude(dim, attrs)
+
+
+def _ask(fields, key, dims, question):
+    said = ", ".join(f"{dim} ({fields.template.sizes[dim]})" for dim in dims)
+    return UserError(f"{fields.source}: {question} {said}; set --config.data.{key}={dims[0]}, or another")
+
+
+def _need_dim(fields, key, dim, dims) -> None:
+    if dim not in dims:
+        raise UserError(f"{fields.source}: {key} = {dim!r}: no such dimension; expected one of {', '.join(map(str, dims))}{near(dim, dims)}")
+
+
+def _statics(fields, data, names, counted) -> list[str]:
+    found, grid = _fields_of(fields), set(fields.template[names[0]].dims) - set(counted)
+    for name in data.static:
+        if not set(found[name].dims) <= grid or not found[name].ndim:
+            raise UserError(
+                f"{fields.source}: config.data.static: {name!r} lies on ({', '.join(found[name].dims)}); expected dimensions among "
+                f"{sorted(grid)}; what changes with the sample goes to config.data.condition"
+            )
+    if data.static:
+        return list(data.static)
+    return [name for name, array in found.items() if set(array.dims) == grid and name not in names and not str(name).endswith("_bnds")]
+
+
+def _conditions(fields, data, names, counted) -> list[str]:
+    found = _fields_of(fields)
+    for name in data.condition:
+        if set(found[name].dims) != set(found[names[0]].dims):
+            raise UserError(
+                f"{fields.source}: config.data.condition: {name!r} lies on ({', '.join(found[name].dims)}); expected the dimensions of "
+                f"{names[0]!r}, ({', '.join(found[names[0]].dims)})"
+            )
+        if name in names:
+            raise UserError(f"config.data.condition: {name!r} is in config.data.variables, too; expected it in one of them")
+    return list(data.condition)
+
+
+def _cuts(fields, data, dims, counted):
+    slices, factors = {}, {}
+    for dim, text in pairs("crop", data.crop).items():
+        _need_dim(fields, "config.data.crop", dim, [d for d in dims if d != counted[0]])
+        slices[dim] = _slice(fields, dim, text)
+    for dim, text in pairs("coarsen", data.coarsen).items():
+        _need_dim(fields, "config.data.coarsen", dim, [d for d in dims if d not in counted])
+        size = _length(slices.get(dim, slice(None)), fields.template.sizes[dim])
+        if not text.isdigit() or not 1 <= int(text) <= size:
+            raise UserError(f"config.data.coarsen: {dim}={text}: expected a whole number from 1 to the {size} points of {dim!r}")
+        factors[dim] = int(text)
+    return slices, factors
+
+
+def _slice(fields, dim, text):
+    size = fields.template.sizes[dim]
+    first, colon, last = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        if dim not in fields.template.indexes:
+            start, stop = (int(part) if part.strip() else None for part in (first, last))
+            found = slice(*slice(start, stop).indices(size))
+        else:
+            index = fields.template.indexes[dim]
+            low, high = (type(index[0])(part) if index.dtype.kind in "iuf" else np.datetime64(part) for part in (first.strip(), last.strip()))
+            inside = np.flatnonzero((index >= min(low, high)) & (index <= max(low, high)))
+            found = slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
+    except (ValueError, TypeError):
+        raise UserError(f"config.data.crop: {dim}={text}: expected two numbers of its coordinate, such as {EXAMPLES['crop']!r}") from None
+    if not _length(found, size):
+        within = f"{fields.template.indexes[dim].min()} to {fields.template.indexes[dim].max()}" if dim in fields.template.indexes else f"0:{size}"
+        raise UserError(f"{fields.source}: config.data.crop: {dim}={text}: nothing lies there; the file has {within}")
+    return found
+
+
+def _length(part: slice, size: int) -> int:
+    return len(range(*part.indices(size)))
+
+
+def _header(fields, names, statics, counted, slices, factors) -> xr.Dataset:
+    """The file without its values; see `Layout.header`."""
+    template = fields.template
+    scalars = [name for name, array in template.data_vars.items() if not array.ndim]
+    keep = [name for name in template.data_vars if name in (*names, *statics, *scalars)]
+    header = template[keep].isel({dim: slice(0, 0) for dim in counted if dim})
+    header = header.isel({dim: part for dim, part in slices.items() if dim not in counted})
+    for dim, factor in factors.items():
+        header = _coarse(header, dim, factor)
+    for name in statics:
+        values = read_grid(fields, name, slices, factors)
+        header[name] = xr.Variable(template[name].dims, values, template[name].attrs)
+    for name in header.variables:
+        header[name].attrs = {key: value for key, value in header[name].attrs.items() if _keeps(value)}
+    used = {dim for name in keep for dim in template[name].dims}
+    header = header.drop_vars([name for name, array in header.coords.items() if not set(array.dims) <= used])
+    header.attrs = {key: value for key, value in template.attrs.items() if _keeps(value)}
+    return header.drop_encoding()
+
+
+def _coarse(header, dim, factor):
+    count = header.sizes[dim] // factor
+    parts = {}
+    for name, array in header.variables.items():
+        if dim not in array.dims:
+            parts[name] = array
+            continue
+        array = array.isel({dim: slice(0, count * factor)})
+        if array.dtype.kind in "iuf":
+            parts[name] = array.astype(float).coarsen({dim: factor}, np.mean) if array.size else array.isel({dim: slice(0, count)})
+        else:
+            parts[name] = array.isel({dim: slice(0, None, factor)})
+        parts[name].attrs = dict(array.attrs)
+    coords = {name: parts[name] for name in header.coords}
+    return xr.Dataset({name: parts[name] for name in header.data_vars}, coords, header.attrs)
+
+
+def read_grid(fields: Fields, name: str, slices, factors, where: Mapping | None = None) -> np.ndarray:
+    """Values of a variable, cut and coarsened, in the order of its dimensions in the file without those that `where` has as a number."""
+    where = dict(where or {})
+    dims = fields.template[name].dims
+    wanted = {dim: part for dim, part in slices.items() if dim in dims and dim not in where} | where
+    values = fields.read(name, wanted)
+    left = [dim for dim in dims if not isinstance(where.get(dim), (int, np.integer))]
+    for axis, dim in enumerate(left):
+        if (factor := factors.get(dim, 1)) > 1:
+            count = values.shape[axis] // factor
+            values = np.take(values, range(count * factor), axis).reshape(*values.shape[:axis], count, factor, *values.shape[axis + 1 :])
+            values = values.mean(axis + 1)
+    return values.astype(np.float32, copy=False)
+
+
+def _keeps(value) -> bool:
+    # What netCDF can hold; zarr also has nested ones.
+    if isinstance(value, (list, tuple)):
+        return bool(value) and all(isinstance(one, (str, int, float, np.number)) and not isinstance(one, bool) for one in value)
+    return isinstance(value, (str, bytes, int, float, np.number, np.ndarray)) and not isinstance(value, bool)
+
+
+def _step(fields, time, frames) -> tuple[float, str]:
+    """(step, units) of frames of a window."""
+    if not frames:
+        return 1.0, ""
+    if not time:
+        raise UserError(f"config.data.window = {frames}: {fields.source} has no dimension of time; set config.data.time_dim, or a window of 1")
+    values = times_of(fields, time)
+    if fields.template.sizes[time] < frames:
+        raise UserError(
+            f"config.data.window = {frames}: {fields.source} has {fields.template.sizes[time]} times along {time!r}; expected at most as many"
+        )
+    step = float(np.median(np.diff(values)))
+    coordinate = fields.template.coords.get(time)
+    if coordinate is None or coordinate.dtype.kind in "iuf":
+        return step, "" if coordinate is None else str(coordinate.attrs.get("units", "")).partition(" since")[0]
+    for unit, seconds in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if step % seconds == 0:
+            return step / seconds, unit
+    return step, "seconds"
+
+
+def times_of(fields: Fields, time: str) -> np.ndarray:
+    """(n,) float64 of a dimension of time: seconds of dates, else the file's numbers, or 0, 1, 2, ... where it has none."""
+    if time not in fields.template.coords:
+        return np.arange(fields.template.sizes[time], dtype=float)
+    values = fields.template[time].values
+    if values.dtype.kind in "mM":
+        return (values - values[0]) / np.timedelta64(1, "s")
+    if values.dtype.kind == "O":  # a calendar of its own
+        return np.array([(one - values[0]).total_seconds() for one in values])
+    return values.astype(float)
+
+
+def _periodic(fields, data, header, space) -> tuple[str, ...]:
+    for dim in data.periodic:
+        _need_dim(fields, "config.data.periodic", dim, space)
+    if data.periodic:
+        return tuple(dim for dim in space if dim in data.periodic)
+    found = []
+    for dim in space:
+        if dim in header.coords and is_longitude(dim, header[dim].attrs) and header[dim].size > 2:
+            values = header[dim].values.astype(float)
+            if abs(abs(values[-1] - values[0]) + abs(values[1] - values[0]) - 360.0) < 1e-3 * 360:
+                found.append(dim)
+                print(f"{fields.source}: {dim!r} goes once around the Earth, so it is periodic", file=sys.stderr)
+    return tuple(found)

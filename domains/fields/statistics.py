@@ -1,0 +1,200 @@
+"""Means, spreads, extremes, masks and spectra of a file, in one pass over it that goes on where it was stopped."""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from domains.fields.source import Source
+from sciddm.data.reading import index_of
+from sciddm.errors import UserError
+from sciddm.transforms import Transform, transform
+
+SAVED_EVERY = 10.0  # seconds
+SPECTRA = 512  # training frames whose spectrum is taken, at most
+
+
+@dataclass
+class Statistics:
+    """Sums over the training frames, of each variable and point after its transform, and what is missing of every frame.
+
+    count, total, square: (*space, names); cube, least, most, of the variable as it is: (names,); missing: (samples, times) share.
+    power: (*space, names), summed, of `spectra` frames; done: how many blocks are in it.
+    """
+
+    count: np.ndarray
+    total: np.ndarray
+    square: np.ndarray
+    moments: np.ndarray  # (3, names): sums of x, x^2, x^3 of the variable as it is, about `centre`
+    centre: np.ndarray
+    least: np.ndarray
+    most: np.ndarray
+    missing: np.ndarray
+    power: np.ndarray
+    spectra: np.ndarray = field(default_factory=lambda: np.zeros((), int))
+    done: np.ndarray = field(default_factory=lambda: np.zeros((), int))
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(names,) of what was transformed."""
+        return _sum(self.total) / np.maximum(_sum(self.count), 1)
+
+    @property
+    def std(self) -> np.ndarray:
+        """(names,) of what was transformed, over samples and points."""
+        return np.sqrt(np.maximum(_sum(self.square) / np.maximum(_sum(self.count), 1) - self.mean**2, 0.0))
+
+    @property
+    def scale(self) -> np.ndarray:
+        """(names,) standard deviations of the variables as they are."""
+        first, second, _ = self.moments / np.maximum(_sum(self.count), 1)
+        return np.sqrt(np.maximum(second - first**2, 0.0))
+
+    @property
+    def skewness(self) -> np.ndarray:
+        """(names,) of the variables as they are."""
+        first, second, third = self.moments / np.maximum(_sum(self.count), 1)
+        variance = second - first**2
+        return (third - 3 * first * second + 2 * first**3) / np.maximum(variance, 1e-300) ** 1.5
+
+    @property
+    def mean_field(self) -> np.ndarray:
+        """(*space, names) of what was transformed; the variable's mean where there is nothing."""
+        return np.where(self.count > 0, self.total / np.maximum(self.count, 1), self.mean)
+
+    @property
+    def std_field(self) -> np.ndarray:
+        """(*space, names) of what was transformed, over samples."""
+        n = np.maximum(self.count, 1)
+        return np.sqrt(np.maximum(self.square / n - (self.total / n) ** 2, 0.0))
+
+
+def measure(source: Source, transforms: Sequence[str], cache, *, spectrum: bool) -> Statistics:
+    """The statistics of a file, kept in `cache` while they are made and afterwards.
+
+    Args: transforms: of `source.names`, as `sciddm.transforms` names them; spectrum: whether the fields' own is wanted.
+    Raises: UserError that names the variable and the index of a value outside of its transform's range, or of a variable that is constant.
+    """
+    path = Path(cache).expanduser() / f"fields-statistics-{_digest(source, transforms, spectrum)}.npz"
+    found, made = _load(path) or _empty(source), [transform(name) for name in transforms]
+    trained = _trained(source)
+    every = max(int(trained.sum()) // SPECTRA, 1)
+    saved = time.monotonic()
+    for i, ((samples, times), values) in enumerate(source.blocks("statistics")):
+        if i < found.done:
+            continue
+        _add(found, source, made, samples, times, values, trained, every if spectrum else 0)
+        found.done = np.asarray(i + 1)
+        if time.monotonic() - saved > SAVED_EVERY:
+            _save(path, found)
+            saved = time.monotonic()
+    _save(path, found)
+    for name, std, count in zip(source.names, found.std, _sum(found.count), strict=True):
+        if not count:
+            raise UserError(f"{source.fields.source}: variable {name!r} has no value in the training split; leave it out")
+        if not std > 0:
+            raise UserError(f"{source.fields.source}: variable {name!r} is constant over the training split; expected fields that vary")
+    return found
+
+
+def _add(found, source, made, samples, times, values, trained, every):
+    space = tuple(range(2, values.ndim - 1))
+    n = len(source.plan.layout.variables)
+    found.missing[samples, times] = np.isnan(values[..., :n]).mean((*space, -1))
+    here = trained[samples, times]
+    rows = values[here].astype(np.float64)
+    if not len(rows):
+        return
+    there = ~np.isnan(rows)
+    for c, (name, one) in enumerate(zip(source.names, made, strict=True)):
+        x, seen = rows[..., c], there[..., c]
+        outside = seen & ~((x > one.low) & (x < one.high))
+        if outside.any():
+            place = index_of(outside)
+            raise UserError(
+                f"{source.fields.source}: variable {name!r} is {x[outside][0]:g} at index {place} of block {found.done}, outside of its "
+                f"transform's range ({one.low:g}, {one.high:g}); widen it by its options, such as log(offset=...), or take another"
+            )
+        y = np.where(seen, one.forward(np.where(seen, x, _inside(one))), 0.0)
+        found.count[..., c] += seen.sum(0)
+        found.total[..., c] += y.sum(0)
+        found.square[..., c] += (y**2).sum(0)
+        if found.done == 0 and not found.centre[c] and seen.any():
+            found.centre[c] = x[seen].mean()
+        about = np.where(seen, x - found.centre[c], 0.0)
+        found.moments[:, c] += [about.sum(), (about**2).sum(), (about**3).sum()]
+        if seen.any():
+            found.least[c], found.most[c] = min(found.least[c], x[seen].min()), max(found.most[c], x[seen].max())
+        if every:
+            for row, mask in zip(y[::every], seen[::every], strict=True):
+                found.power[..., c] += _power(np.where(mask, row - row[mask].mean() if mask.any() else 0.0, 0.0), source.plan.layout)
+    if every:
+        found.spectra = found.spectra + len(rows[::every])
+
+
+def _power(row, layout) -> np.ndarray:
+    # Power at the frequencies of `noise.spectral`: of a Fourier transform where all of space wraps around, else of cosines.
+    import scipy.fft
+
+    if set(layout.periodic) == set(layout.space):
+        return np.abs(np.fft.fftn(row, norm="ortho")) ** 2
+    return scipy.fft.dctn(row, norm="ortho") ** 2
+
+
+def _trained(source) -> np.ndarray:
+    # (samples, times): which frames are in a window of the training split.
+    found = np.zeros((source.samples, len(source.times)), bool)
+    rows = source.rows("train")
+    for shift in range(source.length):
+        found[rows[:, 0], rows[:, 1] + shift] = True
+    return found
+
+
+def _empty(source) -> Statistics:
+    names, shape = len(source.names), (*source.plan.layout.grid, len(source.names))
+    zeros = [np.zeros(shape) for _ in range(4)]
+    return Statistics(
+        *zeros[:3], np.zeros((3, names)), np.zeros(names), np.full(names, np.inf), np.full(names, -np.inf),
+        np.zeros((source.samples, len(source.times)), np.float32), zeros[3],
+    )  # fmt: skip
+
+
+def _digest(source, transforms, spectrum) -> str:
+    files = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in source.fields.files]
+    layout = source.plan.layout
+    asked = [files, source.names, layout.space, layout.sample, layout.time, layout.frames, layout.periodic, spectrum, source.held_out, source.stride]
+    asked += [{dim: str(part) for dim, part in source.plan.slices.items()}, dict(source.plan.factors)]
+    return hashlib.sha256(json.dumps([asked, list(transforms)], default=str).encode()).hexdigest()[:24]
+
+
+def _inside(one: Transform) -> float:
+    # some number that it takes, in the place of one that is missing
+    return one.low + 1.0 if one.high == np.inf and one.low > -np.inf else 0.5 * (max(one.low, -1.0) + min(one.high, 2.0))
+
+
+def _save(path: Path, found: Statistics) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
+            np.savez(file, **{one.name: getattr(found, one.name) for one in fields(found)})
+        os.replace(file.name, path)
+    except OSError as error:
+        raise UserError(f"{path}: statistics can't be kept ({error.strerror}); set config.data.cache") from error
+
+
+def _load(path: Path) -> Statistics | None:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return Statistics(**{one.name: stored[one.name] for one in fields(Statistics)})
+    except (OSError, ValueError, KeyError, EOFError):
+        return None  # there is none, or a broken one, which is made again
+
+
+def _sum(values) -> np.ndarray:
+    return values.reshape(-1, values.shape[-1]).sum(0)
