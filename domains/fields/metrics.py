@@ -14,7 +14,7 @@ def ensemble_scores(layout: Layout, members, truth) -> dict[str, float]:
     CRPS: fair in the number of members, the absolute error of one; RMSE: of the members' mean; spread/skill: 1 is honest, below is
     overconfident; coverage/ideal: the share of truths between the least and the greatest member, over the (M - 1)/(M + 1) that an honest
     ensemble has, so 1 is honest again; energy score: of all variables together, each over the standard deviation of its truth, a vector
-    counted by its root mean square. The last three need two members at least, and are NaN for one, but for the energy score.
+    counted by its root mean square. Spread/skill and coverage need two members at least, and are NaN for one.
 
     members: (M, [frames], *space, C); truth: ([frames], *space, C).
     """
@@ -24,7 +24,9 @@ def ensemble_scores(layout: Layout, members, truth) -> dict[str, float]:
     for i, name in enumerate(layout.variables):
         x, y = members[..., i], truth[..., i]
         there = np.isfinite(y) & np.isfinite(x).all(0)
-        x, y, w = x[:, there], y[there], weights[there] / max(weights[there].mean(), 1e-300) if there.any() else weights[there]
+        x, y, w = x[:, there], y[there], weights[there]
+        if len(w):
+            w = w / w.mean()
         # CRPS and root mean squares are homogeneous, so that weights go in with the values.
         root, units = np.sqrt(w), layout.units(name)
         scores[f"CRPS of {name} [{units}]"] = _number(metrics.crps, w * x, w * y)

@@ -4,20 +4,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from domains.fields.layout import Layout
+from domains.fields.plots_lines import ensemble_of_lines, gallery_of_lines, sequence_of_lines
 from domains.fields.plots_panels import (
-    LINES,
     LONGEST,
+    MEMBER,
     Scale,
     View,
     colour_bar,
     mean_and_spread,
     panels,
+    point_estimate,
     spread_label,
     without_mask,
     wrapped,
 )
-
-MEMBER, MEAN, TRUTH = "#8fb4d8", "#1f5f99", "#111111"
 
 
 def gallery(layout: Layout, x, count: int = 6):
@@ -29,7 +29,7 @@ def gallery(layout: Layout, x, count: int = 6):
     view = View(layout, x.shape[-1 - len(layout.space) : -1])
     frames = {f"\n{_time(layout, i)}": x[:, i] for i in (0, x.shape[1] - 1)} if layout.frames else {"": x}
     if view.y is None:
-        return _gallery_of_lines(layout, view, frames)
+        return gallery_of_lines(layout, view, frames)
     rows = [(i, when) for i in range(len(layout.variables)) for when in frames]
     fig, axes = panels(view, len(rows), len(x), titles=2 * len(rows) if layout.frames else 1)
     for r, (i, when) in enumerate(rows):
@@ -66,7 +66,7 @@ def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None
     if hidden:
         notes.append(f"not shown: {', '.join(hidden)}")
     if view.y is None:
-        fig = _ensemble_of_lines(layout, view, members, truth, answers, observed)
+        fig = ensemble_of_lines(layout, view, members, truth, answers, observed)
         return _titled(fig, *notes)
     several = len(members) > 1
     fig, axes = panels(view, len(layout.variables), len(shown) + several, bars=1 + several)
@@ -108,12 +108,12 @@ def sequence(layout: Layout, members, truth=None, answers=None, *, given: int = 
         notes.append(f"not shown: {', '.join(layout.variables[variables:])}")
     titles = [_lead(layout, frame, given) for frame in frames]
     if view.y is None:
-        fig = _sequence_of_lines(layout, view, members, truth, answers, names, frames, titles)
+        fig = sequence_of_lines(layout, view, members, truth, answers, names, frames, titles)
         return _titled(fig, *notes)
     mean, spread = mean_and_spread(members)
     rows = {} if truth is None else {"truth": truth}
     rows |= {"mean": mean, "member 1": members[0]} if len(members) > 1 else {"answer": mean}
-    rows |= {f"{what}, mean" if x.ndim > mean.ndim else what: _point(x, mean.ndim) for what, x in answers.items()}
+    rows |= {f"{what}, mean" if x.ndim > mean.ndim else what: point_estimate(x, mean.ndim) for what, x in answers.items()}
     values = len(rows)
     rows |= {"spread": spread} if len(members) > 1 else {}
     fig, axes = panels(view, len(rows) * len(names), len(frames), titles=len(names))
@@ -155,100 +155,6 @@ def rank_picture(counts):
     return fig
 
 
-def _gallery_of_lines(layout, view, frames):
-    count = len(next(iter(frames.values())))
-    fig, axes = panels(view, len(layout.variables), count, bars=0)
-    for i, (name, row) in enumerate(zip(layout.variables, axes, strict=True)):
-        for j, ax in enumerate(row):
-            for (when, fields), colour in zip(frames.items(), (MEAN, LINES[1]), strict=False):
-                view.line(ax, fields[j, ..., i], color=colour, lw=1.3, label=when.strip() or None)
-            view.gaps(ax, fields[j, ..., i])
-            _tidy(layout, view, axes, ax, i, j, name)
-            if i == 0:
-                ax.set_title(f"sample {j + 1}", fontsize=9)
-        _same_height(row)
-    return _with_legend(fig, axes)
-
-
-def _ensemble_of_lines(layout, view, members, truth, answers, observed):
-    # The members with their band at the left, the classical answers at the right.
-    mean, _ = mean_and_spread(members)
-    fig, axes = plt.subplots(
-        len(layout.variables), 2 if answers else 1, figsize=(12.0 if answers else 6.6, 2.7 * len(layout.variables) + 0.8),
-        squeeze=False, layout="constrained",
-    )  # fmt: skip
-    for i, (name, row) in enumerate(zip(layout.variables, axes, strict=True)):
-        for j, ax in enumerate(row):
-            if j == 0:
-                _band(view, ax, members[..., i])
-                for k, member in enumerate(members[:8, ..., i]):
-                    view.line(ax, member, color=MEMBER, lw=0.7, label="members" if k == 0 else None)
-                view.line(ax, mean[..., i], color=MEAN, lw=1.7, label="mean")
-            for (what, x), colour in zip(answers.items() if j else (), LINES[1:], strict=False):
-                if x.ndim == mean.ndim + 1:
-                    _band(view, ax, x[..., i], colour, label=None)
-                view.line(ax, _point(x, mean.ndim)[..., i], color=colour, lw=1.3, label=what)
-            if truth is not None:
-                view.line(ax, truth[..., i], color=TRUTH, lw=1.3, ls="--", label="truth")
-            if name in observed:
-                view.points(ax, *observed[name])
-            view.gaps(ax, mean[..., i] if truth is None else truth[..., i])
-            _tidy(layout, view, axes, ax, i, j, name)
-            if i == 0:
-                ax.set_title("classical answers" if j else f"{len(members)} members", fontsize=9)
-        _same_height(row)
-    return _with_legend(fig, axes)
-
-
-def _sequence_of_lines(layout, view, members, truth, answers, names, frames, titles):
-    mean, _ = mean_and_spread(members)
-    fig, axes = panels(view, len(names), len(frames), bars=0)
-    for i, (name, row) in enumerate(zip(names, axes, strict=True)):
-        for j, (ax, frame) in enumerate(zip(row, frames, strict=True)):
-            _band(view, ax, members[:, frame, ..., i])
-            view.line(ax, members[0, frame, ..., i], color=MEMBER, lw=0.8, label="member 1")
-            view.line(ax, mean[frame, ..., i], color=MEAN, lw=1.6, label="mean")
-            for (what, x), colour in zip(answers.items(), LINES[1:], strict=False):
-                view.line(ax, _point(x, mean.ndim)[frame, ..., i], color=colour, lw=1.1, label=what)
-            if truth is not None:
-                view.line(ax, truth[frame, ..., i], color=TRUTH, lw=1.2, ls="--", label="truth")
-            view.gaps(ax, mean[frame, ..., i] if truth is None else truth[frame, ..., i])
-            _tidy(layout, view, axes, ax, i, j, name)
-            if i == 0:
-                ax.set_title(titles[j], fontsize=9)
-        _same_height(row)
-    return _with_legend(fig, axes)
-
-
-def _tidy(layout, view, axes, ax, i, j, name):
-    view.finish(ax, left=j == 0, below=i == len(axes) - 1)
-    ax.tick_params(labelleft=j == 0)
-    if j == 0:
-        ax.set_ylabel(wrapped(layout.label(name)), fontsize=8)
-
-
-def _band(view, ax, members, colour=MEAN, label="90 % of the members"):
-    if len(members) > 1:
-        low, high = (np.quantile(members, q, axis=0) for q in (0.05, 0.95))
-        ax.fill_between(view.at_x, view.field(low), view.field(high), color=colour, alpha=0.18, lw=0, label=label)
-
-
-def _same_height(row):
-    low, high = min(ax.get_ylim()[0] for ax in row), max(ax.get_ylim()[1] for ax in row)
-    for ax in row:
-        ax.set_ylim(low, high)
-
-
-def _with_legend(fig, axes):
-    found = {}
-    for ax in axes.flat:
-        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    if found:
-        fig.legend(found.values(), found.keys(), loc="outside lower center", ncols=min(len(found), 7), frameon=False, fontsize=8.5)
-    return fig
-
-
 def _titled(fig, *notes):
     text = ", ".join(note for note in notes if note)
     if text:
@@ -273,13 +179,8 @@ def _shown(members, truth, answers):
     shown |= {f"member {i + 1}": members[i] for i in range(ours)} if len(members) > 1 else {}
     for name in names:
         several = answers[name].ndim == mean.ndim + 1
-        shown[f"{name}, mean" if several else name] = _point(answers[name], mean.ndim)
+        shown[f"{name}, mean" if several else name] = point_estimate(answers[name], mean.ndim)
     return shown, spread, list(answers)[len(names) :]
-
-
-def _point(x, ndim):
-    # An answer is one x, or an ensemble of them.
-    return x.mean(0) if x.ndim == ndim + 1 else x
 
 
 def _at_time(layout, places, values, time):

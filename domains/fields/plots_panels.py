@@ -12,6 +12,7 @@ from domains.fields.layout import Layout, is_latitude, is_longitude
 GREY = "#bdbdbd"  # where there is no value
 VALUES, SIGNED, SPREAD = "viridis", "RdBu_r", "magma"  # none of which has that grey
 LINES = ("#1f5f99", "#e0962f", "#3b8f6b", "#7a5ba6", "#26a7b5", "#9c6644")
+MEMBER, MEAN, TRUTH = "#8fb4d8", "#1f5f99", "#111111"
 WIDTH, LONGEST = 12.0, 8  # inches, panels in a row
 
 
@@ -186,6 +187,11 @@ def without_mask(layout: Layout, x):
 def mean_and_spread(members):
     """Over the first axis; NaN where any member is."""
     return members.mean(0), members.std(0, ddof=1) if len(members) > 1 else np.zeros(members.shape[1:])
+
+
+def point_estimate(x, ndim: int):
+    """An answer as one x: itself, or the mean of an ensemble."""
+    return x.mean(0) if x.ndim == ndim + 1 else x
 
 
 def wrapped(text: str, width: int = 24) -> str:
