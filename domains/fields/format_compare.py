@@ -55,8 +55,9 @@ def compare(a_name, a: xr.Dataset, b_name, b: xr.Dataset, *, along: str = "") ->
             raise UserError(f"{lacks}: no coordinate {dim!r}, which {has} has; expected one grid, write it to both")
     flipped = set()
     common = [n for n in a.coords if n in b.coords and along not in (*a[n].dims, *b[n].dims)]
-    # A scalar that differs between files that lie behind each other is one more coordinate along them.
-    common = [n for n in common if {*a[n].dims} == {*b[n].dims} and (a[n].ndim or not along)]
+    # A scalar that differs is one more coordinate along files that lie behind each other, and else holds for some variables only: a
+    # height of 2 m or of 10 m. But variables of two times are no sample together.
+    common = [n for n in common if {*a[n].dims} == {*b[n].dims} and (a[n].ndim or not along and is_clock(a[n]))]
     for name in sorted(common, key=lambda name: name not in shared):  # the directions first
         one, other = a[name].values, _in_units(a_name, a[name], b_name, b[name].transpose(*a[name].dims))
         if name not in shared:

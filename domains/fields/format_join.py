@@ -103,7 +103,9 @@ def _beside(first: Joined, other: Joined) -> Joined:
     turned = _turned(other.template, flipped)
     coords = {name: c.variable for name, c in turned.coords.items() if name not in first.template.variables}
     fields = {n: v.variable for n, v in turned.data_vars.items() if n not in first.template.variables}
-    template = first.template.assign(fields).assign_coords(coords)
+    both = [n for n, c in first.template.coords.items() if c.ndim == 0 and n in turned.coords and turned[n].ndim == 0]
+    unlike = [name for name in both if not alike(first.template[name].values, turned[name].values)]
+    template = first.template.drop_vars(unlike).assign(fields).assign_coords(coords)
     placed = {n: Placed(p.pieces, p.along, p.lengths, flipped) for n, p in other.placed.items()}
     return Joined(first.name, _with_common_attrs(template, [other.template]), first.placed | placed)
 

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import struct
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +71,11 @@ def _variable(path, array, dims) -> xr.Variable:
     handle = _open(path, array)
     if handle is None:
         return lazy(dims, array.shape, array.dtype, array.get_orthogonal_selection, attrs)
-    return lazy(dims, array.shape, array.dtype, lambda key: handle.oindex[key].read().result(), attrs)
+    return lazy(dims, array.shape, array.dtype, partial(_get, handle), attrs)
+
+
+def _get(handle, key):
+    return handle.oindex[key].read().result()
 
 
 def _open(path, array):

@@ -48,6 +48,12 @@ def test_a_store_is_a_file_whatever_its_name(folder):
     assert names(files(folder, READERS, "fields", mixed=True)) == ["a.NC4", "b.nc", "broken.zarr", "s", "t.zarr"]
 
 
+def test_the_kind_of_a_file_may_be_told_by_what_is_in_it(folder):
+    assert names(files(folder, {"x": "any"}, "fields", kind=lambda file: file.is_file() and file.read_text())) == [
+        "a.NC4", "b.nc", "notes.txt",
+    ]  # fmt: skip
+
+
 def test_a_name_with_the_signs_of_a_pattern_is_a_name(folder):
     (folder / "a[1].nc").write_text("x")
     assert names(files(folder / "a[1].nc", READERS, "fields")) == ["a[1].nc"]
@@ -140,6 +146,8 @@ def test_values_that_are_not_finite_are_named_with_their_index_in_the_file():
     ):
         check_finite("f.nc", "u", values, start=10, missing=True)
     assert index_of(np.array([False, True]), 5) == (6,)
+    with pytest.raises(UserError, match=r"'u' is -inf at index \(7, 5, 4\)"):
+        check_finite("f.nc", "u", values, missing=True, places=[[9, 8, 7], np.array([5, 3]), range(4, 8)])
 
 
 def test_the_step_of_an_even_coordinate_is_its_mean_and_single_precision_is_even():

@@ -124,6 +124,20 @@ def test_variables_in_pieces_are_put_side_by_side_too(tmp_path):
     np.testing.assert_array_equal(fields.read("u", {"time": 3}), values["t_1"][0])
 
 
+def test_variables_of_two_heights_are_one_sample_and_of_two_times_are_none(tmp_path):
+    near, far = ({"height": ((), h, {"units": "m"})} for h in (2.0, 10.0))
+    for name, coords in (("t", near), ("u", far)):
+        data = xr.Dataset({name: (("lat",), LAT)}, {"lat": LAT, **coords, "level": 1})
+        data.to_netcdf(tmp_path / f"{name}.nc", engine="scipy")
+    template = open_fields(tmp_path).template
+    assert {*template.data_vars} == {"t", "u"} and {*template.coords} == {"lat", "level"}
+    for name, day in (("t", 0), ("u", 1)):
+        data = xr.Dataset({name: (("lat",), LAT)}, {"lat": LAT, "time": days(day)["time"][0]})
+        data.to_netcdf(tmp_path / f"{name}_at.nc", engine="scipy")
+    with pytest.raises(UserError, match="u_at.nc: coordinate 'time' is 2020-01-02.*, but 2020-01-01.* in .*t_at.nc"):
+        open_fields(tmp_path / "*_at.nc")
+
+
 def test_a_field_that_is_no_series_is_taken_once_and_has_to_be_the_same(tmp_path):
     land = (("lat", "lon"), np.ones((5, 4)))
     for i in (0, 1):
