@@ -218,8 +218,10 @@ def _is_date(variable) -> bool:
 
 def _applied(variable):
     # (attributes that still say something of decoded values, encoding with the others)
-    attrs = {key: value for key, value in variable.attrs.items() if key not in APPLIED}
-    encoding = {key: value for key, value in variable.attrs.items() if key in APPLIED}
+    unpacked = variable.dtype.kind == "f" and not {"scale_factor", "add_offset"} & set(variable.attrs)
+    applied = [key for key in APPLIED if not (unpacked and key.startswith("valid_"))]  # still true of what is given back
+    attrs = {key: value for key, value in variable.attrs.items() if key not in applied}
+    encoding = {key: value for key, value in variable.attrs.items() if key in applied}
     return attrs, {**encoding, "dtype": variable.dtype}
 
 

@@ -46,7 +46,7 @@ def make_plan(fields: Fields, data) -> Plan:
     slices, factors = _cuts(fields, data, dims, (sample, time))
     statics = _statics(fields, data, names, (sample, time))
     conditions = _conditions(fields, data, names, (sample, time))
-    header = _header(fields, (*names, *conditions), statics, (sample, time), slices, factors)
+    header = header_of(fields, (*names, *conditions), statics, (sample, time), slices, factors)
     space = tuple(dim for dim in dims if dim not in (sample, time) and header.sizes[dim] > 1)
     if not 1 <= len(space) <= MOST_SPACE:
         sizes = ", ".join(f"{dim} ({header.sizes[dim]})" for dim in space) or "none"
@@ -60,9 +60,8 @@ def make_plan(fields: Fields, data) -> Plan:
         header, tuple(names), space, sample, time, frames, step, units, tuple(conditions), tuple(statics),
         _periodic(fields, data, header, space),
     )  # fmt: skip
-    for key, value in (("augment", data.augment),):
-        for dim in value:
-            _need_dim(fields, f"config.data.{key}", dim, space)
+    for dim in data.augment:
+        _need_dim(fields, "config.data.augment", dim, space)
     return Plan(layout, slices, factors)
 
 
@@ -89,7 +88,9 @@ EXAMPLES = {"crop": "lat=20:60", "coarsen": "x=2", "transforms": "q=log(offset=0
 
 
 def _fields_of(fields) -> dict[str, xr.DataArray]:
-    return {name: array for name, array in fields.template.data_vars.items() if array.ndim and array.encoding.get("field", True)}
+    # All but scalars, such as a grid mapping, and the edges of cells.
+    found = fields.template.data_vars.items()
+    return {name: array for name, array in found if array.ndim and not str(name).endswith(("_bnds", "_bounds"))}
 
 
 def _variables(fields, data) -> list[str]:
@@ -110,16 +111,19 @@ def _variables(fields, data) -> list[str]:
         return names
     groups: dict[frozenset, list[str]] = {}
     for name, array in found.items():
-        if name not in others and (bounds := array.attrs.get("bounds")) is None and not str(name).endswith(("_bnds", "_bounds")):
+        if name not in others:
             groups.setdefault(frozenset(array.dims), []).append(name)
-    # what has neither samples nor times is no field of its own where others have them
-    most = max((len(dims) for dims in groups), default=0)
-    largest = [names for dims, names in groups.items() if len(dims) == most]
-    smaller = [dims for dims in groups if len(dims) < most and any(is_sample(d) or is_time(fields.template, d) for d in dims) and len(dims) > 1]
-    if len(largest) != 1 or smaller:
-        said = "; ".join(f"{', '.join(names)} on ({', '.join(map(str, found[names[0]].dims))})" for names in groups.values()) or "none"
+    if not groups:
+        raise UserError(f"{fields.source}: no variable is left to generate, found {listed(found)}; leave one out of config.data.condition and static")
+    # What lies on space alone is given beside what has samples or times; series of one number a time are no fields.
+    counted = {dims: any(is_sample(dim) or is_time(fields.template, dim) for dim in dims) for dims in groups}
+    series = {dims for dims in groups if len(dims) == 1 and len(groups) > 1}
+    largest = max(groups, key=len)
+    rivals = [dims for dims in groups if dims != largest and dims not in series and (counted[dims] or not dims < largest)]
+    if rivals:
+        said = "; ".join(f"{', '.join(names)} on ({', '.join(map(str, found[names[0]].dims))})" for names in groups.values())
         raise UserError(f"{fields.source}: variables on more than one grid: {said}; set config.data.variables to those that belong together")
-    return largest[0]
+    return groups[largest]
 
 
 def _sample_and_time(fields, data, dims) -> tuple[str, str]:
@@ -182,7 +186,7 @@ def _statics(fields, data, names, counted) -> list[str]:
             )
     if data.static:
         return list(data.static)
-    return [name for name, array in found.items() if set(array.dims) == grid and name not in names and not str(name).endswith("_bnds")]
+    return [name for name, array in found.items() if set(array.dims) == grid and name not in names]
 
 
 def _conditions(fields, data, names, counted) -> list[str]:
@@ -220,7 +224,7 @@ def _slice(fields, dim, text):
             raise ValueError
         if dim not in fields.template.indexes:
             start, stop = (int(part) if part.strip() else None for part in (first, last))
-            found = slice(*slice(start, stop).indices(size))
+            found = slice(*slice(start, stop).indices(size)[:2])
         else:
             index = fields.template.indexes[dim]
             low, high = (type(index[0])(part) if index.dtype.kind in "iuf" else np.datetime64(part) for part in (first.strip(), last.strip()))
@@ -238,7 +242,7 @@ def _length(part: slice, size: int) -> int:
     return len(range(*part.indices(size)))
 
 
-def _header(fields, names, statics, counted, slices, factors) -> xr.Dataset:
+def header_of(fields, names, statics, counted, slices, factors) -> xr.Dataset:
     """The file without its values; see `Layout.header`."""
     template = fields.template
     scalars = [name for name, array in template.data_vars.items() if not array.ndim]
@@ -250,6 +254,8 @@ def _header(fields, names, statics, counted, slices, factors) -> xr.Dataset:
     for name in statics:
         values = read_grid(fields, name, slices, factors)
         header[name] = xr.Variable(template[name].dims, values, template[name].attrs)
+    mappings = {str(array.attrs.get("grid_mapping")) for array in header.variables.values()}
+    header = header.reset_coords([name for name in header.coords if name in mappings])  # as xarray reads them
     for name in header.variables:
         header[name].attrs = {key: value for key, value in header[name].attrs.items() if _keeps(value)}
     used = {dim for name in keep for dim in template[name].dims}
