@@ -4,6 +4,9 @@ import numpy as np
 import xarray as xr
 
 from configs.fields import get_config
+from domains.fields.readers import open_fields
+from domains.fields.roles import make_plan
+from domains.fields.source import Source
 from sciddm.domain import get_domain
 
 
@@ -16,6 +19,17 @@ def domain_of(dataset: xr.Dataset | str, folder, name="own.nc", **data):
     config = get_config()
     config.data.update({"path": str(path), "cache": str(folder / "cache"), **data})
     return get_domain(config)
+
+
+def source_of(dataset, folder, held_out=0.1, stride=1, memory=2.0, **data) -> Source:
+    """Windows of a dataset that is written into a folder, where it is not there yet."""
+    path = folder / "own.nc"
+    if not path.exists():
+        dataset.to_netcdf(path, engine="h5netcdf")
+    config = get_config()
+    config.data.update(data)
+    fields = open_fields(path)
+    return Source(fields, make_plan(fields, config.data), held_out, stride, memory)
 
 
 def restored(domain, **data):

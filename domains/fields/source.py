@@ -105,8 +105,8 @@ class Source:
         return {split: np.stack([np.zeros_like(first), first], -1) for split, first in found.items()}
 
     @cached_property
-    def _whole(self):
-        # (samples, times, *space, names), or None where it is more than config.data.memory.
+    def whole(self) -> np.ndarray | None:
+        """(samples, times, *space, names) of all that there is, None where it is more than `memory`."""
         layout = self.plan.layout
         shape = (self.samples, len(self.times), *layout.grid, len(self.names))
         if 4.0 * np.prod(shape, dtype=float) > self.memory * 1e9:
@@ -116,8 +116,8 @@ class Source:
             whole[part] = values
         return whole
 
-    def blocks(self, about: str):
-        """((samples, times), values) of all that there is, a piece at a time, with a bar where it takes longer than a moment."""
+    def blocks(self, about: str, done: int = 0):
+        """((samples, times), values) of all that there is, a piece at a time but for the first `done`, with a bar where it takes longer."""
         one = 4 * np.prod((*self.plan.layout.grid, len(self.names)), dtype=float) * np.prod(list(self.plan.factors.values()) or [1])
         many = max(int(BLOCK // one), 1)
         if self.plan.layout.sample and (len(self.times) <= many or self.samples > len(self.times)):
@@ -129,7 +129,8 @@ class Source:
             for i in range(0, self.samples, some)
             for j in range(0, len(self.times), long)
         ]
-        for part in tqdm(parts, desc=about, unit="block", delay=2.0, file=sys.stderr, leave=False):
+        bar = {"desc": about, "unit": "block", "delay": 2.0, "file": sys.stderr, "leave": False}
+        for part in tqdm(parts[done:], initial=done, total=len(parts), **bar):
             yield part, self._read(*part)
 
     def _read(self, samples: slice, times: slice) -> np.ndarray:
@@ -155,8 +156,8 @@ class Source:
     def window(self, row) -> np.ndarray:
         """([frames], *space, names) of a row, NaN where missing."""
         sample, first = (int(i) for i in row)
-        if self._whole is not None:
-            found = self._whole[sample, first : first + self.length]
+        if self.whole is not None:
+            found = self.whole[sample, first : first + self.length]
         else:
             found = self._read(slice(sample, sample + 1), slice(first, first + self.length))[0]
         return found if self.plan.layout.frames else found[0]

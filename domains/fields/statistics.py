@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-import time
+import time as clock
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -85,15 +85,13 @@ def measure(source: Source, transforms: Sequence[str], cache, *, spectrum: bool)
     found, made = _load(path) or _empty(source), [transform(name) for name in transforms]
     trained = _trained(source)
     every = max(int(trained.sum()) // SPECTRA, 1)
-    saved = time.monotonic()
-    for i, ((samples, times), values) in enumerate(source.blocks("statistics")):
-        if i < found.done:
-            continue
+    saved = clock.monotonic()
+    for (samples, times), values in source.blocks("statistics", int(found.done)):
         _add(found, source, made, samples, times, values, trained, every if spectrum else 0)
-        found.done = np.asarray(i + 1)
-        if time.monotonic() - saved > SAVED_EVERY:
+        found.done = found.done + 1
+        if clock.monotonic() - saved > SAVED_EVERY:
             _save(path, found)
-            saved = time.monotonic()
+            saved = clock.monotonic()
     _save(path, found)
     for name, std, count in zip(source.names, found.std, _sum(found.count), strict=True):
         if not count:
@@ -116,10 +114,11 @@ def _add(found, source, made, samples, times, values, trained, every):
         x, seen = rows[..., c], there[..., c]
         outside = seen & ~((x > one.low) & (x < one.high))
         if outside.any():
-            place = index_of(outside)
+            row, *place = index_of(outside)
+            sample, time = np.argwhere(here)[row] + (samples.start, times.start)
             raise UserError(
-                f"{source.fields.source}: variable {name!r} is {x[outside][0]:g} at index {place} of block {found.done}, outside of its "
-                f"transform's range ({one.low:g}, {one.high:g}); widen it by its options, such as log(offset=...), or take another"
+                f"{source.fields.source}: variable {name!r} is {x[outside][0]:g} at sample {sample}, time {time}, point {tuple(place)}, outside "
+                f"of its transform's range ({one.low:g}, {one.high:g}); widen it by its options, such as log(offset=...), or take another"
             )
         y = np.where(seen, one.forward(np.where(seen, x, _inside(one))), 0.0)
         found.count[..., c] += seen.sum(0)
