@@ -4,7 +4,7 @@ from sciddm.config import as_variant, base_config
 
 
 def get_config(variant: str = "smoke"):
-    """smoke: Darcy 32x32, minutes on 2 cores; base: the same, at most 90 minutes; tpu: Darcy 128x128 on a pod."""
+    """smoke: Darcy 32x32, minutes on 2 cores; base: Darcy 64x64, at most 90 minutes; tpu: Darcy 128x128 on a pod."""
     config = base_config()
     config.domain = "domains.pde"
     config.data.update(
@@ -31,7 +31,8 @@ def _smoke(config):
 
 
 def _base(config):
-    config.data.count = 16384
+    config.data.update({"resolution": 64, "count": 16384})
+    config.network.update({"channels": (48, 96, 96), "attention_levels": (2,)})
     config.training.update(
         {"steps": 100000, "wall_minutes": 60.0, "batch_size": 16, "learning_rate": 1e-3, "ema": 0.9995}
     )

@@ -1,27 +1,36 @@
-"""PDE fields as a domain: (resolution, resolution, variables) arrays of jointly sampled coefficients and solutions."""
+"""PDE fields as a domain: (resolution, resolution, variables) arrays of jointly sampled coefficients and solutions.
+
+Each equation is a data set of `domains.fields`, with a solver, a residual and classical answers of its own.
+"""
 
 from functools import cached_property
 
 import grain
 import jax
 import numpy as np
-import xarray as xr
 
-from domains.pde import generate, plots, readers
+from domains.fields.domain import FieldsDomain
+from domains.fields.layout import Layout
+from domains.fields.normalizer import Facts, FieldNormalizer
+from domains.fields.roles import Plan
+from domains.fields.source import Source
+from domains.pde import generate
 from domains.pde.metrics import field_metrics
+from domains.pde.own import open_own
 from domains.pde.rewards import make_rewards
 from domains.pde.tasks import TASKS, migrated_tasks
-from sciddm import store
-from sciddm.data.saving import save_dataset
-from sciddm.domain import Domain, Normalizer, Outline
+from sciddm.domain import Normalizer, Outline
 from sciddm.errors import UserError
 from sciddm.named import near
 from sciddm.networks import DiT, UNet
-from sciddm.noise import White
 
 
-class PDEDomain(Domain):
-    """Fields of one equation. x: (n, n, C) float32, the equation's variables in order as channels; dimensionless units."""
+class PDEDomain(FieldsDomain):
+    """Fields of one equation. x: (n, n, C) float32, the equation's variables in order as channels, in their units; complete, so that
+    nothing is given with a sample.
+
+    What is read, held out, saved and drawn is `FieldsDomain`'s; the statistics, networks, scores and tasks are its own.
+    """
 
     name, networks, task_types = "pde", {"unet": UNet, "dit": DiT}, TASKS
     space_axes = (0, 1)
@@ -33,13 +42,12 @@ class PDEDomain(Domain):
     }
 
     def __init__(self, config, stored=None):
-        data, outline = config.data, self.outline(config)
+        data = config.data
         self.equation, self.resolution, self.spec = data.equation, data.resolution, generate.EQUATIONS[data.equation]
-        self.variables = tuple(self.spec.variables)
-        self.example, self.network_inputs = outline.example, outline.network_inputs
-        self.noise, self._data, self._seed, self._fields = White(), data, config.seed, None
-        self.normalizer = Normalizer.from_json(stored, self.example) if stored else self._measure()
-        self.rewards = make_rewards(self)
+        if stored and "fields" not in stored:
+            stored = _with_layout(stored, generate.layout_of(data.equation, (data.resolution,) * 2, data.get("units", {})))
+        super().__init__(config, stored)
+        self.network_inputs, self.rewards = self.outline(config).network_inputs, make_rewards(self)
 
     @classmethod
     def check(cls, config):
@@ -75,75 +83,54 @@ class PDEDomain(Domain):
         network = {"kind": "unet"} | stored["network"]
         return stored | {"data": data, "network": network, "tasks": migrated_tasks(guidance, data["equation"])}
 
+    @cached_property
+    def source(self) -> Source:
+        """The user's own file, else the equation's data, which are made where they are not there."""
+        data, grid = self._data, (self.resolution,) * 2
+        if not data.path:
+            made = generate.ensure_dataset(self.equation, self.resolution, data.count, self._seed, data.cache)
+            fields, _ = open_own(made, self.equation)
+            plan = Plan(generate.layout_of(self.equation, grid), {}, {})
+        else:
+            fields, plan = open_own(
+                data.path, self.equation, names=dict(data.get("names", {})), units=dict(data.get("units", {}))
+            )
+            if (found := plan.layout.grid) != grid:
+                way_out = f"set it to {found[0]}" if found[0] == found[1] else "configs/fields.py trains on any grid"
+                raise UserError(
+                    f"{data.path}: fields have shape {found}; expected {grid}, as config.data.resolution = {self.resolution}; {way_out}"
+                )
+        return Source(fields, plan, data.held_out, memory=np.inf)
+
     def dataset(self, split):
         fields = self.fields(split)
         return grain.MapDataset.source(np.arange(len(fields))).map(lambda i: {"x": fields[i]})
 
     def fields(self, split: str) -> np.ndarray:
         """(N, n, n, C) float32 of "train", "test" (the last `held_out` samples) or "all"."""
-        if self._fields is None:
-            self._fields = self._load()
-        held_out = self._data.held_out
-        if not 0 < held_out < len(self._fields):
-            raise UserError(
-                f"config.data.held_out = {held_out}: expected fewer than the {len(self._fields)} samples, and at least 1"
-            )
-        return {"train": self._fields[:-held_out], "test": self._fields[-held_out:], "all": self._fields}[split]
+        whole = self.source.whole[:, 0]
+        if split == "all":
+            return whole
+        rows = self.source.rows(split)[:, 0]  # one after the other, so that this is no copy
+        return whole[rows[0] : rows[-1] + 1]
 
     @cached_property
     def mean_field(self) -> np.ndarray:
         """(n, n, C) mean of the training split, point by point: the least that any answer must beat."""
         return self.fields("train").mean(0, dtype=np.float64).astype(np.float32)
 
-    def _load(self):
-        data = self._data
-        if data.path:
-            units = {name: "1" for name in self.variables} | dict(data.get("units", {}))
-            dataset = readers.read_fields(data.path, self.variables, names=dict(data.get("names", {})), units=units)
-            shape = dataset[self.variables[0]].shape[1:]
-            if shape != self.example.shape[:2]:
-                raise UserError(
-                    f"{data.path}: fields have shape {shape}; expected {self.example.shape[:2]}, "
-                    f"as config.data.resolution = {self.resolution}"
-                )
-        else:
-            path = generate.ensure_dataset(self.equation, self.resolution, data.count, self._seed, data.cache)
-            dataset = store.open_store(path)
-            readers.check(path, {name: dataset[name].load() for name in self.variables}, {})
-        return self.from_native(dataset)
-
-    def _measure(self):
+    def _measure(self) -> FieldNormalizer:
         # Strided to at most 2048 fields: their mean and spread are known to a per cent from far fewer.
-        train = self.fields("train")
+        layout, train = self.source.plan.layout, self.fields("train")
         rows = train[:: max(len(train) // 2048, 1)].astype(np.float64)
         mean, std = rows.mean((0, 1, 2)), rows.std((0, 1, 2))
-        flat = [name for name, s in zip(self.variables, std, strict=True) if s == 0]
+        flat = [name for name, s in zip(layout.variables, std, strict=True) if s == 0]
         if flat:
             raise UserError(
                 f"data: variable {flat[0]!r} is constant over the training split; expected fields that vary"
             )
-        return Normalizer(
-            mean.astype(np.float32), std.astype(np.float32), ", ".join(f"{name} [1]" for name in self.variables)
-        )
-
-    def to_native(self, x, cond=None) -> xr.Dataset:
-        x = np.asarray(x)
-        return generate.as_dataset(self.equation, {name: x[..., i] for i, name in enumerate(self.variables)})
-
-    def from_native(self, native: xr.Dataset) -> np.ndarray:
-        missing = [name for name in self.variables if name not in native]
-        if missing:
-            raise UserError(
-                f"fields: variable {missing[0]!r} is missing, found {sorted(native.data_vars)}; expected {list(self.variables)}"
-            )
-        return np.stack([np.asarray(native[name].values, np.float32) for name in self.variables], axis=-1)
-
-    def save(self, samples: xr.Dataset, path) -> None:
-        """netCDF for a path that ends in .nc, else a checksummed zarr store."""
-        save_dataset(samples, path)
-
-    def plot(self, samples: xr.Dataset):
-        return plots.gallery(self.from_native(samples), self.variables)
+        each = (rows.mean(0) - mean) / std, rows.std(0) / std, rows.min((0, 1, 2)), rows.max((0, 1, 2))
+        return _normalizer(mean.astype(np.float32), std.astype(np.float32), layout, *each)
 
     def metrics(self, samples, reference):
         return field_metrics(self.spec, samples, reference)
@@ -151,3 +138,16 @@ class PDEDomain(Domain):
     def residual(self, x):
         """The equation's residual with the solver's own stencil. x: (..., n, n, C) physical; None where it has no stencil."""
         return None if self.spec.residual is None else self.spec.residual(x[..., 0], x[..., 1])
+
+
+def _normalizer(mean, std, layout: Layout, mean_field, std_field, least, most) -> FieldNormalizer:
+    none, units = np.zeros(0), ", ".join(f"{name} [{layout.units(name)}]" for name in layout.variables)
+    facts = Facts(layout, mean_field, std_field, none, none, least, most, std, missing=False)
+    return FieldNormalizer(mean, std, units, ("identity",) * len(std), facts)
+
+
+def _with_layout(stored, layout: Layout) -> dict:
+    """The JSON of a normaliser that was stored without a layout, with this one; what else was not measured then is not known."""
+    plain = Normalizer.from_json(stored, jax.ShapeDtypeStruct((), np.float32))
+    unknown = np.full_like(plain.std, np.nan)
+    return _normalizer(plain.mean, plain.std, layout, np.zeros(layout.shape), np.ones(layout.shape), unknown, unknown).to_json()

@@ -11,6 +11,7 @@ import xarray as xr
 from tqdm import tqdm
 
 import sciddm
+from domains.fields.layout import Layout
 from domains.pde import elliptic
 from domains.pde.fields import neumann_field
 from sciddm import store
@@ -138,3 +139,15 @@ def as_dataset(equation: str, arrays: dict[str, np.ndarray], seed: int | None = 
     }
     provenance = {"equation": equation, "about": spec.about, "source": f"sciddm {sciddm.__version__} domains.pde"}
     return xr.Dataset(data, coords, provenance | ({} if seed is None else {"seed": seed}))
+
+
+def layout_of(equation: str, grid, units=None) -> Layout:
+    """Of an equation's own data, and of all that says nothing else of its grid.
+
+    Args: grid: points of each axis; units: by variable, "1" without.
+    """
+    spec = EQUATIONS[equation]
+    header = as_dataset(equation, {name: np.zeros((0, *grid), np.float32) for name in spec.variables})
+    for name in spec.variables:
+        header[name].attrs["units"] = (units or {}).get(name, "1")
+    return Layout(header, tuple(spec.variables), spec.dims, "sample", periodic=spec.dims if spec.periodic else ())

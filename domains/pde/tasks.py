@@ -6,7 +6,8 @@ import numpy as np
 import scipy.interpolate
 import scipy.ndimage
 
-from domains.pde import elliptic, generate, plots
+from domains.fields import plots
+from domains.pde import elliptic, generate
 from domains.pde.metrics import ensemble_metrics
 from sciddm import lookahead
 from sciddm.tasks import BlockMeans, Generate, Problem, Steered, need
@@ -50,7 +51,8 @@ class FieldTask(Steered):
         return ensemble_metrics(self.domain.spec, np.asarray(samples), problem.truth)
 
     def plot(self, samples, problem, answers):
-        return plots.ensemble(self.domain, samples, problem, answers)
+        observed = (problem.extras or {}).get("observed", {})
+        return plots.ensemble(self.domain.layout, np.asarray(samples), problem.truth, answers, observed=observed)
 
 
 class Scattered(FieldTask):
@@ -81,7 +83,10 @@ class Scattered(FieldTask):
         indices = jnp.asarray(places * channels + self.side)
         normal = np.asarray(self.domain.normalizer.normalize(example)).reshape(-1)
         observation = lookahead.Observation(lookahead.operators.Points(indices), normal[indices], self.noise_std)
-        return Problem(observation, example, extras={"places": places, "side": self.side})
+        layout, index = self.domain.layout, np.unravel_index(places, (n, n))
+        where = np.stack([layout.coordinate(dim)[i] for dim, i in zip(layout.space, index, strict=True)], -1)
+        seen = {self.domain.variables[self.side]: (where, np.asarray(example)[(*index, self.side)])}
+        return Problem(observation, example, extras={"places": places, "observed": seen})
 
     def baseline(self, problem):
         """`mean field`: the training mean; `fill`: nearest neighbours and the equation's own solver, or radial basis functions for u."""

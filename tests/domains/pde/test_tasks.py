@@ -96,6 +96,16 @@ def test_the_users_own_file_stands_in_for_the_embedded_default(domain, tmp_path)
         sd.get_domain(config)
 
 
+def test_a_checkpoint_that_knows_no_layout_has_that_of_its_equation_and_the_same_normaliser(domain, cache):
+    stored = sd.Normalizer(domain.normalizer.mean, domain.normalizer.std, "a [1], u [1]").to_json()
+    old = sd.get_domain(pde_config(cache), stored)
+    x = domain.fields("test")
+    for way in ("normalize", "denormalize"):
+        np.testing.assert_array_equal(getattr(old.normalizer, way)(x), getattr(domain.normalizer, way)(x))
+    assert old.to_native(x).identical(domain.to_native(x)) and "source" not in vars(old)
+    np.testing.assert_array_equal(old.mean_field, domain.mean_field)
+
+
 def test_any_method_may_be_asked_for_and_samples_its_own_way_where_the_config_leaves_it_open(domain, cache):
     config = pde_config(cache)
     prior = sd.FunctionDenoiser(lambda x, t, cond: 0.5 * x, sd.GaussianProcess.edm())
