@@ -1,11 +1,26 @@
-"""What one has without a trained model: kriging, interpolation, splines, persistence, climatology. Of one variable each, in its units."""
+"""What one has without a trained model, in the fields' units: kriging, interpolation, splines, regression, persistence, climatology."""
 
 import numpy as np
 import scipy.interpolate
 
 from domains.fields.kriging import Prior, euclidean, fit_prior, kriging
+from domains.fields.regression import Forecast, Regression, forecast, regression
 
-__all__ = ["Prior", "climatology", "euclidean", "finer", "fit_prior", "kriging", "nearest", "persistence", "radial_basis"]
+__all__ = [
+    "Forecast",
+    "Prior",
+    "Regression",
+    "climatology",
+    "euclidean",
+    "finer",
+    "fit_prior",
+    "forecast",
+    "kriging",
+    "nearest",
+    "persistence",
+    "radial_basis",
+    "regression",
+]
 
 NEIGHBOURS = 64  # values that a radial basis function takes for a target
 

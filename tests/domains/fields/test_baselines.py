@@ -5,6 +5,7 @@ from scipy.spatial.distance import cdist
 
 from domains.fields import baselines, kriging
 from domains.fields.baselines import Prior
+from domains.fields.kriging_law import spacing_of
 from domains.fields.layout import Layout
 from sciddm import metrics
 
@@ -109,6 +110,18 @@ def test_patterns_of_the_training_fields_are_used_where_a_stationary_law_does_no
     ]  # fmt: skip
     assert prior.share > 0.5
     assert np.mean(error[::2]) < 0.2 * np.mean(error[1::2])
+
+
+def test_the_law_of_a_grid_is_known_between_its_points_too():
+    places = grid(3600.0 * np.arange(6), 0.01 * np.arange(15), 5.0 * np.arange(9))  # axes of quite different units
+    np.testing.assert_allclose(spacing_of(places), [3600.0, 0.01, 5.0])
+    plane = places @ [1e-4, 10.0, 0.05]
+    law = Prior(np.array([1e4, 0.1, 20.0]), std=1.0 + plane, mean=plane, places=places, anomalies=plane[None], share=0.5)
+    exact = law.at(places[[7, 100]])
+    np.testing.assert_allclose(exact.mean, plane[[7, 100]])
+    between = law.at(places[:1] + [[1800.0, 0.005, 2.5]])  # the middle of a cell
+    expected = 0.18 + 0.05 + 0.125
+    np.testing.assert_allclose([between.mean[0], between.std[0], between.anomalies[0, 0]], [expected, 1 + expected, expected])
 
 
 def test_few_training_fields_and_few_values_still_give_a_law():
