@@ -16,7 +16,7 @@ from domains.fields.kriging_law import Prior, damping, root, spacing_of, station
 SMOOTHNESS = (0.5, 1.5, 2.5, np.inf)  # nu of the Matern kernels that are tried; infinity is the squared exponential
 SHARES = (0.3, 0.6, 0.8, 0.9, 0.95, 0.99)  # of the training fields' own correlations that are tried, beside 0
 REACHES = (np.inf, 12.0, 6.0, 3.0)  # correlation lengths over which those are damped
-LARGEST = 10**8  # numbers of training anomalies that are kept
+LARGEST = 5 * 10**7  # numbers of training anomalies that are kept
 
 
 @threadpool_limits.wrap(limits=1)  # threads are slower on matrices of this size, and ten times so where cores are shared
@@ -26,10 +26,10 @@ def fit_prior(fields, places, *, observed: int | None = None, noise_std: float =
     Lengths and nugget are those of the greatest likelihood of the standardised training fields, for each of four smoothnesses. Smoothness,
     the share of the training fields' own correlations, the reach of these, and whether mean and standard deviation are of every place or
     the same everywhere, are those whose kriging has the least CRPS on a fifth of the fields, set aside, from as many values as it will get.
+    NaN are put at the mean of their place, and places that have no value at all are left out.
 
     Args: fields: (N, P) in the field's units, one variable; places: (P, d); observed: how many values kriging will be given, a fortieth
         of P where not said; noise_std: theirs.
-    NaN are put at the mean of their place, and places that have no value at all are left out.
     """
     fields, places = np.asarray(fields, np.float64), np.asarray(places, float)
     there = np.isfinite(fields).any(0)
@@ -74,12 +74,15 @@ class _Trial:
 
     def __init__(self, fields, places, observed, noise_std, rng):
         count, order = len(places), rng.permutation(len(fields))
-        aside = min(len(fields) // 5, 60) if len(fields) >= 10 else 0
-        self.held, self.kept, self.places, self.noise_std = fields[order[:aside]], fields[order[aside:]], places, noise_std
-        self.fitted = _some(places, 130, rng)
-        self.shown = rng.permutation(len(self.kept))[:24]
         given = min(observed or max(count // 40, 3), 300, max(count // 2, 1))
-        self.splits = [np.split(rng.permutation(count)[: given + 300], [given]) for _ in range(3)]
+        fitted, splits = _some(places, 130, rng), [rng.permutation(count)[: given + 300] for _ in range(3)]
+        used = np.unique(np.concatenate([fitted, *splits]))
+        self.fitted = np.searchsorted(used, fitted)
+        self.splits = [np.split(np.searchsorted(used, split), [given]) for split in splits]
+        aside = min(len(fields) // 5, 60) if len(fields) >= 10 else 0
+        fields, self.places, self.noise_std = fields[:, used], places[used], noise_std
+        self.held, self.kept = fields[order[:aside]], fields[order[aside:]]
+        self.shown = rng.permutation(len(self.kept))[:24]
         self.errors = [noise_std * rng.standard_normal((aside, given)) for _ in self.splits]
 
     def candidates(self):

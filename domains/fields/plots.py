@@ -128,7 +128,8 @@ def sequence(layout: Layout, members, truth=None, answers=None, *, given: int = 
                 if r == 0:
                     ax.set_title(titles[j], fontsize=9)
             side = {"fontsize": 9, "rotation": 90, "ha": "center", "va": "center"}
-            row[0].annotate(wrapped(what, 14), (0, 0.5), (-46, 0), "axes fraction", "offset points", **side)
+            beside = -48 - 10 * row[0].get_ylabel().count("\n")
+            row[0].annotate(wrapped(what, 14), (0, 0.5), (beside, 0), "axes fraction", "offset points", **side)
             if r == values - 1:
                 colour_bar(fig, image, block[:values], layout.label(name), scale.beyond(list(fields.values())[:values]))
             elif r == values:
@@ -203,4 +204,5 @@ def _lead(layout, frame, given):
     if frame < given:
         return "last given" if frame == given - 1 else f"given, {_time(layout, frame)}"
     units = layout.time_units.split(" since ")[0]
-    return f"+{layout.step * (frame - given + 1):g} {units}" if units else f"+{frame - given + 1} frames"
+    ahead = frame - given + 1
+    return f"+{layout.step * ahead:g} {units}" if units else f"+{ahead} frame{'s' if ahead > 1 else ''}"

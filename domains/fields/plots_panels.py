@@ -156,7 +156,8 @@ def panels(view: View, rows: int, columns: int, bars: int = 1, titles: int = 1):
 
     bars: how many colour bars stand at the end of a row; titles: how many of the rows have titles above their panels.
     """
-    side = min((WIDTH - 0.9 - 0.8 * bars) / columns, 2.8 if columns < 4 else 1.9)
+    widest = 2.8 if columns < 4 else 1.9
+    side = min((WIDTH - 0.9 - 0.8 * bars) / columns, widest, max(1.2 * widest / view.ratio, 0.9))
     height = max(side * view.ratio, 0.9) * rows + 0.1 * rows + 0.3 * titles + 0.75
     fig, axes = plt.subplots(rows, columns, figsize=(side * columns + 0.9 + 0.8 * bars, height), squeeze=False, layout="constrained")
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.01, hspace=0.01)
