@@ -11,23 +11,21 @@ TRAINED = 512  # training samples that an answer is made of, at most
 
 
 def from_points(domain, name: str, where, times, values, std) -> dict[str, np.ndarray]:
-    """`kriging`, an ensemble; `radial basis`; both of the measured variable `name`, the others as in `training ensemble`."""
-    layout, c = domain.layout, domain.variables.index(name)
-    climate = training_samples(domain)[:MEMBERS]
+    """`kriging` of the measured variable `name`, the others by regression on it, and a `training ensemble`; `radial basis`, others at
+    their mean."""
+    layout, c, count = domain.layout, domain.variables.index(name), len(domain.variables)
     places, targets = _space(layout, where, times), _targets(layout)
-    prior = _prior(domain, c)
-    drawn = baselines.kriging(places, values, std, targets, MEMBERS, prior=prior).reshape(MEMBERS, *layout.shape[:-1])
-    smooth = baselines.radial_basis(places, values, targets).reshape(layout.shape[:-1])
-
-    def whole(field, others):
-        found = np.array(others, np.float32)
-        found[..., c] = field
-        return domain.unmasked(found)
-
+    prior = _prior(domain, c, len(values), float(std))
+    drawn = np.empty((MEMBERS, len(targets), count), np.float32)
+    smooth = _mean(domain).reshape(len(targets), count)
+    drawn[..., c] = baselines.kriging(places, values, std, targets, MEMBERS, prior=prior)
+    smooth[:, c] = baselines.radial_basis(places, values, targets)
+    for other in set(range(count)) - {c}:
+        drawn[..., other] = _regression(domain, c, other).draw(drawn[..., c], MEMBERS)
     return {
-        "kriging": whole(drawn, np.resize(climate, (MEMBERS, *layout.shape))),
-        "radial basis": whole(smooth, _mean(domain)),
-        "training ensemble": domain.unmasked(climate),
+        "kriging": domain.unmasked(drawn.reshape(MEMBERS, *layout.shape)),
+        "radial basis": domain.unmasked(smooth.reshape(layout.shape)),
+        "training ensemble": domain.unmasked(training_samples(domain)[:MEMBERS]),
     }
 
 
@@ -61,12 +59,17 @@ def sharpened(domain, coarse, factor: int) -> dict[str, np.ndarray]:
 
 
 def of_forecast(domain, truth) -> dict[str, np.ndarray]:
-    """`persistence` of the last frame that is given, and a `training ensemble` of frames."""
+    """`persistence` of the last frame that is given, `regression` of later frames on it, and a `training ensemble` of frames."""
     past, frames = domain.past, len(truth)
     lasting = np.concatenate([truth[:past], baselines.persistence(truth[:past], frames - past)])
     climate = training_samples(domain)[:MEMBERS]
     times = np.arange(frames) % climate.shape[1]
-    return {"persistence": lasting.astype(np.float32), "training ensemble": domain.unmasked(climate[:, times])}
+    found = {"persistence": lasting.astype(np.float32), "training ensemble": domain.unmasked(climate[:, times])}
+    if frames == domain.layout.frames:
+        later = _forecast(domain).draw(truth[:past], MEMBERS)
+        seen = np.broadcast_to(truth[:past], (MEMBERS, *truth[:past].shape))
+        found["regression"] = domain.unmasked(np.concatenate([seen, later], 1))
+    return found
 
 
 def training_samples(domain) -> np.ndarray:
@@ -83,14 +86,27 @@ def _training(domain):
 
 
 @cache
-def _prior(domain, c: int):
-    layout = domain.layout
-    fields = training_samples(domain)[..., c].reshape(-1, int(np.prod(layout.shape[:-1])))
-    return baselines.fit_prior(fields, _targets(layout), seed=0)
+def _prior(domain, c: int, observed: int, std: float):
+    return baselines.fit_prior(_flat(domain, c), _targets(domain.layout), observed=observed, noise_std=std)
+
+
+@cache
+def _regression(domain, c: int, other: int):
+    return baselines.regression(_flat(domain, c), _flat(domain, other))
+
+
+@cache
+def _forecast(domain):
+    return baselines.forecast(training_samples(domain), domain.past, scale=domain.scales)
+
+
+def _flat(domain, c: int) -> np.ndarray:
+    found = training_samples(domain)[..., c]
+    return found.reshape(len(found), -1)
 
 
 def _mean(domain) -> np.ndarray:
-    return np.broadcast_to(domain.mean_field, domain.layout.shape).astype(np.float32)
+    return np.array(np.broadcast_to(domain.mean_field, domain.layout.shape), np.float32)
 
 
 def _targets(layout) -> np.ndarray:

@@ -25,7 +25,7 @@ class Statistics:
     """Sums over the training frames, of each variable and point after its transform, and what is missing of every frame.
 
     count, total, square: (*space, names); cube, least, most, of the variable as it is: (names,); missing: (samples, times) share.
-    power: (*space, names), summed, of `spectra` frames; done: how many blocks are in it.
+    power: (*space, names), summed, of `spectra` frames less `level`, (names,), which is nearly the mean; done: how many blocks are in it.
     """
 
     count: np.ndarray
@@ -37,6 +37,7 @@ class Statistics:
     most: np.ndarray
     missing: np.ndarray
     power: np.ndarray
+    level: np.ndarray
     spectra: np.ndarray = field(default_factory=lambda: np.zeros((), int))
     done: np.ndarray = field(default_factory=lambda: np.zeros((), int))
 
@@ -124,15 +125,17 @@ def _add(found, source, made, samples, times, values, trained, every):
         found.count[..., c] += seen.sum(0)
         found.total[..., c] += y.sum(0)
         found.square[..., c] += (y**2).sum(0)
-        if found.done == 0 and not found.centre[c] and seen.any():
+        if not found.done and seen.any():
             found.centre[c] = x[seen].mean()
         about = np.where(seen, x - found.centre[c], 0.0)
         found.moments[:, c] += [about.sum(), (about**2).sum(), (about**3).sum()]
         if seen.any():
             found.least[c], found.most[c] = min(found.least[c], x[seen].min()), max(found.most[c], x[seen].max())
         if every:
+            if not found.spectra and seen.any():
+                found.level[c] = y[seen].mean()
             for row, mask in zip(y[::every], seen[::every], strict=True):
-                found.power[..., c] += _power(np.where(mask, row - row[mask].mean() if mask.any() else 0.0, 0.0), source.plan.layout)
+                found.power[..., c] += _power(np.where(mask, row - found.level[c], 0.0), source.plan.layout)
     if every:
         found.spectra = found.spectra + len(rows[::every])
 
@@ -160,7 +163,7 @@ def _empty(source) -> Statistics:
     zeros = [np.zeros(shape) for _ in range(4)]
     return Statistics(
         *zeros[:3], np.zeros((3, names)), np.zeros(names), np.full(names, np.inf), np.full(names, -np.inf),
-        np.zeros((source.samples, len(source.times)), np.float32), zeros[3],
+        np.zeros((source.samples, len(source.times)), np.float32), zeros[3], np.zeros(names),
     )  # fmt: skip
 
 

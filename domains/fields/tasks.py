@@ -83,13 +83,14 @@ class Observe(FieldTask):
         times = layout.step * index[0] if layout.frames else None
         where = np.stack([layout.coordinate(dim)[i] for dim, i in zip(layout.space, index[-len(layout.space) :], strict=True)], -1)
         instrument = interpolate(layout, self.variable, where, times)
-        extras = {"observed": {self.variable: (where, values)}, "times": times, "std": std}
+        shown = where if times is None else np.concatenate([times[:, None], where], 1)
+        extras = {"observed": {self.variable: (shown, values)}, "where": where, "times": times, "values": values, "std": std}
         return Problem(domain.observation(instrument, values, std), x, cond, extras)
 
     def baseline(self, problem):
-        """`kriging` and `radial basis` of the measured variable; the others, and these at all points, by a `training ensemble`."""
-        [(name, (where, values))] = problem.extras["observed"].items()
-        return answers.from_points(self.domain, name, where, problem.extras["times"], values, problem.extras["std"])
+        """`kriging`, the other variables by regression on the measured one; `radial basis`; and a `training ensemble`."""
+        known = (problem.extras[key] for key in ("where", "times", "values", "std"))
+        return answers.from_points(self.domain, self.variable, *known)
 
 
 class Fill(FieldTask):
@@ -201,7 +202,7 @@ class Forecast(FieldTask):
         return metrics.ensemble_scores(self.domain.layout, self.domain.unmasked(samples)[:, later], problem.truth[later])
 
     def baseline(self, problem):
-        """`persistence`: the last frame again and again; a `training ensemble` of windows."""
+        """`persistence`: the last frame again and again; `regression` on the frames that are given; a `training ensemble` of windows."""
         return answers.of_forecast(self.domain, problem.truth)
 
     def plot(self, samples, problem, others):
