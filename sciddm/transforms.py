@@ -38,7 +38,10 @@ def identity() -> Transform:
 def log(offset: float = 0.0) -> Transform:
     """y = log(x + offset), for positive and skewed data; offset, in the units of x, where zeros occur."""
     return Transform(
-        lambda x: _of(x).log(x + offset), lambda y: _of(y).exp(y) - offset, lambda x: _of(x).log(x + offset), low=-offset
+        lambda x: _of(x).log(x + offset),
+        lambda y: _of(y).exp(y) - offset,
+        lambda x: _of(x).log(x + offset),
+        low=-offset,
     )
 
 
@@ -47,7 +50,9 @@ def asinh(scale: float = 1.0) -> Transform:
     if not scale > 0:
         raise ValueError(f"scale = {scale!r}: expected a positive number")
     return Transform(
-        lambda x: _of(x).arcsinh(x / scale), lambda y: scale * _of(y).sinh(y), lambda x: 0.5 * _of(x).log(x**2 + scale**2)
+        lambda x: _of(x).arcsinh(x / scale),
+        lambda y: scale * _of(y).sinh(y),
+        lambda x: 0.5 * _of(x).log(x**2 + scale**2),
     )
 
 
@@ -64,7 +69,9 @@ def logit(low: float = 0.0, high: float = 1.0) -> Transform:
 
 def cbrt() -> Transform:
     """y = x^(1/3), for data of both signs with heavy tails; its slope is infinite at 0."""
-    return Transform(lambda x: _of(x).cbrt(x), lambda y: y**3, lambda x: math.log(3) + 2 / 3 * _of(x).log(_of(x).abs(x)))
+    return Transform(
+        lambda x: _of(x).cbrt(x), lambda y: y**3, lambda x: math.log(3) + 2 / 3 * _of(x).log(_of(x).abs(x))
+    )
 
 
 TRANSFORMS = {"identity": identity, "log": log, "asinh": asinh, "logit": logit, "cbrt": cbrt}

@@ -15,7 +15,9 @@ def domain_of(dataset: xr.Dataset | str, folder, name="own.nc", **data):
     path = dataset
     if isinstance(dataset, xr.Dataset):
         path = folder / name
-        dataset.to_netcdf(path, engine="h5netcdf") if name.endswith(".nc") else dataset.to_zarr(path, mode="w", consolidated=False)
+        dataset.to_netcdf(path, engine="h5netcdf") if name.endswith(".nc") else dataset.to_zarr(
+            path, mode="w", consolidated=False
+        )
     config = get_config()
     config.data.update({"path": str(path), "cache": str(folder / "cache"), **data})
     return get_domain(config)
@@ -58,7 +60,11 @@ def differences(original: xr.Dataset, written: xr.Dataset, counted) -> list:
             continue
         after = written.variables[name]
         for key in {*before.attrs, *after.attrs}:
-            if key not in before.attrs or key not in after.attrs or not np.array_equal(before.attrs[key], after.attrs[key]):
+            if (
+                key not in before.attrs
+                or key not in after.attrs
+                or not np.array_equal(before.attrs[key], after.attrs[key])
+            ):
                 found.append((name, key, before.attrs.get(key), after.attrs.get(key)))
         plain = [tuple("sample" if dim in counted else dim for dim in one.dims) for one in (before, after)]
         if plain[0] != plain[1] or (name in original.coords) != (name in written.coords):

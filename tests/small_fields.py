@@ -17,8 +17,16 @@ def small_dataset(samples: int = 40, times: int = 6, height: int = 6, width: int
     order = ("sample", "time", "y", "x")
     dataset = xr.Dataset(
         {
-            "c": (order, (3 + 0.5 * wave + 0.4 * level).astype(np.float32), {"units": "mg/L", "long_name": "concentration", "origin": "probe 7"}),
-            "T": (order, (20 + 2 * other - level).astype(np.float32), {"units": "degC", "standard_name": "sea_water_temperature"}),
+            "c": (
+                order,
+                (3 + 0.5 * wave + 0.4 * level).astype(np.float32),
+                {"units": "mg/L", "long_name": "concentration", "origin": "probe 7"},
+            ),
+            "T": (
+                order,
+                (20 + 2 * other - level).astype(np.float32),
+                {"units": "degC", "standard_name": "sea_water_temperature"},
+            ),
         },
         {
             "y": ("y", np.arange(height)[::-1] * 0.5, {"units": "mm", "positive": "up"}),

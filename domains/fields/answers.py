@@ -31,7 +31,7 @@ def from_points(domain, name: str, where, times, values, std) -> dict[str, np.nd
 
 def filled_in(domain, truth, seen) -> dict[str, np.ndarray]:
     """`radial basis` through what is seen, variable by variable, and the `mean field`."""
-    layout, targets = domain.layout, _targets(domain.layout)
+    targets = _targets(domain.layout)
     found = _mean(domain)
     for c in range(truth.shape[-1]):
         there = seen[..., c].ravel()
@@ -53,7 +53,9 @@ def sharpened(domain, coarse, factor: int) -> dict[str, np.ndarray]:
     for c in range(coarse.shape[-1]):
         weights = np.where(domain.masked[..., c], 0.0, layout.weights)
         periodic = tuple(len(frames) + i for i, dim in enumerate(layout.space) if dim in layout.periodic)
-        columns.append(baselines.finer(coarse[..., c], shape, factors, np.broadcast_to(weights, shape), periodic=periodic))
+        columns.append(
+            baselines.finer(coarse[..., c], shape, factors, np.broadcast_to(weights, shape), periodic=periodic)
+        )
     found = np.stack(columns, -1).astype(np.float32)
     return {"cubic splines": domain.unmasked(found), "mean field": domain.unmasked(_mean(domain))}
 
@@ -121,7 +123,9 @@ def _targets(layout) -> np.ndarray:
 
 def _space(layout, where, times) -> np.ndarray:
     found = baselines.euclidean(layout, np.asarray(where, float))
-    return found if times is None or not layout.frames else np.concatenate([np.asarray(times, float)[:, None], found], 1)
+    return (
+        found if times is None or not layout.frames else np.concatenate([np.asarray(times, float)[:, None], found], 1)
+    )
 
 
 def _near(known, targets, most: int = 4000):

@@ -1,6 +1,5 @@
 """The user's own fields as a domain: ([frames], *space, variables) arrays of any grid, and given with them whatever the file has."""
 
-import sys
 from functools import cached_property
 
 import grain
@@ -12,22 +11,19 @@ import xarray as xr
 from domains.fields import metrics, plots
 from domains.fields.given import Given, mirror
 from domains.fields.layout import Layout
+from domains.fields.measured import check_data, measure_source, normalizer_of, tell, vectors_of
 from domains.fields.network import FieldSpaceTime, FieldUNet
 from domains.fields.normalizer import Facts, FieldNormalizer
 from domains.fields.readers import open_fields
 from domains.fields.rewards import make_rewards
-from domains.fields.roles import make_plan, pairs
+from domains.fields.roles import make_plan
 from domains.fields.source import Source
-from domains.fields.statistics import measure
 from domains.fields.tasks import TASKS
 from sciddm import lookahead
 from sciddm.data.saving import save_dataset
 from sciddm.domain import Domain, Outline
 from sciddm.errors import UserError
 from sciddm.noise import Masked, SpectralField, White
-from sciddm.transforms import transform
-
-SKEWED = 2.0  # skewness of a positive variable from which on a transform is suggested
 
 
 class FieldsDomain(Domain):
@@ -65,41 +61,25 @@ class FieldsDomain(Domain):
 
     @classmethod
     def check(cls, config):
-        data = config.data
-        if data.window < 1 or data.stride < 1:
-            raise UserError(f"config.data.window = {data.window}, config.data.stride = {data.stride}: expected at least 1")
-        if data.past is not None and not 0 <= data.past < max(data.window, 1):
-            raise UserError(f"config.data.past = {data.past}: expected 0 to {data.window - 1}, fewer than config.data.window")
-        if not data.held_out > 0:
-            raise UserError(f"config.data.held_out = {data.held_out}: expected a number of samples, or below 1 their share")
-        if not 0 <= data.most_missing <= 1:
-            raise UserError(f"config.data.most_missing = {data.most_missing}: expected a share, 0 to 1")
-        if not data.memory >= 0:
-            raise UserError(f"config.data.memory = {data.memory}: expected GB, 0 or more")
-        if data.noise not in ("white", "spectral"):
-            raise UserError(f"config.data.noise = {data.noise!r}: expected 'white' or 'spectral'")
-        for key in ("crop", "coarsen"):
-            pairs(key, data[key])
-        for name, text in pairs("transforms", data.transforms).items():
-            try:
-                transform(text)
-            except ValueError as error:
-                raise UserError(f"config.data.transforms: {name}={text}: {error}") from error
-        _vectors(data)
+        check_data(config.data)
 
     @classmethod
     def outline(cls, config):
         """Of a small stand-in: what the file holds is known once it is read, and the networks take any size."""
         frames = config.data.window if config.data.window > 1 else 0
         inputs = {"variables": 1, "space": 2, "frames": frames, "concat_channels": 0, "periodic": (False, False)}
-        return Outline(jax.ShapeDtypeStruct((*((frames,) if frames else ()), 16, 16, 1), np.float32), network_inputs=inputs)
+        return Outline(
+            jax.ShapeDtypeStruct((*((frames,) if frames else ()), 16, 16, 1), np.float32), network_inputs=inputs
+        )
 
     @cached_property
     def source(self) -> Source:
         """The user's own file."""
         data = self._data
         if not data.path:
-            raise UserError("config.data.path is empty; expected your own fields: --config.data.path=FILE (netCDF, zarr, HDF5, .mat, .npz, ...)")
+            raise UserError(
+                "config.data.path is empty; expected your own fields: --config.data.path=FILE (netCDF, zarr, HDF5, .mat, .npz, ...)"
+            )
         fields = open_fields(data.path)
         found = Source(fields, make_plan(fields, data), data.held_out, data.stride, data.memory)
         if "normalizer" in vars(self):
@@ -108,62 +88,17 @@ class FieldsDomain(Domain):
 
     @cached_property
     def _statistics(self):
-        names = pairs("transforms", self._data.transforms)
-        unknown = [name for name in names if name not in self.source.names]
-        if unknown:
-            raise UserError(f"config.data.transforms: {unknown[0]!r} is no variable of {self.source.fields.source}, which has {self.source.names}")
-        each = [names.get(name, "identity") for name in self.source.names]
-        return each, measure(self.source, each, self._data.cache, spectrum=self._data.noise == "spectral")
+        return measure_source(self.source, self._data)
 
     def _measure(self) -> FieldNormalizer:
-        source, layout = self.source, self.source.plan.layout
-        each, found = self._statistics
-        c = len(layout.variables)
-        mean, std = found.mean, found.std
-        masked = found.count[..., :c] == 0
-        missing = bool((found.missing > masked.mean() + 1e-6).any())
-        layout = Layout(**{**vars(layout), "masked": masked if masked.any() else None})
-        statics = [layout.header[name].values.astype(float) for name in layout.statics]
-        spread = [np.nanstd(values) or 1.0 for values in statics]
-        past = (layout.frames // 2 if self._data.past is None else self._data.past) if layout.frames else 0
-        power = None
-        if self._data.noise == "spectral":
-            power = (found.power[..., :c] / found.std[:c] ** 2).mean(-1) / max(int(found.spectra), 1)
-        facts = Facts(
-            layout, ((found.mean_field - mean) / std)[..., :c], (found.std_field / std)[..., :c],
-            np.array([*mean[c:], *(np.nanmean(values) for values in statics)]), np.array([*std[c:], *spread]),
-            found.least[:c], found.most[:c], found.scale[:c], missing, power, tuple(each[c:]), past,
-        )  # fmt: skip
-        self._tell(layout, found, each, missing)
-        units = ", ".join(f"{name} [{layout.units(name)}]" for name in layout.variables)
-        return FieldNormalizer(mean[:c].astype(np.float32), std[:c].astype(np.float32), units, tuple(each[:c]), facts)
-
-    def _tell(self, layout, found, each, missing):
-        source, rows = self.source, {split: len(self.source.rows(split)) for split in ("train", "test")}
-        said = [
-            f"{source.fields.source}: {', '.join(f'{name} [{layout.units(name)}]' for name in layout.variables)} on "
-            f"{' x '.join(f'{dim} ({layout.header.sizes[dim]})' for dim in layout.space)}; "
-            + (f"windows of {layout.frames} times along {layout.time!r}" if layout.frames else f"samples along {layout.sample or layout.time!r}")
-            + f": {rows['train']} to train on, {rows['test']} held out"
-        ]
-        if layout.time and not layout.frames:
-            said.append(f"each time along {layout.time!r} is a sample; --config.data.window=8 learns sequences of 8, and forecasts")
-        for kind, names in (("given with every sample", layout.conditions), ("given, the same for all", layout.statics)):
-            said += [f"{kind}: {', '.join(names)}"] if names else []
-        if layout.masked is not None:
-            said.append(f"{layout.masked.mean():.0%} of the values are missing in all samples: masked, and NaN again in samples")
-        if missing:
-            said.append("values are missing in some samples: they count nothing in the loss, and the network sees which they are")
-        for name, skew, least, one in zip(source.names, found.skewness, found.least, each, strict=True):
-            if one == "identity" and skew > SKEWED and least >= 0:
-                how = "log" if least > 0 else "asinh(scale=...)"
-                said.append(f"{name} is positive and skewed ({skew:.1f}); --config.data.transforms='{name}={how}' may serve it better")
-        print("\n  ".join(said), file=sys.stderr)
+        found = normalizer_of(self.source, self._data, self._statistics)
+        tell(self.source, found, self._statistics)
+        return found
 
     @cached_property
     def _rows(self) -> dict[str, np.ndarray]:
         # Rows of windows that have enough values.
-        share = self._statistics[1].missing
+        share = self._statistics.missing
         fixed = 0.0 if self.layout.masked is None else self.layout.masked.mean()
         kept = {}
         for split in ("train", "test"):
@@ -182,13 +117,17 @@ class FieldsDomain(Domain):
         rows, dims = self._rows[split], tuple(self._data.augment) if split == "train" else ()
         ways = 2 ** len(dims)
         return grain.MapDataset.source(np.arange(len(rows) * ways)).map(
-            lambda i: self._element(rows[int(i) // ways], [dim for bit, dim in enumerate(dims) if int(i) % ways >> bit & 1], split == "train")
+            lambda i: self._element(
+                rows[int(i) // ways],
+                [dim for bit, dim in enumerate(dims) if int(i) % ways >> bit & 1],
+                split == "train",
+            )
         )
 
     def _element(self, row, mirrored, train):
         layout = self.layout
-        vectors, c = _vectors(self._data), len(self.variables)
-        both = mirror(self.source.window(row), self.source.names, mirrored, layout, vectors)
+        c = len(self.variables)
+        both = mirror(self.source.window(row), self.source.names, mirrored, layout, vectors_of(self._data))
         x, conditions = both[..., :c], both[..., c:]
         there = ~np.isnan(x)
         element = {"x": self.filled(x) if train else np.where(self._given.masked, self._given.fill, x)}
@@ -245,7 +184,9 @@ class FieldsDomain(Domain):
 
     def conditions_in(self, cond) -> np.ndarray | None:
         """([frames], *space, Cc) of one element's cond, in physical units; None without."""
-        found = None if cond is None else self._given.conditions_in(jax.tree.map(lambda leaf: np.asarray(leaf)[None], cond))
+        found = (
+            None if cond is None else self._given.conditions_in(jax.tree.map(lambda leaf: np.asarray(leaf)[None], cond))
+        )
         return None if found is None else found[0]
 
     def filled(self, x) -> np.ndarray:
@@ -266,7 +207,9 @@ class FieldsDomain(Domain):
         instrument: a JAX function of fields by name in physical units, (B, [frames], *space) each, -> a pytree of (B, ...); value like it
         without B, noise_std its standard deviation, in the instrument's units, or a law of `sd.lookahead`.
         """
-        return lookahead.Observation(lambda z: instrument(self.by_name(self.normalizer.denormalize(z))), value, noise_std)
+        return lookahead.Observation(
+            lambda z: instrument(self.by_name(self.normalizer.denormalize(z))), value, noise_std
+        )
 
     def layout_of(self, x) -> Layout:
         """The model's, or that of a batch of wider fields."""
@@ -284,7 +227,9 @@ class FieldsDomain(Domain):
     def from_native(self, native: xr.Dataset) -> np.ndarray:
         missing = [name for name in self.variables if name not in native]
         if missing:
-            raise UserError(f"fields: variable {missing[0]!r} is missing, found {sorted(native.data_vars)}; expected {list(self.variables)}")
+            raise UserError(
+                f"fields: variable {missing[0]!r} is missing, found {sorted(native.data_vars)}; expected {list(self.variables)}"
+            )
         return self.filled(self.layout.as_arrays(native, self.variables))
 
     def save(self, samples: xr.Dataset, path) -> None:
@@ -296,15 +241,6 @@ class FieldsDomain(Domain):
 
     def metrics(self, samples, reference):
         return metrics.sample_scores(self.layout, self.unmasked(samples), self.unmasked(reference))
-
-
-def _vectors(data) -> tuple[tuple[str, ...], ...]:
-    found = tuple(data.vectors)
-    found = (found,) if found and all(isinstance(one, str) for one in found) else found
-    for one in found:
-        if isinstance(one, str) or not all(isinstance(name, str) for name in one):
-            raise UserError(f"config.data.vectors = {tuple(data.vectors)}: expected tuples of names, such as (('u', 'v'),)")
-    return tuple(tuple(one) for one in found)
 
 
 def _noise(facts: Facts):
@@ -321,4 +257,6 @@ def _noise(facts: Facts):
 def _same_layout(source, found: Layout, trained: Layout) -> None:
     for what in ("variables", "space", "frames", "conditions", "statics", "grid"):
         if getattr(found, what) != getattr(trained, what):
-            raise UserError(f"{source}: {what} are {getattr(found, what)}, the model's are {getattr(trained, what)}; give data of the same layout")
+            raise UserError(
+                f"{source}: {what} are {getattr(found, what)}, the model's are {getattr(trained, what)}; give data of the same layout"
+            )

@@ -25,7 +25,9 @@ class Given:
         masks = 0 if layout.masked is None else self._masks.shape[-1]
         self.seen = 2 * self.facts.past * c  # channels of the first frames
         self.varying = frames * len(layout.conditions)
-        self.channels = self.seen + self.varying + len(layout.statics) + masks + (frames * c if self.facts.missing else 0)
+        self.channels = (
+            self.seen + self.varying + len(layout.statics) + masks + (frames * c if self.facts.missing else 0)
+        )
 
     @cached_property
     def masked(self) -> np.ndarray:
@@ -67,7 +69,9 @@ class Given:
             parts += [self.fold(np.where(known, self.normalizer.normalize(self.filled(seen)), 0.0)), self.fold(known)]
         if layout.conditions:
             if conditions is None:
-                raise UserError(f"the model is conditioned on {', '.join(layout.conditions)}: give them with the example")
+                raise UserError(
+                    f"the model is conditioned on {', '.join(layout.conditions)}: give them with the example"
+                )
             n = len(layout.conditions)
             y = np.stack([transform(name).forward(conditions[..., i]) for i, name in enumerate(facts.transforms)], -1)
             parts.append(self.fold(np.nan_to_num((y - facts.given_mean[:n]) / facts.given_std[:n])))
@@ -90,12 +94,17 @@ class Given:
             array = layout.header[name]
             array = array.squeeze([dim for dim in array.dims if dim not in layout.space], drop=True)
             values = array.transpose(*layout.space).values
-            columns.append(np.nan_to_num((values - facts.given_mean[first + i]) / facts.given_std[first + i])[..., None])
+            columns.append(
+                np.nan_to_num((values - facts.given_mean[first + i]) / facts.given_std[first + i])[..., None]
+            )
         columns += [] if layout.masked is None else [self._masks]
         return np.concatenate(columns, -1).astype(np.float32) if columns else np.zeros((*layout.grid, 0), np.float32)
 
     def frames(self, frames, observed) -> dict:
-        """cond of samples whose first frames are given. frames: (B, past, *space, C) in physical units, of numpy or traced; observed: where."""
+        """cond of samples whose first frames are given.
+
+        frames: (B, past, *space, C) in physical units, of numpy or traced; observed: like it, where they are known.
+        """
         xp = np if isinstance(frames, np.ndarray) else jnp
         known = xp.asarray(observed, bool) & ~self.masked
         normal = xp.where(known, self.normalizer.normalize(xp.where(known, frames, self.fill)), 0.0)

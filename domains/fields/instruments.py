@@ -54,7 +54,9 @@ def interpolate(layout: Layout, variable: str, places, times=None, *, where: str
         total = weights.sum(1)
         if (total <= 0).any():
             i = int(np.argmax(total <= 0))
-            raise UserError(f"{where}: place {i} at {tuple(float(one) for one in places[i])} has no value of {variable!r} around it")
+            raise UserError(
+                f"{where}: place {i} at {tuple(float(one) for one in places[i])} has no value of {variable!r} around it"
+            )
         weights = weights / total[:, None]
     assert corners.max(initial=0) < np.prod(sizes)
     return Interpolate(variable, jnp.asarray(corners), jnp.asarray(weights, jnp.result_type(float)))
@@ -76,7 +78,9 @@ def _cell(dim, values, periodic, column, where):
         outside = ~((column >= rising[0] - 0.5 * first) & (column <= rising[-1] + 0.5 * last))
         if outside.any():
             i = int(np.argmax(outside))
-            raise UserError(f"{where}: place {i} has {dim} = {column[i]:g}; expected {rising[0]:g} to {rising[-1]:g}, where the model's grid is")
+            raise UserError(
+                f"{where}: place {i} has {dim} = {column[i]:g}; expected {rising[0]:g} to {rising[-1]:g}, where the model's grid is"
+            )
         column = np.clip(column, rising[0], rising[-1])
     left = np.clip(np.searchsorted(rising, column, side="right") - 1, 0, len(rising) - 2)
     share = (column - rising[left]) / (rising[left + 1] - rising[left])

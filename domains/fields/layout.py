@@ -111,7 +111,11 @@ class Layout:
             array = self.header[name]
             order = [sample if dim == self.sample else dim for dim in array.dims]
             if not self.frames and self.time in order:
-                order = [dim for dim in order if dim != self.time] if self.sample else [sample if d == self.time else d for d in order]
+                order = (
+                    [dim for dim in order if dim != self.time]
+                    if self.sample
+                    else [sample if d == self.time else d for d in order]
+                )
             if sample not in order:
                 order.insert(0, sample)
             values = np.asarray(values, np.float32)
@@ -125,7 +129,9 @@ class Layout:
         gone = [dim for dim in (self.sample, self.time) if dim and dim in kept.dims]
         kept = kept.drop_vars([name for name, array in kept.variables.items() if set(array.dims) & set(gone)])
         if self.frames:
-            about = {"long_name": "time after the first frame"} | ({"units": self.time_units} if self.time_units else {})
+            about = {"long_name": "time after the first frame"} | (
+                {"units": self.time_units} if self.time_units else {}
+            )
             kept = kept.assign_coords({self.time: xr.Variable(self.time, self.step * np.arange(self.frames), about)})
         if self.sample and self.sample in self.header.coords:
             about = {key: value for key, value in self.header[self.sample].attrs.items() if key != "units"}
@@ -156,7 +162,18 @@ class Layout:
         """For the checkpoint: words and numbers, and the header as a small netCDF file in base64."""
         plain = {
             name: getattr(self, name)
-            for name in ("variables", "space", "sample", "time", "frames", "step", "time_units", "conditions", "statics", "periodic")
+            for name in (
+                "variables",
+                "space",
+                "sample",
+                "time",
+                "frames",
+                "step",
+                "time_units",
+                "conditions",
+                "statics",
+                "periodic",
+            )
         }
         masked = None if self.masked is None else _text(np.packbits(self.masked).tobytes())
         return plain | {"masked": masked, "header": _text(bytes(self.header.to_netcdf(engine="h5netcdf")))}
@@ -164,7 +181,9 @@ class Layout:
     @classmethod
     def from_json(cls, stored: Mapping) -> "Layout":
         """The inverse of `to_json`."""
-        with xr.open_dataset(io.BytesIO(base64.b64decode(stored["header"])), engine="h5netcdf", decode_timedelta=False) as file:
+        with xr.open_dataset(
+            io.BytesIO(base64.b64decode(stored["header"])), engine="h5netcdf", decode_timedelta=False
+        ) as file:
             header = file.load()
         plain = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
         del plain["header"], plain["masked"]
@@ -189,7 +208,12 @@ def is_longitude(name: str, attrs: Mapping) -> bool:
     units = str(attrs.get("units", "")).lower()
     if attrs.get("standard_name") == "longitude" or units in DEGREES_EAST:
         return True
-    return str(name).lower() in ("lon", "long", "longitude", "nav_lon", "xlong") and units in ("", "degrees", "degree", "deg")
+    return str(name).lower() in ("lon", "long", "longitude", "nav_lon", "xlong") and units in (
+        "",
+        "degrees",
+        "degree",
+        "deg",
+    )
 
 
 def _text(data: bytes) -> str:

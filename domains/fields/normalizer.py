@@ -18,8 +18,9 @@ class Facts:
     """What was measured of the fields that a model is trained on.
 
     mean_field, std_field: (*space, C) of normalised fields over the training samples; given_mean, given_std: of conditions after their
-    transforms, then of statics; least, most, scales: (C,) in physical units, the last the standard deviation; missing: whether values are missing that are not masked always;
-    power: (*space) mean power of normalised fields, or None; transforms: of the conditions; past: frames that may be given.
+    transforms, then of statics; least, most, scales: (C,) in physical units, the last the standard deviation; missing: whether values
+    are missing that are not masked always; power: (*space) mean power of normalised fields, or None; transforms: of the
+    conditions; past: frames that may be given.
     """
 
     layout: Layout

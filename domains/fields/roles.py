@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from domains.fields.cuts import coarse, cuts_of, need_dim, read_grid
 from domains.fields.layout import Layout, is_longitude
 from domains.fields.readers import Fields, is_sample, is_time
 from sciddm.data.reading import listed
@@ -14,7 +15,8 @@ from sciddm.errors import UserError
 from sciddm.named import near
 
 SPACE = {
-    "x", "y", "z", "lat", "latitude", "lon", "long", "longitude", "lev", "level", "levels", "height", "altitude", "depth", "plev", "pressure",
+    "x", "y", "z", "lat", "latitude", "lon", "long", "longitude", "lev", "level", "levels", "height", "altitude", "depth", "plev",
+    "pressure",
     "isobaric", "row", "col", "rows", "cols", "column", "i", "j", "k", "ni", "nj", "nk", "nx", "ny", "nz", "xc", "yc", "zc", "rlat", "rlon",
     "south_north", "west_east", "bottom_top", "easting", "northing", "r", "theta", "phi", "radius", "width", "distance", "range", "azimuth",
 }  # fmt: skip
@@ -43,7 +45,7 @@ def make_plan(fields: Fields, data) -> Plan:
     names = _variables(fields, data)
     dims = tuple(template[names[0]].dims)
     sample, time = _sample_and_time(fields, data, dims)
-    slices, factors = _cuts(fields, data, dims, (sample, time))
+    slices, factors = cuts_of(fields, data, dims, (sample, time))
     statics = _statics(fields, data, names, (sample, time))
     conditions = _conditions(fields, data, names, (sample, time))
     header = header_of(fields, (*names, *conditions), statics, (sample, time), slices, factors)
@@ -61,30 +63,8 @@ def make_plan(fields: Fields, data) -> Plan:
         _periodic(fields, data, header, space),
     )  # fmt: skip
     for dim in data.augment:
-        _need_dim(fields, "config.data.augment", dim, space)
+        need_dim(fields, "config.data.augment", dim, space)
     return Plan(layout, slices, factors)
-
-
-def pairs(key: str, entries) -> dict[str, str]:
-    """{"lat": "20:60"} of ("lat=20:60",). An entry that a comma in brackets has cut is put together again.
-
-    Raises: UserError that names the key.
-    """
-    found, open_ = {}, ""
-    for entry in entries:
-        open_ = f"{open_},{entry}" if open_ else str(entry)
-        if open_.count("(") > open_.count(")"):
-            continue
-        name, equals, value = open_.partition("=")
-        if not equals or not name.strip() or not value.strip():
-            raise UserError(f"config.data.{key}: {open_!r}: expected NAME=VALUE, such as {EXAMPLES[key]!r}")
-        found[name.strip()], open_ = value.strip(), ""
-    if open_:
-        raise UserError(f"config.data.{key}: {open_!r}: its brackets don't match")
-    return found
-
-
-EXAMPLES = {"crop": "lat=20:60", "coarsen": "x=2", "transforms": "q=log(offset=0.1)"}
 
 
 def _fields_of(fields) -> dict[str, xr.DataArray]:
@@ -98,7 +78,9 @@ def _variables(fields, data) -> list[str]:
     for key in ("variables", "condition", "static"):
         for name in data[key]:
             if name not in found:
-                raise UserError(f"{fields.source}: config.data.{key}: no variable {name!r}, found {listed(found)}{near(name, found)}")
+                raise UserError(
+                    f"{fields.source}: config.data.{key}: no variable {name!r}, found {listed(found)}{near(name, found)}"
+                )
     others = {*data.condition, *data.static}
     if data.variables:
         names = list(data.variables)
@@ -114,15 +96,23 @@ def _variables(fields, data) -> list[str]:
         if name not in others:
             groups.setdefault(frozenset(array.dims), []).append(name)
     if not groups:
-        raise UserError(f"{fields.source}: no variable is left to generate, found {listed(found)}; leave one out of config.data.condition and static")
+        raise UserError(
+            f"{fields.source}: no variable is left to generate, found {listed(found)}; leave one out of config.data.condition and static"
+        )
     # What lies on space alone is given beside what has samples or times; series of one number a time are no fields.
     counted = {dims: any(is_sample(dim) or is_time(fields.template, dim) for dim in dims) for dims in groups}
     series = {dims for dims in groups if len(dims) == 1 and len(groups) > 1}
     largest = max(groups, key=len)
-    rivals = [dims for dims in groups if dims != largest and dims not in series and (counted[dims] or not dims < largest)]
+    rivals = [
+        dims for dims in groups if dims != largest and dims not in series and (counted[dims] or not dims < largest)
+    ]
     if rivals:
-        said = "; ".join(f"{', '.join(names)} on ({', '.join(map(str, found[names[0]].dims))})" for names in groups.values())
-        raise UserError(f"{fields.source}: variables on more than one grid: {said}; set config.data.variables to those that belong together")
+        said = "; ".join(
+            f"{', '.join(names)} on ({', '.join(map(str, found[names[0]].dims))})" for names in groups.values()
+        )
+        raise UserError(
+            f"{fields.source}: variables on more than one grid: {said}; set config.data.variables to those that belong together"
+        )
     return groups[largest]
 
 
@@ -130,9 +120,11 @@ def _sample_and_time(fields, data, dims) -> tuple[str, str]:
     template = fields.template
     for key in ("sample_dim", "time_dim"):
         if data[key]:
-            _need_dim(fields, f"config.data.{key}", data[key], dims)
+            need_dim(fields, f"config.data.{key}", data[key], dims)
     if data.sample_dim and data.sample_dim == data.time_dim:
-        raise UserError(f"config.data.time_dim = {data.time_dim!r}: is config.data.sample_dim, too; expected another dimension")
+        raise UserError(
+            f"config.data.time_dim = {data.time_dim!r}: is config.data.sample_dim, too; expected another dimension"
+        )
     rest = [dim for dim in dims if dim not in (data.sample_dim, data.time_dim)]
     times = [data.time_dim] if data.time_dim else [dim for dim in rest if is_time(template, dim) and not is_sample(dim)]
     if len(times) > 1:
@@ -156,9 +148,13 @@ def _plain(fields, dims) -> str:
     rest = [size for dim, size in sizes.items() if dim != dims[0]]
     if len(dims) > 1 and len(other) == 1 and len(bare) != len(dims):
         return other[0]
-    if len(bare) == len(dims) > 1 and (sizes[dims[0]] > max(rest) or (len(rest) > 1 and len({*rest}) == 1 and sizes[dims[0]] != rest[0])):
+    if len(bare) == len(dims) > 1 and (
+        sizes[dims[0]] > max(rest) or (len(rest) > 1 and len({*rest}) == 1 and sizes[dims[0]] != rest[0])
+    ):
         return dims[0]
-    raise _ask(fields, "sample_dim", dims, "which counts the samples?" if len(dims) > 1 else "one dimension is one sample")
+    raise _ask(
+        fields, "sample_dim", dims, "which counts the samples?" if len(dims) > 1 else "one dimension is one sample"
+    )
 
 
 def _says_space(template, dim) -> bool:
@@ -169,11 +165,6 @@ def _says_space(template, dim) -> bool:
 def _ask(fields, key, dims, question):
     said = ", ".join(f"{dim} ({fields.template.sizes[dim]})" for dim in dims)
     return UserError(f"{fields.source}: {question} {said}; set --config.data.{key}={dims[0]}, or another")
-
-
-def _need_dim(fields, key, dim, dims) -> None:
-    if dim not in dims:
-        raise UserError(f"{fields.source}: {key} = {dim!r}: no such dimension; expected one of {', '.join(map(str, dims))}{near(dim, dims)}")
 
 
 def _statics(fields, data, names, counted) -> list[str]:
@@ -198,48 +189,10 @@ def _conditions(fields, data, names, counted) -> list[str]:
                 f"{names[0]!r}, ({', '.join(found[names[0]].dims)})"
             )
         if name in names:
-            raise UserError(f"config.data.condition: {name!r} is in config.data.variables, too; expected it in one of them")
+            raise UserError(
+                f"config.data.condition: {name!r} is in config.data.variables, too; expected it in one of them"
+            )
     return list(data.condition)
-
-
-def _cuts(fields, data, dims, counted):
-    slices, factors = {}, {}
-    for dim, text in pairs("crop", data.crop).items():
-        _need_dim(fields, "config.data.crop", dim, [d for d in dims if d != counted[0]])
-        slices[dim] = _slice(fields, dim, text)
-    for dim, text in pairs("coarsen", data.coarsen).items():
-        _need_dim(fields, "config.data.coarsen", dim, [d for d in dims if d not in counted])
-        size = _length(slices.get(dim, slice(None)), fields.template.sizes[dim])
-        if not text.isdigit() or not 1 <= int(text) <= size:
-            raise UserError(f"config.data.coarsen: {dim}={text}: expected a whole number from 1 to the {size} points of {dim!r}")
-        factors[dim] = int(text)
-    return slices, factors
-
-
-def _slice(fields, dim, text):
-    size = fields.template.sizes[dim]
-    first, colon, last = text.partition(":")
-    try:
-        if not colon:
-            raise ValueError
-        if dim not in fields.template.indexes:
-            start, stop = (int(part) if part.strip() else None for part in (first, last))
-            found = slice(*slice(start, stop).indices(size)[:2])
-        else:
-            index = fields.template.indexes[dim]
-            low, high = (type(index[0])(part) if index.dtype.kind in "iuf" else np.datetime64(part) for part in (first.strip(), last.strip()))
-            inside = np.flatnonzero((index >= min(low, high)) & (index <= max(low, high)))
-            found = slice(int(inside[0]), int(inside[-1]) + 1) if len(inside) else slice(0, 0)
-    except (ValueError, TypeError):
-        raise UserError(f"config.data.crop: {dim}={text}: expected two numbers of its coordinate, such as {EXAMPLES['crop']!r}") from None
-    if not _length(found, size):
-        within = f"{fields.template.indexes[dim].min()} to {fields.template.indexes[dim].max()}" if dim in fields.template.indexes else f"0:{size}"
-        raise UserError(f"{fields.source}: config.data.crop: {dim}={text}: nothing lies there; the file has {within}")
-    return found
-
-
-def _length(part: slice, size: int) -> int:
-    return len(range(*part.indices(size)))
 
 
 def header_of(fields, names, statics, counted, slices, factors) -> xr.Dataset:
@@ -250,7 +203,7 @@ def header_of(fields, names, statics, counted, slices, factors) -> xr.Dataset:
     header = template[keep].isel({dim: slice(0, 0) for dim in counted if dim})
     header = header.isel({dim: part for dim, part in slices.items() if dim not in counted})
     for dim, factor in factors.items():
-        header = _coarse(header, dim, factor)
+        header = coarse(header, dim, factor)
     for name in statics:
         values = read_grid(fields, name, slices, factors)
         header[name] = xr.Variable(template[name].dims, values, template[name].attrs)
@@ -264,42 +217,12 @@ def header_of(fields, names, statics, counted, slices, factors) -> xr.Dataset:
     return header.drop_encoding()
 
 
-def _coarse(header, dim, factor):
-    count = header.sizes[dim] // factor
-    parts = {}
-    for name, array in header.variables.items():
-        if dim not in array.dims:
-            parts[name] = array
-            continue
-        array = array.isel({dim: slice(0, count * factor)})
-        if array.dtype.kind in "iuf":
-            parts[name] = array.astype(float).coarsen({dim: factor}, np.mean) if array.size else array.isel({dim: slice(0, count)})
-        else:
-            parts[name] = array.isel({dim: slice(0, None, factor)})
-        parts[name].attrs = dict(array.attrs)
-    coords = {name: parts[name] for name in header.coords}
-    return xr.Dataset({name: parts[name] for name in header.data_vars}, coords, header.attrs)
-
-
-def read_grid(fields: Fields, name: str, slices, factors, where: Mapping | None = None) -> np.ndarray:
-    """Values of a variable, cut and coarsened, in the order of its dimensions in the file without those that `where` has as a number."""
-    where = dict(where or {})
-    dims = fields.template[name].dims
-    wanted = {dim: part for dim, part in slices.items() if dim in dims and dim not in where} | where
-    values = fields.read(name, wanted)
-    left = [dim for dim in dims if not isinstance(where.get(dim), (int, np.integer))]
-    for axis, dim in enumerate(left):
-        if (factor := factors.get(dim, 1)) > 1:
-            count = values.shape[axis] // factor
-            values = np.take(values, range(count * factor), axis).reshape(*values.shape[:axis], count, factor, *values.shape[axis + 1 :])
-            values = values.mean(axis + 1)
-    return values.astype(np.float32, copy=False)
-
-
 def _keeps(value) -> bool:
     # What netCDF can hold; zarr also has nested ones.
     if isinstance(value, (list, tuple)):
-        return bool(value) and all(isinstance(one, (str, int, float, np.number)) and not isinstance(one, bool) for one in value)
+        return bool(value) and all(
+            isinstance(one, (str, int, float, np.number)) and not isinstance(one, bool) for one in value
+        )
     return isinstance(value, (str, bytes, int, float, np.number, np.ndarray)) and not isinstance(value, bool)
 
 
@@ -308,11 +231,14 @@ def _step(fields, time, frames) -> tuple[float, str]:
     if not frames:
         return 1.0, ""
     if not time:
-        raise UserError(f"config.data.window = {frames}: {fields.source} has no dimension of time; set config.data.time_dim, or a window of 1")
+        raise UserError(
+            f"config.data.window = {frames}: {fields.source} has no dimension of time; set config.data.time_dim, or a window of 1"
+        )
     values = times_of(fields, time)
     if fields.template.sizes[time] < frames:
         raise UserError(
-            f"config.data.window = {frames}: {fields.source} has {fields.template.sizes[time]} times along {time!r}; expected at most as many"
+            f"config.data.window = {frames}: {fields.source} has {fields.template.sizes[time]} times along {time!r}; "
+            "expected at most as many"
         )
     step = float(np.median(np.diff(values)))
     coordinate = fields.template.coords.get(time)
@@ -338,7 +264,7 @@ def times_of(fields: Fields, time: str) -> np.ndarray:
 
 def _periodic(fields, data, header, space) -> tuple[str, ...]:
     for dim in data.periodic:
-        _need_dim(fields, "config.data.periodic", dim, space)
+        need_dim(fields, "config.data.periodic", dim, space)
     if data.periodic:
         return tuple(dim for dim in space if dim in data.periodic)
     found = []

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 from tqdm import tqdm
 
+from domains.fields.cuts import read_grid
 from domains.fields.readers import Fields
-from domains.fields.roles import Plan, read_grid, times_of
+from domains.fields.roles import Plan, times_of
 from sciddm.errors import UserError
 
 BLOCK = 2**25  # bytes that are read at once where all is read
@@ -79,7 +80,9 @@ class Source:
         first = {"train": self._starts[:: self.stride], "test": _apart(self._starts, self.length)}
         members = {"train": np.arange(self.samples - count), "test": np.arange(self.samples - count, self.samples)}
         return {
-            split: np.stack([np.repeat(members[split], len(first[split])), np.tile(first[split], len(members[split]))], -1)
+            split: np.stack(
+                [np.repeat(members[split], len(first[split])), np.tile(first[split], len(members[split]))], -1
+            )
             for split in members
         }
 
@@ -93,7 +96,9 @@ class Source:
         for start, stop in zip(edges[:-1], edges[1:], strict=True):
             held = max(round(count / blocks / length), 1) * length
             lead = start + (length if start else 0)  # the block before ends with what is held out there
-            train.append(self._starts[(self._starts >= lead) & (self._starts + length <= stop - held - length)][:: self.stride])
+            train.append(
+                self._starts[(self._starts >= lead) & (self._starts + length <= stop - held - length)][:: self.stride]
+            )
             test.append(_apart(self._starts[(self._starts >= stop - held) & (self._starts + length <= stop)], length))
         found = {"train": np.concatenate(train), "test": np.concatenate(test)}
         for split, first in found.items():
@@ -118,7 +123,11 @@ class Source:
 
     def blocks(self, about: str, done: int = 0):
         """((samples, times), values) of all that there is, a piece at a time but for the first `done`, with a bar where it takes longer."""
-        one = 4 * np.prod((*self.plan.layout.grid, len(self.names)), dtype=float) * np.prod(list(self.plan.factors.values()) or [1])
+        one = (
+            4
+            * np.prod((*self.plan.layout.grid, len(self.names)), dtype=float)
+            * np.prod(list(self.plan.factors.values()) or [1])
+        )
         many = max(int(BLOCK // one), 1)
         if self.plan.layout.sample and (len(self.times) <= many or self.samples > len(self.times)):
             some, long = max(many // len(self.times), 1), len(self.times)

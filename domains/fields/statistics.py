@@ -96,9 +96,13 @@ def measure(source: Source, transforms: Sequence[str], cache, *, spectrum: bool)
     _save(path, found)
     for name, std, count in zip(source.names, found.std, _sum(found.count), strict=True):
         if not count:
-            raise UserError(f"{source.fields.source}: variable {name!r} has no value in the training split; leave it out")
+            raise UserError(
+                f"{source.fields.source}: variable {name!r} has no value in the training split; leave it out"
+            )
         if not std > 0:
-            raise UserError(f"{source.fields.source}: variable {name!r} is constant over the training split; expected fields that vary")
+            raise UserError(
+                f"{source.fields.source}: variable {name!r} is constant over the training split; expected fields that vary"
+            )
     return found
 
 
@@ -118,8 +122,9 @@ def _add(found, source, made, samples, times, values, trained, every):
             row, *place = index_of(outside)
             sample, time = np.argwhere(here)[row] + (samples.start, times.start)
             raise UserError(
-                f"{source.fields.source}: variable {name!r} is {x[outside][0]:g} at sample {sample}, time {time}, point {tuple(place)}, outside "
-                f"of its transform's range ({one.low:g}, {one.high:g}); widen it by its options, such as log(offset=...), or take another"
+                f"{source.fields.source}: variable {name!r} is {x[outside][0]:g} at sample {sample}, time {time}, point {tuple(place)}, "
+                f"outside of its transform's range ({one.low:g}, {one.high:g}); widen it by its options, such as log(offset=...), or "
+                "take another"
             )
         y = np.where(seen, one.forward(np.where(seen, x, _inside(one))), 0.0)
         found.count[..., c] += seen.sum(0)
@@ -170,14 +175,27 @@ def _empty(source) -> Statistics:
 def _digest(source, transforms, spectrum) -> str:
     files = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in source.fields.files]
     layout = source.plan.layout
-    asked = [files, source.names, layout.space, layout.sample, layout.time, layout.frames, layout.periodic, spectrum, source.held_out, source.stride]
+    asked = [
+        files,
+        source.names,
+        layout.space,
+        layout.sample,
+        layout.time,
+        layout.frames,
+        layout.periodic,
+        spectrum,
+        source.held_out,
+        source.stride,
+    ]
     asked += [{dim: str(part) for dim, part in source.plan.slices.items()}, dict(source.plan.factors)]
     return hashlib.sha256(json.dumps([asked, list(transforms)], default=str).encode()).hexdigest()[:24]
 
 
 def _inside(one: Transform) -> float:
     # some number that it takes, in the place of one that is missing
-    return one.low + 1.0 if one.high == np.inf and one.low > -np.inf else 0.5 * (max(one.low, -1.0) + min(one.high, 2.0))
+    return (
+        one.low + 1.0 if one.high == np.inf and one.low > -np.inf else 0.5 * (max(one.low, -1.0) + min(one.high, 2.0))
+    )
 
 
 def _save(path: Path, found: Statistics) -> None:

@@ -34,7 +34,9 @@ class FieldTask(Steered):
     def problem_of(self, key, element):
         """The problem of an element {"x": ..., "cond": ...}; its cond holds the conditions of a model that has any."""
         domain = self.domain
-        return self.observe(key, domain.unmasked(element["x"]), domain.given(conditions=domain.conditions_in(element.get("cond"))))
+        return self.observe(
+            key, domain.unmasked(element["x"]), domain.given(conditions=domain.conditions_in(element.get("cond")))
+        )
 
     @abc.abstractmethod
     def observe(self, key, x, cond) -> Problem:
@@ -49,7 +51,9 @@ class FieldTask(Steered):
 
     def plot(self, samples, problem, others):
         observed = (problem.extras or {}).get("observed", {})
-        return plots.ensemble(self.domain.layout, self.domain.unmasked(samples), problem.truth, others, observed=observed)
+        return plots.ensemble(
+            self.domain.layout, self.domain.unmasked(samples), problem.truth, others, observed=observed
+        )
 
 
 class Observe(FieldTask):
@@ -62,7 +66,9 @@ class Observe(FieldTask):
         super().__init__(domain, **steered)
         self.variable, self.sensors = variable or domain.variables[0], sensors
         if self.variable not in domain.variables:
-            raise UserError(f"config.tasks: variable = {self.variable!r}: expected one of {', '.join(domain.variables)}")
+            raise UserError(
+                f"config.tasks: variable = {self.variable!r}: expected one of {', '.join(domain.variables)}"
+            )
 
     @classmethod
     def check(cls, config, options):
@@ -81,10 +87,18 @@ class Observe(FieldTask):
         values = x[..., c].ravel()[places] + std * noise
         index = np.unravel_index(places, x.shape[:-1])
         times = layout.step * index[0] if layout.frames else None
-        where = np.stack([layout.coordinate(dim)[i] for dim, i in zip(layout.space, index[-len(layout.space) :], strict=True)], -1)
+        where = np.stack(
+            [layout.coordinate(dim)[i] for dim, i in zip(layout.space, index[-len(layout.space) :], strict=True)], -1
+        )
         instrument = interpolate(layout, self.variable, where, times)
         shown = where if times is None else np.concatenate([times[:, None], where], 1)
-        extras = {"observed": {self.variable: (shown, values)}, "where": where, "times": times, "values": values, "std": std}
+        extras = {
+            "observed": {self.variable: (shown, values)},
+            "where": where,
+            "times": times,
+            "values": values,
+            "std": std,
+        }
         return Problem(domain.observation(instrument, values, std), x, cond, extras)
 
     def baseline(self, problem):
@@ -117,15 +131,21 @@ class Fill(FieldTask):
             inside = (np.arange(n) >= first) & (np.arange(n) < first + width)
             hole &= inside.reshape([-1 if i == axis else 1 for i in range(len(grid))])
         seen = ~np.isnan(x) & ~hole[..., None]
-        normal = domain.normalizer.normalize(domain.filled(x)) + self.noise * np.asarray(jax.random.normal(key, x.shape))
-        observation = lookahead.Observation(lookahead.operators.Mask(seen.astype(np.float32)), np.where(seen, normal, 0.0), self.noise)
+        normal = domain.normalizer.normalize(domain.filled(x)) + self.noise * np.asarray(
+            jax.random.normal(key, x.shape)
+        )
+        observation = lookahead.Observation(
+            lookahead.operators.Mask(seen.astype(np.float32)), np.where(seen, normal, 0.0), self.noise
+        )
         return Problem(observation, x, cond, {"seen": seen})
 
     def metrics(self, samples, problem):
         """Scores within the hole alone."""
         hidden = ~problem.extras["seen"]
         return metrics.ensemble_scores(
-            self.domain.layout, np.where(hidden, self.domain.unmasked(samples), np.nan), np.where(hidden, problem.truth, np.nan)
+            self.domain.layout,
+            np.where(hidden, self.domain.unmasked(samples), np.nan),
+            np.where(hidden, problem.truth, np.nan),
         )
 
     def baseline(self, problem):
@@ -171,30 +191,20 @@ class SuperResolve(FieldTask):
         return answers.sharpened(self.domain, problem.extras["coarse"], self.factor)
 
 
-class Forecast(FieldTask):
-    """Later frames from the first `past` ones, on which the model is conditioned."""
+class Forecast(Task):
+    """Later frames from the first `past` ones, on which the model is conditioned. Options: of `Task`."""
 
     @classmethod
     def fits(cls, config):
         past = config.data.window // 2 if config.data.get("past") is None else config.data.past
         return config.data.window > 1 and past > 0
 
-    def __init__(self, domain, *, solver: str | None = None, steps: int | None = None, grid: str | None = None):
-        Task.__init__(self, domain, solver=solver, steps=steps, grid=grid)
-
-    @classmethod
-    def check(cls, config, options):
-        return None
-
-    def guide(self, denoiser, problem):
-        return denoiser
+    def problem(self, key, example):
+        return self.problem_of(key, {"x": example})
 
     def problem_of(self, key, element):
         x, conditions = self.domain.unmasked(element["x"]), self.domain.conditions_in(element.get("cond"))
-        return Problem(None, x, self.domain.given(seen=x[: self.domain.past], conditions=conditions))
-
-    def observe(self, key, x, cond):
-        return Problem(None, x, cond)
+        return Problem(truth=x, cond=self.domain.given(seen=x[: self.domain.past], conditions=conditions))
 
     def metrics(self, samples, problem):
         """Scores of the frames after those that are given."""
@@ -206,7 +216,7 @@ class Forecast(FieldTask):
         return answers.of_forecast(self.domain, problem.truth)
 
     def plot(self, samples, problem, others):
-        return plots.sequence(self.domain.layout, self.domain.unmasked(samples), problem.truth, others, given=self.domain.past)
+        return _sequence(self.domain, samples, problem, others)
 
 
 class FieldRollout(Rollout):
@@ -228,7 +238,7 @@ class FieldRollout(Rollout):
         return answers.of_forecast(self.domain, problem.truth)
 
     def plot(self, samples, problem, others):
-        return plots.sequence(self.domain.layout, self.domain.unmasked(samples), problem.truth, others, given=self.past)
+        return _sequence(self.domain, samples, problem, others)
 
 
 class WideFields(Wide):
@@ -249,7 +259,9 @@ class WideFields(Wide):
     def problem(self, key, example):
         domain, layout = self.domain, self.domain.layout
         if domain.fixed_channels:
-            raise UserError("task wide: the model is given static fields or a mask, which belong to its own grid; leave them out of the data")
+            raise UserError(
+                "task wide: the model is given static fields or a mask, which belong to its own grid; leave them out of the data"
+            )
         shape = list(layout.shape)
         for axis in self.axes:
             shape[axis] = round(self.size * shape[axis])
@@ -260,7 +272,10 @@ class WideFields(Wide):
 
     def metrics(self, samples, problem):
         """How the law of a window of the model's size in the middle differs from that of the data."""
-        window = tuple(slice((n - w) // 2, (n - w) // 2 + w) for n, w in zip([samples.shape[1 + a] for a in self.axes], self.window, strict=True))
+        window = tuple(
+            slice((n - w) // 2, (n - w) // 2 + w)
+            for n, w in zip([samples.shape[1 + a] for a in self.axes], self.window, strict=True)
+        )
         frames = (slice(None),) if self.domain.layout.frames else ()
         return self.domain.metrics(samples[(slice(None), *frames, *window)], self.domain.tasks["generate"].held_out(0))
 
@@ -276,3 +291,7 @@ TASKS = {
     "observe": Observe, "fill": Fill, "superresolve": SuperResolve, "forecast": Forecast, "rollout": FieldRollout, "wide": WideFields,
     "generate": GenerateFields,
 }  # fmt: skip
+
+
+def _sequence(domain, samples, problem, others):
+    return plots.sequence(domain.layout, domain.unmasked(samples), problem.truth, others, given=domain.past)

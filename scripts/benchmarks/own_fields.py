@@ -1,9 +1,9 @@
 """Files as a scientist brings them, made on the spot, which no reader was written for: to train on, and to try the way there and back.
 
-    python scripts/benchmarks/own_fields.py gray_scott FOLDER      # netCDF, (y, sample, x), y descending, mm, u and v
-    python scripts/benchmarks/own_fields.py waves FOLDER           # zarr, one long run (time, x) of the Kuramoto-Sivashinsky equation
-    python scripts/benchmarks/own_fields.py phases FOLDER          # netCDF, (sample, z, y, x), two phases that part
-    python scripts/benchmarks/own_fields.py large FOLDER --gigabytes 20     # zarr, (time, y, x), larger than memory
+python scripts/benchmarks/own_fields.py gray_scott FOLDER      # netCDF, (y, sample, x), y descending, mm, u and v
+python scripts/benchmarks/own_fields.py waves FOLDER           # zarr, one long run (time, x) of the Kuramoto-Sivashinsky equation
+python scripts/benchmarks/own_fields.py phases FOLDER          # netCDF, (sample, z, y, x), two phases that part
+python scripts/benchmarks/own_fields.py large FOLDER --gigabytes 20     # zarr, (time, y, x), larger than memory
 """
 
 import argparse
@@ -52,7 +52,11 @@ def gray_scott(path: Path, count: int = 2560, height: int = 48, width: int = 80)
             "v": (("y", "sample", "x"), v.transpose(1, 0, 2)[::-1], about | {"long_name": "activator"}),
         },
         {
-            "y": ("y", (np.arange(height)[::-1] + 0.5) * 0.25, {"units": "mm", "long_name": "distance from the lower edge"}),
+            "y": (
+                "y",
+                (np.arange(height)[::-1] + 0.5) * 0.25,
+                {"units": "mm", "long_name": "distance from the lower edge"},
+            ),
             "x": ("x", (np.arange(width) + 0.5) * 0.25, {"units": "mm", "long_name": "distance from the left edge"}),
         },
         {"title": "Gray-Scott", "feed": feed, "kill": kill, "institution": "own laboratory"},
@@ -76,7 +80,13 @@ def waves(path: Path, count: int = 6000, points: int = 96) -> None:
     frames = np.asarray(frames[200:], np.float32)
     times = np.datetime64("2026-03-01T08:00:00", "ns") + np.arange(count) * np.timedelta64(1, "s")
     dataset = xr.Dataset(
-        {"h": (("time", "x"), frames, {"units": "um", "long_name": "film thickness anomaly", "standard_name": "height"})},
+        {
+            "h": (
+                ("time", "x"),
+                frames,
+                {"units": "um", "long_name": "film thickness anomaly", "standard_name": "height"},
+            )
+        },
         {"time": times, "x": ("x", np.arange(points) * 60.0 / points, {"units": "um", "axis": "X"})},
         {"title": "falling film"},
     )
@@ -89,7 +99,11 @@ def phases(path: Path, count: int = 640, shape=(12, 20, 24)) -> None:
     def lap(c):
         padded = jnp.pad(c, [(0, 0)] + [(1, 1)] * 3, mode="edge")
         inner = (slice(None),) + (slice(1, -1),) * 3
-        sides = [padded[(slice(None), *(slice(1 + s * (a == i), padded.shape[a + 1] - 1 + s * (a == i)) for a in range(3)))] for i in range(3) for s in (-1, 1)]
+        sides = [
+            padded[(slice(None), *(slice(1 + s * (a == i), padded.shape[a + 1] - 1 + s * (a == i)) for a in range(3)))]
+            for i in range(3)
+            for s in (-1, 1)
+        ]
         return sum(sides) - 6 * padded[inner]
 
     @jax.jit
@@ -101,8 +115,9 @@ def phases(path: Path, count: int = 640, shape=(12, 20, 24)) -> None:
         dim: (dim, (np.arange(n) + 0.5) * step, {"units": "nm", "positive": "up"} if dim == "z" else {"units": "nm"})
         for (dim, step), n in zip((("z", 2.0), ("y", 1.0), ("x", 1.0)), shape, strict=True)
     }
+    about = {"units": "1", "long_name": "order parameter", "valid_range": np.float32([-2, 2])}
     dataset = xr.Dataset(
-        {"c": (("sample", "z", "y", "x"), c.astype(np.float32), {"units": "1", "long_name": "order parameter", "valid_range": np.float32([-2, 2])})},
+        {"c": (("sample", "z", "y", "x"), c.astype(np.float32), about)},
         coords, {"title": "two phases"},
     )  # fmt: skip
     dataset.to_netcdf(path / "phases.nc", engine="h5netcdf")
@@ -117,9 +132,13 @@ def large(path: Path, gigabytes: float = 20.0, size: int = 256) -> None:
         dimension_names=("time", "y", "x"), attributes={"units": "K", "long_name": "temperature"}, compressors=None,
     )  # fmt: skip
     for dim in ("y", "x"):
-        axis = group.create_array(dim, shape=(size,), dtype="float64", dimension_names=(dim,), attributes={"units": "km"})
+        axis = group.create_array(
+            dim, shape=(size,), dtype="float64", dimension_names=(dim,), attributes={"units": "km"}
+        )
         axis[:] = np.arange(size) * 2.0
-    time = group.create_array("time", shape=(count,), dtype="int64", dimension_names=("time",), attributes={"units": "hours since 2000-01-01"})
+    time = group.create_array(
+        "time", shape=(count,), dtype="int64", dimension_names=("time",), attributes={"units": "hours since 2000-01-01"}
+    )
     time[:] = np.arange(count)
     rng = np.random.default_rng(0)
     wave = np.hypot(*np.meshgrid(np.fft.fftfreq(size, 1 / size), np.fft.rfftfreq(size, 1 / size), indexing="ij"))
@@ -128,7 +147,9 @@ def large(path: Path, gigabytes: float = 20.0, size: int = 256) -> None:
     for first in tqdm(range(0, count, 64), desc="large", unit="shard"):
         n = min(64, count - first)
         weights = rng.standard_normal((n, 48)).astype(np.float32) / np.sqrt(48, dtype=np.float32)
-        array[first : first + n] = 285 + 8 * np.tensordot(weights, basis, 1) + 0.1 * rng.standard_normal((n, size, size), np.float32)
+        array[first : first + n] = (
+            285 + 8 * np.tensordot(weights, basis, 1) + 0.1 * rng.standard_normal((n, size, size), np.float32)
+        )
 
 
 MADE = {"gray_scott": gray_scott, "waves": waves, "phases": phases, "large": large}

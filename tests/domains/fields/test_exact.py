@@ -34,7 +34,9 @@ def model_of(folder, transform="identity", land=(), noise="white"):
     x = np.exp(g) if transform == "log" else g
     for place in land:
         x[(slice(None), *place)] = np.nan
-    file = xr.Dataset({"u": (("sample", "y", "x"), x, {"units": "kg"})}, {"y": np.arange(4.0)[::-1], "x": np.arange(5.0)})
+    file = xr.Dataset(
+        {"u": (("sample", "y", "x"), x, {"units": "kg"})}, {"y": np.arange(4.0)[::-1], "x": np.arange(5.0)}
+    )
     domain = domain_of(file, folder, transforms=(f"u={transform}",), noise=noise)
     free = np.ones(GRID, bool)
     for place in land:
@@ -42,7 +44,9 @@ def model_of(folder, transform="identity", land=(), noise="white"):
     free = free.ravel()
     m, s = float(domain.normalizer.mean[0]), float(domain.normalizer.std[0])
     process = sd.GaussianProcess.vp(noise=domain.noise)
-    oracle = sd.oracle.GaussianMixture([1.0], np.where(free, (mean - m) / s, 0)[None], covariance * np.outer(free, free) / s**2)
+    oracle = sd.oracle.GaussianMixture(
+        [1.0], np.where(free, (mean - m) / s, 0)[None], covariance * np.outer(free, free) / s**2
+    )
     config = sd_config(domain)
     return Model(oracle.denoiser(process, (*GRID, 1)), domain, config, 0, folder), mean, covariance, free
 

@@ -48,7 +48,9 @@ def test_interpolation_is_exact_on_bilinear_fields_whatever_the_direction_of_an_
 def test_a_place_on_a_grid_point_sees_that_point(layout):
     places = np.array([[layout.coordinate("y")[2], layout.coordinate("x")[7]]])
     field = np.random.default_rng(0).standard_normal((1, 6, 10)).astype(np.float32)
-    np.testing.assert_allclose(interpolate(layout, "T", places)({"T": field, "c": 0 * field})[0, 0], field[0, 2, 7], rtol=1e-6)
+    np.testing.assert_allclose(
+        interpolate(layout, "T", places)({"T": field, "c": 0 * field})[0, 0], field[0, 2, 7], rtol=1e-6
+    )
 
 
 def test_the_adjoints_of_interpolation_and_of_block_means_agree_with_the_dot_product(layout, x64):
@@ -65,7 +67,9 @@ def test_times_are_interpolated_too(tmp_path, x64):
 
 
 def test_a_periodic_axis_is_interpolated_across_its_end(tmp_path, x64):
-    waves = xr.Dataset({"u": (("sample", "x"), np.random.default_rng(0).standard_normal((9, 8)))}, {"x": np.arange(8) * 0.25})
+    waves = xr.Dataset(
+        {"u": (("sample", "x"), np.random.default_rng(0).standard_normal((9, 8)))}, {"x": np.arange(8) * 0.25}
+    )
     layout = source_of(waves, tmp_path, periodic=("x",)).plan.layout
     field = jnp.arange(8.0)[None]
     np.testing.assert_allclose(interpolate(layout, "u", [[1.875], [-0.125], [2.25]])({"u": field})[0], [3.5, 3.5, 1.0])
@@ -93,7 +97,9 @@ def test_land_is_left_out_of_interpolation_and_of_block_means(layout, x64):
         interpolate(sea, "c", [[y[0], x[0]]])
     means = block_means(sea, 2)
     assert not means.there[0, 0, 0] and means.there[0, 0, 1] and means.there[0, 1, 0]
-    np.testing.assert_allclose(means({"c": field, "T": jnp.ones((1, 6, 10))})[0, :, :, 0], np.where(means.there[..., 0], 1.0, 0.0))
+    np.testing.assert_allclose(
+        means({"c": field, "T": jnp.ones((1, 6, 10))})[0, :, :, 0], np.where(means.there[..., 0], 1.0, 0.0)
+    )
 
 
 def test_block_means_are_means_over_areas_and_a_last_block_may_be_smaller(layout, x64):
@@ -107,4 +113,6 @@ def test_block_means_are_means_over_areas_and_a_last_block_may_be_smaller(layout
     tilted = replace(layout)
     tilted.__dict__["weights"] = weights
     found = block_means(tilted, (3, 5), ("T",))({"c": jnp.asarray(x), "T": jnp.asarray(x)})
-    np.testing.assert_allclose(found[:, 1, 0, 0], (x * weights)[:, 3:, :5].sum((1, 2)) / weights[3:, :5].sum(), rtol=1e-10)
+    np.testing.assert_allclose(
+        found[:, 1, 0, 0], (x * weights)[:, 3:, :5].sum((1, 2)) / weights[3:, :5].sum(), rtol=1e-10
+    )

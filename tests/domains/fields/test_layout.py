@@ -15,11 +15,18 @@ def reactor():
     values = rng.standard_normal((2, 12, 30, 20)).astype(np.float32)
     return xr.Dataset(
         {
-            "u": (("y", "sample", "x"), values[0], {"units": "mol m-3", "long_name": "substrate", "levels": np.array([1, 2, 3])}),
+            "u": (
+                ("y", "sample", "x"),
+                values[0],
+                {"units": "mol m-3", "long_name": "substrate", "levels": np.array([1, 2, 3])},
+            ),
             "v": (("y", "sample", "x"), values[1], {"units": "mol m-3", "cell_methods": "area: mean"}),
             "wall": (("y", "x"), rng.standard_normal((12, 20)), {"units": "mm"}),
         },
-        {"y": ("y", np.arange(12)[::-1] * 0.25, {"units": "mm"}), "x": ("x", np.arange(20) * 0.25, {"units": "mm", "axis": "X"})},
+        {
+            "y": ("y", np.arange(12)[::-1] * 0.25, {"units": "mm"}),
+            "x": ("x", np.arange(20) * 0.25, {"units": "mm", "axis": "X"}),
+        },
         {"title": "reactor", "feed": 0.0545},
     )
 
@@ -29,16 +36,29 @@ def storm():
     rng = np.random.default_rng(1)
     hole = np.zeros((9, 11), bool)
     hole[:3, 4:] = True
-    fields = {name: (("timestep", "lat", "lon"), np.where(hole, np.nan, rng.standard_normal((24, 9, 11))).astype(np.float32)) for name in "ptuv"}
-    coords = {"timestep": np.arange(0, 144, 6, dtype=np.int32), "lat": np.float32(20 + 5 * np.arange(9)), "lon": np.float32(np.arange(11) - 140)}
-    return xr.Dataset(fields | {"reftime": ((), "1996 01 05 00:00", {"units": "text_time", "long_name": "reference time"})}, coords)
+    fields = {
+        name: (("timestep", "lat", "lon"), np.where(hole, np.nan, rng.standard_normal((24, 9, 11))).astype(np.float32))
+        for name in "ptuv"
+    }
+    coords = {
+        "timestep": np.arange(0, 144, 6, dtype=np.int32),
+        "lat": np.float32(20 + 5 * np.arange(9)),
+        "lon": np.float32(np.arange(11) - 140),
+    }
+    return xr.Dataset(
+        fields | {"reftime": ((), "1996 01 05 00:00", {"units": "text_time", "long_name": "reference time"})}, coords
+    )
 
 
 def film():
     """One long run of one dimension with dates."""
     times = np.datetime64("2026-03-01T08:00", "ns") + np.arange(60) * np.timedelta64(1, "s")
     h = np.random.default_rng(2).standard_normal((60, 16))
-    return xr.Dataset({"h": (("time", "x"), h, {"units": "um"})}, {"time": times, "x": ("x", np.arange(16.0), {"units": "um"})}, {"title": "film"})
+    return xr.Dataset(
+        {"h": (("time", "x"), h, {"units": "um"})},
+        {"time": times, "x": ("x", np.arange(16.0), {"units": "um"})},
+        {"title": "film"},
+    )
 
 
 def ocean():
@@ -70,13 +90,17 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("suffix", [".nc", ".zarr"])
-def test_samples_are_read_by_xarray_alone_with_the_file_s_names_units_coordinates_order_direction_and_attributes(name, suffix, tmp_path):
+def test_samples_are_read_by_xarray_alone_with_the_file_s_names_units_coordinates_order_direction_and_attributes(
+    name, suffix, tmp_path
+):
     make, file, counted, data = FILES[name]
     domain = domain_of(make(), tmp_path, file, **data)
     again, x = restored(domain), batch(domain)
     again.save(again.to_native(x), tmp_path / f"out{suffix}")
     opened = xr.open_dataset if suffix == ".nc" else lambda path: xr.open_zarr(path, consolidated=False)
-    original = xr.open_dataset(tmp_path / file) if file.endswith(".nc") else xr.open_zarr(tmp_path / file, consolidated=False)
+    original = (
+        xr.open_dataset(tmp_path / file) if file.endswith(".nc") else xr.open_zarr(tmp_path / file, consolidated=False)
+    )
     with opened(tmp_path / f"out{suffix}") as written:
         found = differences(original.load(), written.load(), counted)
         window = [one for one in found if not (data.get("window") and one[1] == "dimensions")]
@@ -107,7 +131,9 @@ def test_a_mask_is_nan_again_and_nowhere_else(tmp_path):
     x = batch(domain)
     assert np.isfinite(x).all()
     native = restored(domain).to_native(x + 1)
-    assert all(np.isnan(native["p"].values[i, :3, 4:]).all() and np.isfinite(native["p"].values[i, 3:]).all() for i in range(3))
+    assert all(
+        np.isnan(native["p"].values[i, :3, 4:]).all() and np.isfinite(native["p"].values[i, 3:]).all() for i in range(3)
+    )
 
 
 def test_areas_follow_the_cosine_of_the_latitude_of_one_or_two_dimensions(tmp_path):

@@ -5,8 +5,9 @@ import pytest
 import xarray as xr
 
 from configs.fields import get_config
+from domains.fields.cuts import pairs
 from domains.fields.readers import open_fields
-from domains.fields.roles import make_plan, pairs
+from domains.fields.roles import make_plan
 from sciddm.errors import UserError
 
 
@@ -35,7 +36,13 @@ def gridded(dims, sizes, names=("u",), **coords):
         (("x", "y", "realization"), (4, 5, 9), "realization", "", ("x", "y")),
         (("time", "lat", "lon"), (9, 4, 5), "", "time", ("lat", "lon")),
         (("member", "time", "x"), (9, 4, 5), "member", "time", ("x",)),
-        (("experiment", "z", "y", "x"), (9, 3, 4, 5), "experiment", "", ("z", "y", "x")),  # the only one that is none of space
+        (
+            ("experiment", "z", "y", "x"),
+            (9, 3, 4, 5),
+            "experiment",
+            "",
+            ("z", "y", "x"),
+        ),  # the only one that is none of space
         (("time", "lev", "y", "x"), (9, 1, 4, 5), "", "time", ("y", "x")),  # one level is no dimension of space
     ],
 )
@@ -95,7 +102,12 @@ def test_coarse_coordinates_are_means_of_the_fine_ones(tmp_path):
 
 
 def test_longitudes_that_go_once_around_are_periodic(tmp_path):
-    data = gridded(("time", "lat", "lon"), (9, 4, 6), lat=[0.0, 1, 2, 3], lon=("lon", np.arange(0.0, 360, 60), {"units": "degrees_east"}))
+    data = gridded(
+        ("time", "lat", "lon"),
+        (9, 4, 6),
+        lat=[0.0, 1, 2, 3],
+        lon=("lon", np.arange(0.0, 360, 60), {"units": "degrees_east"}),
+    )
     assert plan_of(tmp_path, data).layout.periodic == ("lon",)
     assert plan_of(tmp_path, data, crop=("lon=0:200",)).layout.periodic == ()
 

@@ -62,7 +62,9 @@ def test_windows_are_the_file_s_values_by_name_from_memory_and_from_disk_alike(t
 def test_a_coarse_and_cropped_window_holds_means_of_the_file_s_points(tmp_path):
     dataset = small_dataset(samples=12)
     source = source_of(dataset, tmp_path, crop=("x=0:1.2", "time=10:50"), coarsen=("x=2", "y=3"))
-    expected = dataset["c"].isel(sample=3, time=2 + 1, x=slice(0, 4)).coarsen(x=2, y=3).mean().transpose("y", "x").values
+    expected = (
+        dataset["c"].isel(sample=3, time=2 + 1, x=slice(0, 4)).coarsen(x=2, y=3).mean().transpose("y", "x").values
+    )
     np.testing.assert_allclose(source.window((3, 2))[..., 0], expected, rtol=1e-6)
     assert len(source.times) == 5
 
@@ -74,10 +76,14 @@ def test_samples_over_several_files_follow_each_other(tmp_path):
     config = get_config()
     fields = open_fields(tmp_path / "part*.nc")
     source = Source(fields, make_plan(fields, config.data), 0.2)
-    np.testing.assert_array_equal(source.window((9, 1))[..., 0], dataset["c"].isel(sample=9, time=1).transpose("y", "x").values)
+    np.testing.assert_array_equal(
+        source.window((9, 1))[..., 0], dataset["c"].isel(sample=9, time=1).transpose("y", "x").values
+    )
 
 
-@pytest.mark.parametrize("held_out, window, said", [(200, 1, "one left"), (0.5, 90, "no train window"), (1.0, 200, "one held out")])
+@pytest.mark.parametrize(
+    "held_out, window, said", [(200, 1, "one left"), (0.5, 90, "no train window"), (1.0, 200, "one held out")]
+)
 def test_a_file_too_short_to_be_split_says_so(held_out, window, said, tmp_path):
     with pytest.raises(UserError, match=said):
         source_of(run(), tmp_path, held_out, window=window).rows("train")
