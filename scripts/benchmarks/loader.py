@@ -64,7 +64,8 @@ def main():
             steps.append(time.perf_counter() - begin)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     wait, whole = np.median(waits), np.median(steps)
-    size, cells = config.training.batch_size, {
+    size = config.training.batch_size
+    cells = {
         "statistics, s": f"{opened:.0f}",
         "reading alone, ms a batch": f"{1e3 * reading:.0f}",
         "windows/s": f"{size / reading:.0f}",
@@ -73,7 +74,8 @@ def main():
         "share": f"{wait / whole:.1%}",
         "peak memory, GiB": f"{peak:.2f}",
     }
-    about = f"{Path(config.data.path).name}: {len(dataset)} windows of {domain.example.shape}, batches of {size}; medians of {arguments.steps}."
+    windows = f"{Path(config.data.path).name}: {len(dataset)} windows of {domain.example.shape}"
+    about = f"{windows}, batches of {size}; medians of {arguments.steps}."
     rows = "\n".join(f"| {' | '.join(row)} |" for row in (cells, ["---"] * len(cells), cells.values()))
     text = f"# Reading beside training\n\n{about} {describe()}\n\n{rows}\n"
     arguments.out.write_text(text)
