@@ -41,7 +41,7 @@ def log(offset: float = 0.0) -> Transform:
         lambda x: _of(x).log(x + offset),
         lambda y: _of(y).exp(y) - offset,
         lambda x: _of(x).log(x + offset),
-        low=-offset,
+        low=0.0 - offset,
     )
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import xarray as xr
 
 from domains.fields import metrics, plots
+from domains.fields.cuts import vectors_of
 from domains.fields.given import Given, mirror
 from domains.fields.layout import Layout
-from domains.fields.measured import check_data, measure_source, normalizer_of, tell, vectors_of
+from domains.fields.measured import check_data, measure_source, normalizer_of, tell
 from domains.fields.network import FieldSpaceTime, FieldUNet
 from domains.fields.normalizer import Facts, FieldNormalizer
 from domains.fields.readers import open_fields

@@ -93,6 +93,7 @@ class Given:
         for i, name in enumerate(layout.statics):
             array = layout.header[name]
             array = array.squeeze([dim for dim in array.dims if dim not in layout.space], drop=True)
+            array = array.expand_dims({dim: layout.header.sizes[dim] for dim in layout.space if dim not in array.dims})
             values = array.transpose(*layout.space).values
             columns.append(
                 np.nan_to_num((values - facts.given_mean[first + i]) / facts.given_std[first + i])[..., None]

@@ -84,6 +84,7 @@ class Layout:
             return np.ones(self.grid)
         latitude = max(latitudes, key=lambda array: array.ndim)
         cosine = np.cos(np.deg2rad(latitude.astype(float))).clip(0.0)
+        cosine = cosine.fillna(cosine.mean()).fillna(1.0)  # curvilinear grids often say nothing on land
         template = xr.DataArray(np.ones(self.grid), dims=self.space)
         whole = (template * cosine.drop_vars(list(cosine.coords))).transpose(*self.space).values
         return whole / whole.mean()
@@ -181,10 +182,11 @@ class Layout:
     @classmethod
     def from_json(cls, stored: Mapping) -> "Layout":
         """The inverse of `to_json`."""
-        with xr.open_dataset(
-            io.BytesIO(base64.b64decode(stored["header"])), engine="h5netcdf", decode_timedelta=False
-        ) as file:
-            header = file.load()
+        data = base64.b64decode(stored["header"])
+        try:
+            header = _loaded(data)
+        except ValueError:
+            header = _loaded(data, decode_times=False)  # of units that are no date, as the reader leaves them
         plain = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.items()}
         del plain["header"], plain["masked"]
         found = cls(header, **plain)
@@ -193,6 +195,11 @@ class Layout:
         shape = (*found.grid, len(found.variables))
         bits = np.unpackbits(np.frombuffer(base64.b64decode(stored["masked"]), np.uint8), count=int(np.prod(shape)))
         return cls(header, **plain, masked=bits.reshape(shape).astype(bool))
+
+
+def _loaded(data: bytes, **options) -> xr.Dataset:
+    with xr.open_dataset(io.BytesIO(data), engine="h5netcdf", decode_timedelta=False, **options) as file:
+        return file.load()
 
 
 def is_latitude(name: str, attrs: Mapping) -> bool:

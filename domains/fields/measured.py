@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from domains.fields.cuts import pairs
+from domains.fields.cuts import pairs, vectors_of
 from domains.fields.normalizer import Facts, FieldNormalizer
 from domains.fields.source import Source
 from domains.fields.statistics import Statistics, measure
 from sciddm.errors import UserError
 from sciddm.transforms import transform
 
+SEQUENCE = 8  # times of a window that is suggested
 SKEWED = 2.0  # skewness of a positive variable from which on a transform is suggested
 
 
@@ -38,19 +39,14 @@ def check_data(data) -> None:
             transform(text)
         except ValueError as error:
             raise UserError(f"config.data.transforms: {name}={text}: {error}") from error
-    vectors_of(data)
-
-
-def vectors_of(data) -> tuple[tuple[str, ...], ...]:
-    """config.data.vectors, one of which may stand alone. Raises: UserError where it is no tuple of names."""
-    found = tuple(data.vectors)
-    found = (found,) if found and all(isinstance(one, str) for one in found) else found
-    for one in found:
-        if isinstance(one, str) or not all(isinstance(name, str) for name in one):
+    turned = {name for one in vectors_of(data) for name in one}
+    for name, text in pairs("transforms", data.transforms).items():
+        one = transform(text)
+        if data.augment and name in turned and not one.low == -one.high:
             raise UserError(
-                f"config.data.vectors = {tuple(data.vectors)}: expected tuples of names, such as (('u', 'v'),)"
+                f"config.data.transforms: {name}={text}: {name!r} is in config.data.vectors and turns its sign by config.data.augment; "
+                "expected a transform of both signs, such as asinh"
             )
-    return tuple(tuple(one) for one in found)
 
 
 def measure_source(source: Source, data) -> Statistics:
@@ -66,14 +62,15 @@ def normalizer_of(source: Source, data, found: Statistics) -> FieldNormalizer:
     missing = bool((found.missing > masked.mean() + 1e-6).any())
     layout = replace(layout, masked=masked if masked.any() else None)
     statics = [layout.header[name].values.astype(float) for name in layout.statics]
+    statics = [values[~np.isnan(values)] if not np.isnan(values).all() else np.zeros(1) for values in statics]
     past = (layout.frames // 2 if data.past is None else data.past) if layout.frames else 0
     power = None
     if data.noise == "spectral":
         power = (found.power[..., :c] / std[:c] ** 2).mean(-1) / max(int(found.spectra), 1)
     facts = Facts(
         layout, mean_field=((found.mean_field - mean) / std)[..., :c], std_field=(found.std_field / std)[..., :c],
-        given_mean=np.array([*mean[c:], *(np.nanmean(values) for values in statics)]),
-        given_std=np.array([*std[c:], *(np.nanstd(values) or 1.0 for values in statics)]),
+        given_mean=np.array([*mean[c:], *(values.mean() for values in statics)]),
+        given_std=np.array([*std[c:], *(values.std() or 1.0 for values in statics)]),
         least=found.least[:c], most=found.most[:c], scales=found.scale[:c], missing=missing, power=power, transforms=tuple(each[c:]),
         past=past,
     )  # fmt: skip
@@ -94,9 +91,9 @@ def tell(source: Source, normalizer: FieldNormalizer, found: Statistics) -> None
         f"{source.fields.source}: {normalizer.units} on {grid}; {along}: "
         f"{len(source.rows('train'))} to train on, {len(source.rows('test'))} held out"
     ]
-    if layout.time and not layout.frames:
+    if layout.time and not layout.frames and len(source.times) >= (SEQUENCE if source.samples > 1 else 10 * SEQUENCE):
         said.append(
-            f"each time along {layout.time!r} is a sample; --config.data.window=8 learns sequences of 8, and forecasts"
+            f"each time along {layout.time!r} is a sample; --config.data.window={SEQUENCE} learns sequences of {SEQUENCE}, and forecasts"
         )
     for kind, names in (("given with every sample", layout.conditions), ("given, the same for all", layout.statics)):
         said += [f"{kind}: {', '.join(names)}"] if names else []

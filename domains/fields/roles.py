@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from domains.fields.cuts import coarse, cuts_of, need_dim, read_grid
+from domains.fields.axes import check_places, step_of, typed
+from domains.fields.cuts import coarse, cuts_of, need_dim, read_grid, vectors_of
 from domains.fields.layout import Layout, is_longitude
 from domains.fields.readers import Fields, is_sample, is_time
 from sciddm.data.reading import listed
@@ -56,15 +57,30 @@ def make_plan(fields: Fields, data) -> Plan:
             f"{fields.source}: dimensions of space are {sizes}; expected 1 to {MOST_SPACE}: set config.data.sample_dim or "
             "config.data.time_dim, or take one point of a dimension by config.data.crop, such as lev=850:850"
         )
+    check_places(fields, header, space)
     frames = data.window if data.window > 1 else 0
-    step, units = _step(fields, time, frames)
+    step, units = step_of(fields, time, frames)
     layout = Layout(
         header, tuple(names), space, sample, time, frames, step, units, tuple(conditions), tuple(statics),
         _periodic(fields, data, header, space),
     )  # fmt: skip
     for dim in data.augment:
         need_dim(fields, "config.data.augment", dim, space)
+    _check_vectors(fields, data, layout)
     return Plan(layout, slices, factors)
+
+
+def _check_vectors(fields, data, layout) -> None:
+    names = (*layout.variables, *layout.conditions)
+    for vector in vectors_of(data):
+        for name in vector:
+            if name not in names:
+                raise UserError(f"{fields.source}: config.data.vectors: no variable {name!r}, found {', '.join(names)}{near(name, names)}")
+        if len(vector) > len(layout.space):
+            raise UserError(
+                f"{fields.source}: config.data.vectors: {vector} has {len(vector)} components; expected at most one for each of "
+                f"{', '.join(layout.space)}, the last dimension's first"
+            )
 
 
 def _fields_of(fields) -> dict[str, xr.DataArray]:
@@ -83,7 +99,7 @@ def _variables(fields, data) -> list[str]:
                 )
     others = {*data.condition, *data.static}
     if data.variables:
-        names = list(data.variables)
+        names = list(dict.fromkeys(data.variables))
         for name in names:
             if set(found[name].dims) != set(found[names[0]].dims):
                 raise UserError(
@@ -164,20 +180,21 @@ def _says_space(template, dim) -> bool:
 
 def _ask(fields, key, dims, question):
     said = ", ".join(f"{dim} ({fields.template.sizes[dim]})" for dim in dims)
-    return UserError(f"{fields.source}: {question} {said}; set --config.data.{key}={dims[0]}, or another")
+    return UserError(f"{fields.source}: {question} {said}; set {typed(key, dims[0])}, or another")
 
 
 def _statics(fields, data, names, counted) -> list[str]:
     found, grid = _fields_of(fields), set(fields.template[names[0]].dims) - set(counted)
+    wide = {dim for dim in grid if fields.template.sizes[dim] > 1}
     for name in data.static:
-        if not set(found[name].dims) <= grid or not found[name].ndim:
+        if not set(found[name].dims) <= grid:
             raise UserError(
                 f"{fields.source}: config.data.static: {name!r} lies on ({', '.join(found[name].dims)}); expected dimensions among "
                 f"{sorted(grid)}; what changes with the sample goes to config.data.condition"
             )
     if data.static:
-        return list(data.static)
-    return [name for name, array in found.items() if set(array.dims) == grid and name not in names]
+        return list(dict.fromkeys(data.static))
+    return [name for name, array in found.items() if wide <= set(array.dims) <= grid and name not in names]
 
 
 def _conditions(fields, data, names, counted) -> list[str]:
@@ -192,7 +209,7 @@ def _conditions(fields, data, names, counted) -> list[str]:
             raise UserError(
                 f"config.data.condition: {name!r} is in config.data.variables, too; expected it in one of them"
             )
-    return list(data.condition)
+    return list(dict.fromkeys(data.condition))
 
 
 def header_of(fields, names, statics, counted, slices, factors) -> xr.Dataset:
@@ -224,42 +241,6 @@ def _keeps(value) -> bool:
             isinstance(one, (str, int, float, np.number)) and not isinstance(one, bool) for one in value
         )
     return isinstance(value, (str, bytes, int, float, np.number, np.ndarray)) and not isinstance(value, bool)
-
-
-def _step(fields, time, frames) -> tuple[float, str]:
-    """(step, units) of frames of a window."""
-    if not frames:
-        return 1.0, ""
-    if not time:
-        raise UserError(
-            f"config.data.window = {frames}: {fields.source} has no dimension of time; set config.data.time_dim, or a window of 1"
-        )
-    values = times_of(fields, time)
-    if fields.template.sizes[time] < frames:
-        raise UserError(
-            f"config.data.window = {frames}: {fields.source} has {fields.template.sizes[time]} times along {time!r}; "
-            "expected at most as many"
-        )
-    step = float(np.median(np.diff(values)))
-    coordinate = fields.template.coords.get(time)
-    if coordinate is None or coordinate.dtype.kind in "iuf":
-        return step, "" if coordinate is None else str(coordinate.attrs.get("units", "")).partition(" since")[0]
-    for unit, seconds in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if step % seconds == 0:
-            return step / seconds, unit
-    return step, "seconds"
-
-
-def times_of(fields: Fields, time: str) -> np.ndarray:
-    """(n,) float64 of a dimension of time: seconds of dates, else the file's numbers, or 0, 1, 2, ... where it has none."""
-    if time not in fields.template.coords:
-        return np.arange(fields.template.sizes[time], dtype=float)
-    values = fields.template[time].values
-    if values.dtype.kind in "mM":
-        return (values - values[0]) / np.timedelta64(1, "s")
-    if values.dtype.kind == "O":  # a calendar of its own
-        return np.array([(one - values[0]).total_seconds() for one in values])
-    return values.astype(float)
 
 
 def _periodic(fields, data, header, space) -> tuple[str, ...]:

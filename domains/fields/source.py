@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 from tqdm import tqdm
 
+from domains.fields.axes import times_of
 from domains.fields.cuts import read_grid
 from domains.fields.readers import Fields
-from domains.fields.roles import Plan, times_of
+from domains.fields.roles import Plan
 from sciddm.errors import UserError
 
 BLOCK = 2**25  # bytes that are read at once where all is read
@@ -173,10 +174,12 @@ class Source:
 
 
 def _count(held_out: float, total: int, what: str, source: str) -> int:
-    count = max(round(held_out * total), 1) if held_out < 1 else int(held_out)
+    count = max(round(held_out * total), 1) if held_out < 1 else int(min(held_out, total))
     if not 0 < count < total:
+        way_out = f"a number from 1 to {total - 1}, or a share below 1" if total > 1 else "more data, or a smaller config.data.window"
         raise UserError(
-            f"config.data.held_out = {held_out}: {source} has {total} {what}; expected at least one held out and one left to train on"
+            f"config.data.held_out = {held_out}: {source} has {total} {what}; expected at least one held out and one left to train on: "
+            f"{way_out}"
         )
     return count
 

@@ -17,6 +17,7 @@ from sciddm.errors import UserError
 from sciddm.transforms import Transform, transform
 
 SAVED_EVERY = 10.0  # seconds
+COARSEST = 0.05  # of a standard deviation that single precision may have between two numbers
 SPECTRA = 512  # training frames whose spectrum is taken, at most
 
 
@@ -94,38 +95,38 @@ def measure(source: Source, transforms: Sequence[str], cache, *, spectrum: bool)
             _save(path, found)
             saved = clock.monotonic()
     _save(path, found)
-    for name, std, count in zip(source.names, found.std, _sum(found.count), strict=True):
-        if not count:
-            raise UserError(
-                f"{source.fields.source}: variable {name!r} has no value in the training split; leave it out"
-            )
-        if not std > 0:
-            raise UserError(
-                f"{source.fields.source}: variable {name!r} is constant over the training split; expected fields that vary"
-            )
+    _check_spread(source, found)
     return found
+
+
+def _check_spread(source, found) -> None:
+    mean = found.centre + found.moments[0] / np.maximum(_sum(found.count), 1)
+    steps = np.maximum(np.spacing(np.abs(mean).astype(np.float32)), np.finfo(np.float32).tiny)
+    for name, count, std, scale, step, about in zip(source.names, _sum(found.count), found.std, found.scale, steps, mean, strict=True):
+        where = f"{source.fields.source}: variable {name!r}"
+        if not count:
+            raise UserError(f"{where} has no value in the training split; leave it out")
+        if not std > 0 or not scale > 0:
+            raise UserError(f"{where} is constant over the training split, in single precision; expected fields that vary")
+        if step > COARSEST * scale:
+            raise UserError(
+                f"{where} varies by {scale:.3g} about {about:.8g}, where single precision has steps of {step:.3g}; subtract a constant "
+                "from it in the file, or give it in other units"
+            )
 
 
 def _add(found, source, made, samples, times, values, trained, every):
     space = tuple(range(2, values.ndim - 1))
     n = len(source.plan.layout.variables)
     found.missing[samples, times] = np.isnan(values[..., :n]).mean((*space, -1))
+    _check_range(source, made, samples, times, values)
     here = trained[samples, times]
     rows = values[here].astype(np.float64)
     if not len(rows):
         return
     there = ~np.isnan(rows)
-    for c, (name, one) in enumerate(zip(source.names, made, strict=True)):
+    for c, one in enumerate(made):
         x, seen = rows[..., c], there[..., c]
-        outside = seen & ~((x > one.low) & (x < one.high))
-        if outside.any():
-            row, *place = index_of(outside)
-            sample, time = np.argwhere(here)[row] + (samples.start, times.start)
-            raise UserError(
-                f"{source.fields.source}: variable {name!r} is {x[outside][0]:g} at sample {sample}, time {time}, point {tuple(place)}, "
-                f"outside of its transform's range ({one.low:g}, {one.high:g}); widen it by its options, such as log(offset=...), or "
-                "take another"
-            )
         y = np.where(seen, one.forward(np.where(seen, x, _inside(one))), 0.0)
         found.count[..., c] += seen.sum(0)
         found.total[..., c] += y.sum(0)
@@ -143,6 +144,20 @@ def _add(found, source, made, samples, times, values, trained, every):
                 found.power[..., c] += _power(np.where(mask, row - found.level[c], 0.0), source.plan.layout)
     if every:
         found.spectra = found.spectra + len(rows[::every])
+
+
+def _check_range(source, made, samples, times, values) -> None:
+    # Of what is held out, too, which is compared with samples after its transform.
+    for c, (name, one) in enumerate(zip(source.names, made, strict=True)):
+        x = values[..., c].astype(np.float64)
+        outside = ~np.isnan(x) & ~((x > one.low) & (x < one.high))
+        if outside.any():
+            sample, time, *place = index_of(outside)
+            raise UserError(
+                f"{source.fields.source}: variable {name!r} is {x[outside][0]:g} at sample {sample + samples.start}, time "
+                f"{time + times.start}, point {tuple(place)}, outside of its transform's range ({one.low:g}, {one.high:g}); widen it by "
+                "its options, such as log(offset=...), or take another"
+            )
 
 
 def _power(row, layout) -> np.ndarray:

@@ -128,11 +128,11 @@ def test_pairs_are_split_once_and_brackets_put_together_again():
         ({"crop": ("y=3",)}, "two numbers"),
         ({"crop": ("y",)}, "NAME=VALUE"),
         ({"crop": ("y=90:99",)}, "nothing lies there"),
-        ({"crop": ("sample=0:3",)}, "no such dimension"),
+        ({"crop": ("sample=0:3",)}, "is none that this key takes"),
         ({"coarsen": ("y=0",)}, "whole number"),
         ({"coarsen": ("y=7",)}, "whole number"),
         ({"periodic": ("z",)}, "no such dimension"),
-        ({"augment": ("sample",)}, "no such dimension"),
+        ({"augment": ("sample",)}, "is none that this key takes"),
         ({"window": 4}, "no dimension of time"),
     ],
 )

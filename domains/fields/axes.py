@@ -1,0 +1,82 @@
+"""Times and places along the dimensions of a file, checked before they are used."""
+
+import shlex
+
+import numpy as np
+
+from domains.fields.readers import Fields
+from sciddm.errors import UserError
+
+
+def step_of(fields, time, frames) -> tuple[float, str]:
+    """(step, units) of frames of a window along a dimension of time. Raises: UserError where its times don't go on."""
+    if not frames:
+        return 1.0, ""
+    if not time:
+        raise UserError(
+            f"config.data.window = {frames}: {fields.source} has no dimension of time; set config.data.time_dim, or a window of 1"
+        )
+    values = times_of(fields, time)
+    if fields.template.sizes[time] < frames:
+        raise UserError(
+            f"config.data.window = {frames}: {fields.source} has {fields.template.sizes[time]} times along {time!r}; "
+            "expected at most as many"
+        )
+    if not np.isfinite(values).all():
+        lacking = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise UserError(
+            f"{fields.source}: time {time!r} is missing at index {lacking}; expected all of them for config.data.window = {frames}: "
+            "write it anew, or --config.data.window=1"
+        )
+    step = float(np.median(np.diff(values)))
+    if not step:
+        again = int(np.flatnonzero(np.diff(values) == 0)[0])
+        raise UserError(
+            f"{fields.source}: time {time!r} is the same at index {again} and {again + 1}, and at most others; expected rising times for "
+            f"config.data.window = {frames}, or --config.data.window=1"
+        )
+    coordinate = fields.template.coords.get(time)
+    if coordinate is None or coordinate.dtype.kind in "iuf":
+        return step, "" if coordinate is None else str(coordinate.attrs.get("units", "")).partition(" since")[0]
+    for unit, seconds in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if step % seconds == 0:
+            return step / seconds, unit
+    return step, "seconds"
+
+
+def times_of(fields: Fields, time: str) -> np.ndarray:
+    """(n,) float64 of a dimension of time: seconds of dates, else the file's numbers, or 0, 1, 2, ... where it has none."""
+    if time not in fields.template.coords:
+        return np.arange(fields.template.sizes[time], dtype=float)
+    values = fields.template[time].values
+    if values.dtype.kind in "UO" and isinstance(values[0], str):
+        try:
+            values = values.astype("M8[s]")
+        except ValueError as error:
+            raise UserError(
+                f"{fields.source}: time {time!r} is words, such as {str(values[0])!r}; expected numbers or dates, or "
+                f"{typed('sample_dim', time)} where they are samples"
+            ) from error
+    if values.dtype.kind in "mM":
+        return (values - values[0]) / np.timedelta64(1, "s")
+    if values.dtype.kind == "O":  # a calendar of its own
+        return np.array([(one - values[0]).total_seconds() for one in values])
+    return values.astype(float)
+
+
+def check_places(fields: Fields, header, space) -> None:
+    """Raises: UserError where a coordinate of space is missing or is that of two points."""
+    for dim in space:
+        values = header[dim].values if dim in header.coords and header[dim].dtype.kind in "iuf" else np.arange(2)
+        _, first, many = np.unique(values, return_index=True, return_counts=True)
+        if not np.isfinite(values).all() or (many > 1).any():
+            worst = int(np.flatnonzero(~np.isfinite(values))[0]) if not np.isfinite(values).all() else int(first[np.argmax(many > 1)])
+            raise UserError(
+                f"{fields.source}: coordinate {dim!r} is {values[worst]} at index {worst}{', as elsewhere' if (many > 1).any() else ''}; "
+                "expected a number of its own for every point: write it anew, or leave it out of the file"
+            )
+
+
+def typed(key: str, value) -> str:
+    """A key of config.data as it is typed in a shell."""
+    return f"--config.data.{key}={shlex.quote(str(value))}"
