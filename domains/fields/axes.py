@@ -77,6 +77,14 @@ def check_places(fields: Fields, header, space) -> None:
             )
 
 
+def one_point(header, dim: str) -> str:
+    """The entry of config.data.crop that takes the first point of a dimension."""
+    if dim in header.coords and header[dim].dtype.kind in "iuf":
+        first = header[dim].values[0].item()
+        return f"{dim}={first}:{first}"
+    return f"{dim}=0:1"
+
+
 def typed(key: str, value) -> str:
     """A key of config.data as it is typed in a shell."""
     return f"--config.data.{key}={shlex.quote(str(value))}"

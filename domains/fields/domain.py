@@ -11,6 +11,7 @@ import xarray as xr
 from domains.fields import metrics, plots
 from domains.fields.cuts import vectors_of
 from domains.fields.given import Given, mirror
+from domains.fields.instruments import OfFields
 from domains.fields.layout import Layout
 from domains.fields.measured import check_data, measure_source, normalizer_of, tell
 from domains.fields.network import FieldSpaceTime, FieldUNet
@@ -81,9 +82,15 @@ class FieldsDomain(Domain):
             raise UserError(
                 "config.data.path is empty; expected your own fields: --config.data.path=FILE (netCDF, zarr, HDF5, .mat, .npz, ...)"
             )
-        fields = open_fields(data.path)
+        trained = "normalizer" in vars(self)
+        try:
+            fields = open_fields(data.path)
+        except UserError as error:
+            if not trained:
+                raise
+            raise UserError(f"{error}; its data are needed here, from wherever they are by --config.data.path=FILE") from error
         found = Source(fields, make_plan(fields, data), data.held_out, data.stride, data.memory)
-        if "normalizer" in vars(self):
+        if trained:
             _same_layout(fields.source, found.plan.layout, self.layout)
         return found
 
@@ -208,9 +215,7 @@ class FieldsDomain(Domain):
         instrument: a JAX function of fields by name in physical units, (B, [frames], *space) each, -> a pytree of (B, ...); value like it
         without B, noise_std its standard deviation, in the instrument's units, or a law of `sd.lookahead`.
         """
-        return lookahead.Observation(
-            lambda z: instrument(self.by_name(self.normalizer.denormalize(z))), value, noise_std
-        )
+        return lookahead.Observation(OfFields(instrument, self), value, noise_std)
 
     def layout_of(self, x) -> Layout:
         """The model's, or that of a batch of wider fields."""
@@ -259,5 +264,6 @@ def _same_layout(source, found: Layout, trained: Layout) -> None:
     for what in ("variables", "space", "frames", "conditions", "statics", "grid"):
         if getattr(found, what) != getattr(trained, what):
             raise UserError(
-                f"{source}: {what} are {getattr(found, what)}, the model's are {getattr(trained, what)}; give data of the same layout"
+                f"{source}: {what} {getattr(found, what)}, but {getattr(trained, what)} of the model; give data of the same layout by "
+                "--config.data.path=FILE"
             )

@@ -1,6 +1,7 @@
 """What instruments see of fields in physical units: points on or off the grid, means over blocks. Linear, of (B, [frames], *space)."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -9,6 +10,19 @@ import numpy as np
 
 from domains.fields.layout import Layout
 from sciddm.errors import UserError
+
+
+class OfFields(eqx.Module):
+    """An instrument of fields by name in physical units as an operator of normalised x; `domain` knows names and units.
+
+    A module and no closure, so that problems of one shape share a compiled program.
+    """
+
+    instrument: Any
+    domain: Any = eqx.field(static=True)
+
+    def __call__(self, z):
+        return self.instrument(self.domain.by_name(self.domain.normalizer.denormalize(z)))
 
 
 class Interpolate(eqx.Module):
@@ -85,6 +99,17 @@ def _cell(dim, values, periodic, column, where):
     left = np.clip(np.searchsorted(rising, column, side="right") - 1, 0, len(rising) - 2)
     share = (column - rising[left]) / (rising[left + 1] - rising[left])
     return order[left], order[left + 1], share
+
+
+class Scaled(eqx.Module):
+    """What an instrument sees over `scale`, 0 where it is not `there`: variables of unlike units, none of which outweighs the others."""
+
+    instrument: Any
+    scale: jax.Array
+    there: jax.Array
+
+    def __call__(self, fields: Mapping[str, jax.Array]):
+        return jnp.where(self.there, self.instrument(fields), 0.0) / self.scale
 
 
 class BlockMeans(eqx.Module):

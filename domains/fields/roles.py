@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from domains.fields.axes import check_places, step_of, typed
+from domains.fields.axes import check_places, one_point, step_of, typed
 from domains.fields.cuts import coarse, cuts_of, need_dim, read_grid, vectors_of
 from domains.fields.layout import Layout, is_longitude
 from domains.fields.readers import Fields, is_sample, is_time
@@ -52,11 +52,11 @@ def make_plan(fields: Fields, data) -> Plan:
     header = header_of(fields, (*names, *conditions), statics, (sample, time), slices, factors)
     space = tuple(dim for dim in dims if dim not in (sample, time) and header.sizes[dim] > 1)
     if not 1 <= len(space) <= MOST_SPACE:
-        sizes = ", ".join(f"{dim} ({header.sizes[dim]})" for dim in space) or "none"
-        raise UserError(
-            f"{fields.source}: dimensions of space are {sizes}; expected 1 to {MOST_SPACE}: set config.data.sample_dim or "
-            "config.data.time_dim, or take one point of a dimension by config.data.crop, such as lev=850:850"
-        )
+        sizes = ", ".join(f"{dim} ({header.sizes[dim]})" for dim in space) or "none of more than one point"
+        way_out = "samples and times are not among them"
+        if space:
+            way_out = f"set config.data.sample_dim or time_dim, or take one point by {typed('crop', one_point(header, space[-1]))}"
+        raise UserError(f"{fields.source}: dimensions of space are {sizes}; expected 1 to {MOST_SPACE}: {way_out}")
     check_places(fields, header, space)
     frames = data.window if data.window > 1 else 0
     step, units = step_of(fields, time, frames)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from domains.fields import answers, metrics, plots
-from domains.fields.instruments import block_means, interpolate
+from domains.fields.instruments import Scaled, block_means, interpolate
 from sciddm import lookahead
 from sciddm.errors import UserError
 from sciddm.tasks import Generate, Problem, Rollout, Steered, Task, Wide, need
@@ -66,9 +66,7 @@ class Observe(FieldTask):
         super().__init__(domain, **steered)
         self.variable, self.sensors = variable or domain.variables[0], sensors
         if self.variable not in domain.variables:
-            raise UserError(
-                f"config.tasks: variable = {self.variable!r}: expected one of {', '.join(domain.variables)}"
-            )
+            raise ValueError(f"variable = {self.variable!r}: expected one of {', '.join(domain.variables)}")
 
     @classmethod
     def check(cls, config, options):
@@ -180,9 +178,7 @@ class SuperResolve(FieldTask):
             there = there & (np.asarray(means(domain.by_name(jnp.asarray(lacking, jnp.float32)[None]))[0]) == 0)
         coarse = np.where(there, np.asarray(exact + noise), np.nan)
 
-        def instrument(fields):  # every variable over its standard deviation, so that none outweighs the others
-            return jnp.where(there, means(fields), 0.0) / scales
-
+        instrument = Scaled(means, scales, jnp.asarray(there))
         observation = domain.observation(instrument, np.nan_to_num(coarse) / np.asarray(scales), self.noise)
         return Problem(observation, x, cond, {"coarse": coarse})
 
@@ -220,9 +216,11 @@ class Forecast(Task):
 
 
 class FieldRollout(Rollout):
-    """Windows one after the other, each given the last frames of the one before."""
+    """Windows one after the other, each given the last frames of the one before; not of a model with conditions, which nobody knows later."""
 
-    fits = Forecast.fits
+    @classmethod
+    def fits(cls, config):
+        return Forecast.fits(config) and not config.data.get("condition")
 
     def problem_of(self, key, element):
         x = np.where(self.domain.masked, np.nan, element["x"]).astype(np.float32)

@@ -189,7 +189,10 @@ def make_tasks(domain, config) -> dict[str, Task]:
     made = {}
     for name, kind in task_types(type(domain), config).items():
         options = {key: value for key, value in config.tasks.get(name, {}).items() if key != "kind"}
-        made[name] = kind if isinstance(kind, Task) else kind(domain, **options)
+        try:
+            made[name] = kind if isinstance(kind, Task) else kind(domain, **options)
+        except ValueError as error:  # of a value that only the data can tell, such as the name of a variable
+            raise UserError(f"config.tasks.{name}.{error}") from error
     return made
 
 

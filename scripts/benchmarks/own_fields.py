@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import tensorstore
 import xarray as xr
 import zarr
 from tqdm import tqdm
@@ -127,7 +128,7 @@ def large(path: Path, gigabytes: float = 20.0, size: int = 256) -> None:
     """Random smooth fields of temperature that drift, of `gigabytes`, a time a chunk: int16 would be kinder, float32 is usual."""
     count = int(gigabytes * 1e9 / (4 * size**2))
     group = zarr.open_group(path / "large.zarr", mode="w", zarr_format=3)
-    array = group.create_array(
+    group.create_array(
         "temperature", shape=(count, size, size), chunks=(1, size, size), shards=(64, size, size), dtype="float32",
         dimension_names=("time", "y", "x"), attributes={"units": "K", "long_name": "temperature"}, compressors=None,
     )  # fmt: skip
@@ -144,12 +145,15 @@ def large(path: Path, gigabytes: float = 20.0, size: int = 256) -> None:
     wave = np.hypot(*np.meshgrid(np.fft.fftfreq(size, 1 / size), np.fft.rfftfreq(size, 1 / size), indexing="ij"))
     basis = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((48, size, size))) / (1 + (wave / 4) ** 2), s=(size, size))
     basis = (basis / basis.std((1, 2), keepdims=True)).astype(np.float32)
+    noise, shard = 0.1 * rng.standard_normal((128, size, size), np.float32), np.empty((64, size, size), np.float32)
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str((path / "large.zarr" / "temperature").absolute())}}
+    store = tensorstore.open(spec).result()
     for first in tqdm(range(0, count, 64), desc="large", unit="shard"):
         n = min(64, count - first)
-        weights = rng.standard_normal((n, 48)).astype(np.float32) / np.sqrt(48, dtype=np.float32)
-        array[first : first + n] = (
-            285 + 8 * np.tensordot(weights, basis, 1) + 0.1 * rng.standard_normal((n, size, size), np.float32)
-        )
+        weights = 8 * rng.standard_normal((n, 48)).astype(np.float32) / np.sqrt(48, dtype=np.float32)
+        np.matmul(weights, basis.reshape(48, -1), out=shard[:n].reshape(n, -1))
+        shard[:n] += noise[rng.integers(0, 64) :][:n] + 285
+        store[first : first + n].write(shard[:n]).result()
 
 
 MADE = {"gray_scott": gray_scott, "waves": waves, "phases": phases, "large": large}

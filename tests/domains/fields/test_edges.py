@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from configs.fields import get_config
+from sciddm.domain import get_domain
 from sciddm.errors import UserError
 from tests.fields_domains import batch, domain_of, restored, source_of
 
@@ -193,3 +195,34 @@ def test_names_that_are_listed_twice_are_taken_once(tmp_path):
 def test_windows_are_suggested_where_there_are_times_for_them(count, suggested, tmp_path, capsys):
     domain_of(own(np.resize(U, (count, 8, 9)), ("time", "y", "x")), tmp_path)
     assert ("--config.data.window=8" in capsys.readouterr().err) == suggested
+
+
+def test_a_model_whose_file_is_gone_or_another_says_how_to_name_it(tmp_path):
+    domain = domain_of(own(), tmp_path)
+    with pytest.raises(UserError, match=r"gone.nc: no such file.*wherever they are by --config.data.path=FILE"):
+        restored(domain, path=str(tmp_path / "gone.nc")).dataset("test")
+    own(U[:, 1:]).to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    with pytest.raises(UserError, match=r"grid \(7, 9\), but \(8, 9\) of the model.*--config.data.path=FILE"):
+        restored(domain, path=str(tmp_path / "other.nc")).dataset("test")
+
+
+def test_a_task_s_variable_that_the_file_has_not_is_named_by_its_key(tmp_path):
+    own().to_netcdf(tmp_path / "own.nc", engine="h5netcdf")
+    config = get_config()
+    config.data.update({"path": str(tmp_path / "own.nc"), "cache": str(tmp_path)})
+    config.tasks.observe = {"variable": "T"}
+    with pytest.raises(UserError, match=r"config.tasks.observe.variable = 'T': expected one of u"):
+        get_domain(config)
+
+
+def test_a_model_with_conditions_has_no_task_that_needs_them_later(tmp_path):
+    series = own(dims=("time", "y", "x"), v=(("time", "y", "x"), U))
+    assert "rollout" in domain_of(series, tmp_path, window=2).tasks
+    assert "rollout" not in domain_of(series, tmp_path, window=2, condition=("v",)).tasks
+
+
+def test_the_way_out_of_too_many_dimensions_of_space_works(tmp_path):
+    deep = own(U.reshape(10, 2, 2, 4, 9), ("sample", "w", "z", "y", "x"), {"x": np.arange(9.0)})
+    message = refused(deep, tmp_path)
+    assert "--config.data.crop=x=0.0:0.0" in message
+    assert domain_of(deep, tmp_path, crop=("x=0.0:0.0",)).example.shape == (2, 2, 4, 1)
