@@ -216,7 +216,7 @@ class Forecast(Task):
 
 
 class FieldRollout(Rollout):
-    """Windows one after the other, each given the last frames of the one before; not of a model with conditions, which nobody knows later."""
+    """Windows one after the other, each given the last frames of the one before; there are no conditions for later ones."""
 
     @classmethod
     def fits(cls, config):
@@ -244,6 +244,10 @@ class WideFields(Wide):
 
     size: how many times the model's grid an answer is, along every dimension of space; others: of `Wide`.
     """
+
+    @classmethod
+    def fits(cls, config):
+        return not config.data.get("condition")  # which would have to be as wide
 
     def __init__(self, domain, *, size: float = 1.5, **wide):
         super().__init__(domain, **wide)
