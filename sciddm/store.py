@@ -29,7 +29,11 @@ def write(dataset: xr.Dataset, path, *, chunk: int = 64, shard: int | None = Non
     """
     arrays = {name: array for name, array in dataset.data_vars.items() if array.ndim and array.dtype.kind in "biuf"}
     with at_once(path) as partial:
-        dataset.drop_vars(arrays).to_zarr(partial, mode="w", zarr_format=3, consolidated=False)
+        rest = dataset.drop_vars(arrays)
+        # Words of a fixed length have no place in the specification, and other libraries may not read them.
+        words = {name: array.astype(object) for name, array in rest.variables.items() if array.dtype.kind == "U"}
+        coords = {name: words.pop(name) for name in [*words] if name in rest.coords}
+        rest.assign(words).assign_coords(coords).to_zarr(partial, mode="w", zarr_format=3, consolidated=False)
         for name, array in arrays.items():
             _write_array(partial, name, array, chunk, shard)
         manifest_path(partial).write_text(json.dumps(_digests(partial), indent=0))

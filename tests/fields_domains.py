@@ -77,7 +77,7 @@ def differences(original: xr.Dataset, written: xr.Dataset, counted) -> list:
 def _equal(before, after, exactly) -> bool:
     # coordinates to the last bit, static fields as float32
     if before.dtype.kind in "SU":
-        return before.astype(str).tolist() == after.astype(str).tolist()
+        return before.astype(str).tolist() == after.astype(object if after.dtype.kind == "T" else str).tolist()
     if exactly or before.dtype.kind != "f":
         return np.array_equal(before, after)
     return np.allclose(before, after, rtol=1e-6, atol=0, equal_nan=True)

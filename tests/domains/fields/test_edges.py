@@ -227,3 +227,11 @@ def test_the_way_out_of_too_many_dimensions_of_space_works(tmp_path):
     message = refused(deep, tmp_path)
     assert "--config.data.crop=x=0.0:0.0" in message
     assert domain_of(deep, tmp_path, crop=("x=0.0:0.0",)).example.shape == (2, 2, 4, 1)
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_coordinates_of_words_are_written_to_zarr_as_its_specification_has_them(tmp_path):
+    domain = domain_of(own(coords={"y": [*"abcdefgh"], "place": ((), "north")}), tmp_path)
+    domain.save(domain.to_native(batch(domain, count=2)), tmp_path / "samples.zarr")
+    with xr.open_zarr(tmp_path / "samples.zarr", consolidated=False) as found:
+        assert found["y"].values.tolist() == [*"abcdefgh"] and found["place"].item() == "north"
