@@ -65,8 +65,7 @@ print(f"step {model.step}, tasks {sorted(domain.tasks)}")
 
 # %%
 print("generated:", {name: layout.units(name) for name in layout.variables}, "by", domain.normalizer.transforms)
-print("space:", dict(zip(layout.space, layout.grid, strict=True)), "samples along:", layout.sample or layout.time)
-print("missing in all samples:", f"{domain.masked.mean():.1%}", "one x:", domain.example.shape)
+print("space:", layout.space, "samples:", layout.sample or layout.time, "x:", domain.example.shape, f"masked: {domain.masked.mean():.1%}")
 
 # %% [markdown]
 # ## Samples
