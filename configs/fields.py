@@ -23,7 +23,7 @@ def get_config(variant: str = "smoke"):
             "crop": (),  # ("lat=20:60",): by coordinate, or by index where there is none
             "coarsen": (),  # ("y=2", "x=2"): means over blocks of so many points
             "transforms": (),  # ("q=log(offset=0.1)",): log, asinh, logit, cbrt
-            "vectors": (),  # (("u", "v"),): components along the last and the second last dimension of space
+            "vectors": (),  # (("u", "v"),): components along x, y and z
             "augment": (),  # dimensions along which samples may be mirrored
             "noise": "white",  # or "spectral": with the data's own spectrum
             "held_out": 0.1,  # share of the samples or times that are never trained on; from 1 on how many

@@ -138,10 +138,11 @@ class Given:
 def mirror(x, names, mirrored, layout: Layout, vectors) -> np.ndarray:
     """x (..., *space, len(names)) mirrored along dimensions; components of vectors along them turn their sign.
 
-    The components of a vector, (u, v) or (u, v, w), lie along the last dimension of space, the second last and the third last.
+    The components of a vector, (u, v) or (u, v, w), lie along `layout.directions`.
     """
     for dim in mirrored:
-        place = len(layout.space) - 1 - layout.space.index(dim)
+        place = layout.directions.index(dim)
         turned = {vector[place] for vector in vectors if place < len(vector)}
-        x = np.flip(x, x.ndim - 2 - place) * np.array([-1.0 if name in turned else 1.0 for name in names], x.dtype)
+        axis = x.ndim - 1 - len(layout.space) + layout.space.index(dim)
+        x = np.flip(x, axis) * np.array([-1.0 if name in turned else 1.0 for name in names], x.dtype)
     return np.ascontiguousarray(x)

@@ -12,6 +12,11 @@ import xarray as xr
 LATITUDES = ("lat", "latitude", "nav_lat", "xlat", "rlat_true")
 DEGREES_NORTH = ("degrees_north", "degree_north", "degrees_n", "degree_n", "degreesn", "degreen")
 DEGREES_EAST = ("degrees_east", "degree_east", "degrees_e", "degree_e", "degreese", "degreee")
+DIRECTIONS = {
+    "X": ("x", "xc", "nx", "ni", "i", "col", "cols", "column", "west_east", "easting", "rlon"),
+    "Y": ("y", "yc", "ny", "nj", "j", "row", "rows", "south_north", "northing", "rlat"),
+    "Z": ("z", "zc", "nz", "nk", "k", "lev", "level", "levels", "height", "altitude", "depth", "plev", "bottom_top"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,15 @@ class Layout:
     def dims(self) -> tuple[str, ...]:
         """Of fields (..., frames, *space) as the model has them."""
         return (*(("time_in_window",) if self.frames else ()), *self.space)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """Dimensions of space along which the components (u, v, w) of a vector lie: x, y, z by name or CF axis; where the names don't say,
+        the last dimension, the second last and the third last."""
+        ways = {dim: _direction(dim, self.header[dim].attrs if dim in self.header.coords else {}) for dim in self.space}
+        if "" in ways.values() or len({*ways.values()}) < len(ways):
+            return self.space[::-1]
+        return tuple(sorted(self.space, key=ways.get))
 
     def units(self, name: str) -> str:
         """As the file states them; "1" where it says nothing."""
@@ -200,6 +214,15 @@ class Layout:
 def _loaded(data: bytes, **options) -> xr.Dataset:
     with xr.open_dataset(io.BytesIO(data), engine="h5netcdf", decode_timedelta=False, **options) as file:
         return file.load()
+
+
+def _direction(dim: str, attrs: Mapping) -> str:
+    # "X", "Y" or "Z" of a dimension, "" where neither its name nor its attributes say
+    if attrs.get("axis") in ("X", "Y", "Z"):
+        return attrs["axis"]
+    if is_longitude(dim, attrs) or is_latitude(dim, attrs):
+        return "X" if is_longitude(dim, attrs) else "Y"
+    return next((way for way, names in DIRECTIONS.items() if str(dim).lower() in names), "")
 
 
 def is_latitude(name: str, attrs: Mapping) -> bool:
