@@ -61,6 +61,12 @@ def normalizer_of(source: Source, data, found: Statistics) -> FieldNormalizer:
     masked = found.count[..., :c] == 0
     missing = bool((found.missing > masked.mean() + 1e-6).any())
     layout = replace(layout, masked=masked if masked.any() else None)
+    for dim in data.augment:
+        if not np.array_equal(masked, np.flip(masked, layout.space.index(dim))):
+            raise UserError(
+                f"config.data.augment: {dim!r}: {source.fields.source} has a mask, which would lie elsewhere in a mirrored sample; "
+                "leave it out"
+            )
     statics = [layout.header[name].values.astype(float) for name in layout.statics]
     statics = [values[~np.isnan(values)] if not np.isnan(values).all() else np.zeros(1) for values in statics]
     past = (layout.frames // 2 if data.past is None else data.past) if layout.frames else 0

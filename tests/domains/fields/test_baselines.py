@@ -1,3 +1,5 @@
+"""Classical answers: baselines, kriging, kriging_law, kriging_fit, regression."""
+
 import numpy as np
 import pytest
 import xarray as xr

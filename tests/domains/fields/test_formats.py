@@ -1,4 +1,4 @@
-"""The same data in every format, and files that are not what they seem."""
+"""The same data in every format, and files that are not what they seem: formats, format_hdf5, format_lazy, format_zarr."""
 
 import os
 import tracemalloc

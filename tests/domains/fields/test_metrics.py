@@ -1,3 +1,5 @@
+"""Scores of fields, by closed forms."""
+
 import numpy as np
 import pytest
 import xarray as xr

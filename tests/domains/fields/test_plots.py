@@ -1,3 +1,5 @@
+"""Pictures have axes, units and directions: plots, plots_lines, plots_panels."""
+
 import warnings
 
 import matplotlib.pyplot as plt

@@ -1,4 +1,4 @@
-"""One data set out of several files, and what is read of it."""
+"""One data set out of several files, and what is read of it: readers, format_join, format_compare."""
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
