@@ -124,6 +124,7 @@ class FieldsDomain(Domain):
         """Training samples come mirrored in turn along config.data.augment; those of the test keep their NaN, but for the mask."""
         rows, dims = self._rows[split], tuple(self._data.augment) if split == "train" else ()
         ways = 2 ** len(dims)
+        _ = self.source.whole  # once, and not by each thread that reads
         return grain.MapDataset.source(np.arange(len(rows) * ways)).map(
             lambda i: self._element(
                 rows[int(i) // ways],
