@@ -8,15 +8,16 @@ from sciddm import metrics
 FLOOR = 1e-10  # of the power of all scales: less than that is rounding
 
 
-def ensemble_scores(layout: Layout, members, truth) -> dict[str, float]:
+def ensemble_scores(layout: Layout, members, truth, scales=None) -> dict[str, float]:
     """Scores of an ensemble against its truth, of every variable in its units.
 
     CRPS: fair in the number of members, the absolute error of one; RMSE: of the members' mean; spread/skill: 1 is honest, below is
     overconfident; coverage/ideal: the share of truths between the least and the greatest member, over the (M - 1)/(M + 1) that an honest
-    ensemble has, so 1 is honest again; energy score: of all variables together, each over the standard deviation of its truth, a vector
-    counted by its root mean square. Spread/skill and coverage need two members at least, and are NaN for one.
+    ensemble has, so 1 is honest again; energy score: of all variables together, each over its scale, a vector counted by its root
+    mean square. Spread/skill and coverage need two members at least, and are NaN for one.
 
-    members: (M, [frames], *space, C); truth: ([frames], *space, C).
+    members: (M, [frames], *space, C); truth: ([frames], *space, C); scales: (C,), such as standard deviations of the training data, those
+    of the truth where not said.
     """
     members, truth = _without(layout, members), _without(layout, truth)
     weights = np.broadcast_to(layout.weights, truth.shape[:-1])
@@ -33,7 +34,10 @@ def ensemble_scores(layout: Layout, members, truth) -> dict[str, float]:
         scores[f"RMSE of {name} [{units}]"] = float(np.sqrt(np.mean(w * (x.mean(0) - y) ** 2))) if len(y) else np.nan
         scores[f"spread/skill of {name}"] = _number(metrics.spread_skill, root * x, root * y)
         scores[f"coverage/ideal of {name}"] = _coverage(x, y, w)
-        std = np.sqrt(np.average((y - np.average(y, weights=w)) ** 2, weights=w)) if len(y) else 0.0
+        if scales is not None:
+            std = float(scales[i])
+        else:
+            std = np.sqrt(np.average((y - np.average(y, weights=w)) ** 2, weights=w)) if len(y) else 0.0
         scaled.append((root * x / (std or 1.0), root * y / (std or 1.0)))
     x, y = (np.concatenate(parts, -1) for parts in zip(*scaled, strict=True))
     scores["energy score"] = _number(metrics.energy_score, x / np.sqrt(max(len(y), 1)), y / np.sqrt(max(len(y), 1)))

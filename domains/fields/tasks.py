@@ -47,7 +47,7 @@ class FieldTask(Steered):
         return float(self.domain.scales[self.domain.variables.index(name)])
 
     def metrics(self, samples, problem):
-        return metrics.ensemble_scores(self.domain.layout, self.domain.unmasked(samples), problem.truth)
+        return _scores(self.domain, samples, problem.truth)
 
     def plot(self, samples, problem, others):
         observed = (problem.extras or {}).get("observed", {})
@@ -140,11 +140,7 @@ class Fill(FieldTask):
     def metrics(self, samples, problem):
         """Scores within the hole alone."""
         hidden = ~problem.extras["seen"]
-        return metrics.ensemble_scores(
-            self.domain.layout,
-            np.where(hidden, self.domain.unmasked(samples), np.nan),
-            np.where(hidden, problem.truth, np.nan),
-        )
+        return _scores(self.domain, np.where(hidden, samples, np.nan), np.where(hidden, problem.truth, np.nan))
 
     def baseline(self, problem):
         """`radial basis` from all around, and the training samples' mean."""
@@ -205,7 +201,7 @@ class Forecast(Task):
     def metrics(self, samples, problem):
         """Scores of the frames after those that are given."""
         later = slice(self.domain.past, None)
-        return metrics.ensemble_scores(self.domain.layout, self.domain.unmasked(samples)[:, later], problem.truth[later])
+        return _scores(self.domain, samples[:, later], problem.truth[later])
 
     def baseline(self, problem):
         """`persistence`: the last frame again and again; `regression` on the frames that are given; a `training ensemble` of windows."""
@@ -229,8 +225,7 @@ class FieldRollout(Rollout):
     def metrics(self, samples, problem):
         known = ~np.isnan(problem.truth).all(tuple(range(1, problem.truth.ndim)))
         known[: self.past] = False
-        layout = self.domain.layout
-        return metrics.ensemble_scores(layout, self.domain.unmasked(samples)[:, known], problem.truth[known])
+        return _scores(self.domain, samples[:, known], problem.truth[known])
 
     def baseline(self, problem):
         return answers.of_forecast(self.domain, problem.truth)
@@ -297,3 +292,7 @@ TASKS = {
 
 def _sequence(domain, samples, problem, others):
     return plots.sequence(domain.layout, domain.unmasked(samples), problem.truth, others, given=domain.past)
+
+
+def _scores(domain, samples, truth):
+    return metrics.ensemble_scores(domain.layout, domain.unmasked(samples), truth, domain.scales)

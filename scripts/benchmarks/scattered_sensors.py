@@ -38,7 +38,7 @@ def solve(model, problems: int, members: int):
 
 def table(scores, ranks, members: int) -> str:
     """Rows a method, columns a score; means over the problems."""
-    names = list(scores["posterior"])
+    names = [name for name in scores["posterior"] if " of " in name]  # of each variable
     lines = ["| | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
     for method, row in scores.items():
         cells = [f"{np.nanmean(row[name]):.3g}" if np.isfinite(row[name]).any() else "-" for name in names]
