@@ -20,7 +20,7 @@ from sciddm.named import check_options, near, parse
 class Transform:
     """y = forward(x), x = inverse(y), log_slope(x) = log |dx/dy| at x; elementwise, of numpy or jax arrays.
 
-    low, high: where x may lie, ends not included.
+    low, high: where x may lie, ends not included; is_identity: whether it does nothing.
     """
 
     forward: Callable
@@ -28,11 +28,12 @@ class Transform:
     log_slope: Callable
     low: float = -math.inf
     high: float = math.inf
+    is_identity: bool = False
 
 
 def identity() -> Transform:
     """y = x."""
-    return Transform(lambda x: x, lambda y: y, lambda x: 0.0 * x)
+    return Transform(lambda x: x, lambda y: y, lambda x: 0.0 * x, is_identity=True)
 
 
 def log(offset: float = 0.0) -> Transform:
