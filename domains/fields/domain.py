@@ -89,7 +89,9 @@ class FieldsDomain(Domain):
             if not trained:
                 raise
             raise UserError(f"{error}; its data are needed here, from wherever they are by --config.data.path=FILE") from error
-        found = Source(fields, make_plan(fields, data), data.held_out, data.stride, data.memory)
+        units = {name: self.layout.header[name].attrs.get("units") for name in self.layout.header.data_vars} if trained else {}
+        units = {name: own for name, own in units.items() if own}
+        found = Source(fields, make_plan(fields, data), data.held_out, data.stride, data.memory, units)
         if trained:
             _same_layout(fields.source, found.plan.layout, self.layout)
         return found

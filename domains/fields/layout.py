@@ -9,6 +9,8 @@ from functools import cached_property
 import numpy as np
 import xarray as xr
 
+from sciddm.data.units import convert
+
 LATITUDES = ("lat", "latitude", "nav_lat", "xlat", "rlat_true")
 DEGREES_NORTH = ("degrees_north", "degree_north", "degrees_n", "degree_n", "degreesn", "degreen")
 DEGREES_EAST = ("degrees_east", "degree_east", "degrees_e", "degree_e", "degreese", "degreee")
@@ -104,15 +106,28 @@ class Layout:
         return whole / whole.mean()
 
     def as_arrays(self, dataset: xr.Dataset, names) -> np.ndarray:
-        """(N, [frames], *space, len(names)) float32 of variables of a dataset as `as_dataset` makes it."""
+        """(N, [frames], *space, len(names)) float32 of variables of a dataset as `as_dataset` makes it.
+
+        Values in other units of the same kind are converted, axes that run the other way are turned. Raises: UserError on other units.
+        """
         first = self.sample or "sample"
         order = (first, *((self.time,) if self.frames else ()), *self.space)
         columns = []
         for name in names:
             array = dataset[name]
             array = array.squeeze([dim for dim in array.dims if dim not in order], drop=True)
+            array = array.isel({dim: slice(None, None, -1) for dim in self.space if self._runs_backwards(array, dim)})
+            stated, own = array.attrs.get("units"), self.header[name].attrs.get("units")
+            if stated and own:
+                array = array.copy(data=convert(array.values, stated, own, f"fields: variable {name!r}"))
             columns.append(array.transpose(*order).values.astype(np.float32))
         return np.stack(columns, -1)
+
+    def _runs_backwards(self, array, dim) -> bool:
+        if dim not in array.coords or array[dim].dtype.kind not in "iuf" or array.sizes[dim] != self.header.sizes[dim]:
+            return False
+        here, own = array[dim].values.astype(float), self.coordinate(dim)
+        return np.allclose(here[::-1], own) and not np.allclose(here, own)
 
     def as_dataset(self, arrays: Mapping[str, np.ndarray]) -> xr.Dataset:
         """name -> (N, [frames], *space) as the file has its variables: dimensions in its order, coordinates, attributes, NaN in the mask.

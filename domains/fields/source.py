@@ -1,7 +1,8 @@
 """Samples of the user's fields: which windows there are, which of them are held out, and their values, from memory or from disk."""
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +12,7 @@ from domains.fields.axes import times_of
 from domains.fields.cuts import read_grid
 from domains.fields.readers import Fields
 from domains.fields.roles import Plan
+from sciddm.data.units import convert
 from sciddm.errors import UserError
 
 BLOCK = 2**25  # bytes that are read at once where all is read
@@ -20,7 +22,7 @@ BLOCK = 2**25  # bytes that are read at once where all is read
 class Source:
     """Windows of a file: (*frames, *space, names) float32, NaN where missing. A row is (sample, first time), 0 where the file has none.
 
-    held_out, stride, memory: as config.data says.
+    held_out, stride, memory: as config.data says; units: name -> those that values are converted to where the file states others.
     """
 
     fields: Fields
@@ -28,6 +30,7 @@ class Source:
     held_out: float
     stride: int = 1
     memory: float = 2.0
+    units: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -155,6 +158,8 @@ class Source:
         for name in self.names:
             dims = self.fields.template[name].dims
             values = read_grid(self.fields, name, self.plan.slices, self.plan.factors, where)
+            if (stated := self.fields.template[name].attrs.get("units")) and name in self.units:
+                values = convert(values, stated, self.units[name], f"{self.fields.source}: variable {name!r}")
             single = tuple(dim for dim in dims if dim not in (layout.sample, layout.time, *layout.space))
             values = values.squeeze(tuple(dims.index(dim) for dim in single))
             kept = [dim for dim in dims if dim not in single]

@@ -214,6 +214,7 @@ def _digest(source, transforms, spectrum) -> str:
         source.held_out,
         source.stride,
     ]
+    asked += [dict(source.units)] if source.units else []
     asked += [{dim: str(part) for dim, part in source.plan.slices.items()}, dict(source.plan.factors)]
     return hashlib.sha256(json.dumps([asked, list(transforms)], default=str).encode()).hexdigest()[:24]
 

@@ -7,6 +7,7 @@ from fields_domains import batch, differences, domain_of, restored
 from small_fields import small_dataset
 
 from domains.fields.layout import Layout, is_latitude
+from sciddm.errors import UserError
 
 
 def reactor():
@@ -114,6 +115,25 @@ def test_samples_are_read_by_xarray_alone_with_the_file_s_names_units_coordinate
         assert domain.from_native(written).shape == x.shape
         np.testing.assert_allclose(domain.from_native(written), domain.filled(x), rtol=1e-6)
     original.close()
+
+
+def test_fields_in_other_units_and_directions_are_brought_to_the_model_s_or_refused(tmp_path):
+    domain = domain_of(reactor(), tmp_path)
+    x = batch(domain)
+    other = domain.to_native(x).isel(y=slice(None, None, -1)).transpose("x", "sample", "y")
+    other["u"] = (other["u"] * 1e-3).assign_attrs(units="mmol cm-3")
+    np.testing.assert_allclose(domain.from_native(other), x, rtol=1e-5)
+    with pytest.raises(UserError, match="variable 'u' is in 'kg'; expected 'mol m-3'.*different things"):
+        domain.from_native(other.assign(u=other["u"].assign_attrs(units="kg")))
+
+
+def test_other_data_of_a_trained_model_are_converted_to_its_units(tmp_path):
+    domain = domain_of(reactor(), tmp_path)
+    scaled = reactor()
+    scaled["u"] = (scaled["u"] * 1e-3).assign_attrs(units="mmol cm-3")
+    scaled.to_netcdf(tmp_path / "other.nc", engine="h5netcdf")
+    again = restored(domain, path=str(tmp_path / "other.nc"), cache=str(tmp_path / "cache"))
+    np.testing.assert_allclose(batch(again), batch(domain), rtol=1e-5)
 
 
 def test_windows_in_time_come_back_with_times_after_the_first_frame(tmp_path):
