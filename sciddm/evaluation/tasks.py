@@ -24,7 +24,9 @@ def evaluate(
     """
     names = tuple(tasks) or tuple(model.domain.tasks)
     if not names:
-        raise UserError(f"domain {model.domain.name!r} has no tasks to evaluate: name some in its `task_types`, or in config.tasks")
+        raise UserError(
+            f"domain {model.domain.name!r} has no tasks to evaluate: name some in its `task_types`, or in config.tasks"
+        )
     table = {}
     bar = tqdm(total=len(names) * problems, desc="evaluate", unit="problem", disable=not progress)
     for name in names:
@@ -44,7 +46,8 @@ def evaluate(
             bar.update()
         keys = list(dict.fromkeys(key for found in rows.values() for row in found for key in row))
         table[name] = {
-            method: {key: _mean([row.get(key, np.nan) for row in found]) for key in keys} for method, found in rows.items()
+            method: {key: _mean([row.get(key, np.nan) for row in found]) for key in keys}
+            for method, found in rows.items()
         }
     bar.close()
     return table
@@ -58,10 +61,7 @@ def format_table(scores: dict[str, dict[str, float]]) -> str:
         cells.append(
             [
                 method,
-                *[
-                    "-" if np.isnan(row[key]) else f"{row[key]:.3f}" if 0.1 <= abs(row[key]) < 100 or not row[key] else f"{row[key]:.3g}"
-                    for key in columns
-                ],
+                *[_shown(row[key]) for key in columns],
             ]
         )
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
@@ -71,6 +71,15 @@ def format_table(scores: dict[str, dict[str, float]]) -> str:
         )
         for line in cells
     )
+
+
+def _shown(value: float) -> str:
+    # three digits of what has a size of about 1 and of what is far smaller, which is no 0
+    if np.isnan(value):
+        return "-"
+    if abs(value) >= 100:
+        return f"{value:.2g}"
+    return f"{value:.3f}" if abs(value) >= 0.1 or not value else f"{value:.3g}"
 
 
 def save_figure(figure, path) -> None:
@@ -92,7 +101,9 @@ def _ensemble(answer, truth, method: str):
     if shapes == expected:
         return jax.tree.map(lambda leaf: np.asarray(leaf)[None], answer)
     if jax.tree.map(lambda leaf: np.shape(leaf)[1:], answer) != expected:
-        raise UserError(f"the answer {method!r} has shapes {shapes}; expected {expected}, or an ensemble (members, ...) of such")
+        raise UserError(
+            f"the answer {method!r} has shapes {shapes}; expected {expected}, or an ensemble (members, ...) of such"
+        )
     return answer
 
 
