@@ -43,7 +43,7 @@ def test_a_table_is_aligned_and_shows_a_dash_for_nothing():
 
 
 def test_small_scores_keep_their_digits():
-    assert "2.35e-06" in format_table({"posterior": {"CRPS of q [kg/kg]": 2.345e-06, "bias": 0.0}})
+    assert "2.35e-06" in format_table({"posterior": {"CRPS of q [kg/kg]": 2.346e-06, "bias": 0.0}})
 
 
 def test_what_a_task_adds_is_scored_beside_the_same_model_without_it(model, monkeypatch):
