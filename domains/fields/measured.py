@@ -111,11 +111,10 @@ def tell(source: Source, normalizer: FieldNormalizer, found: Statistics) -> None
         said.append(
             "values are missing in some samples: they count nothing in the loss, and the network sees which they are"
         )
-    for name, skew, least, one in zip(
-        source.names, found.skewness, found.least, (*normalizer.transforms, *facts.transforms), strict=True
-    ):
+    transforms = (*normalizer.transforms, *facts.transforms)
+    for name, skew, least, scale, one in zip(source.names, found.skewness, found.least, found.scale, transforms, strict=True):
         if one == "identity" and skew > SKEWED and least >= 0:
-            how = "log" if least > 0 else "asinh(scale=...)"
+            how = "log" if least > 0 else f"asinh(scale={scale:.2g})"
             said.append(
                 f"{name} is positive and skewed ({skew:.1f}); --config.data.transforms='{name}={how}' may serve it better"
             )

@@ -168,7 +168,7 @@ def _check_range(source, made, samples, times, values) -> None:
             raise UserError(
                 f"{source.fields.source}: variable {name!r} is {x[outside][0]:g} at sample {sample + samples.start}, time "
                 f"{time + times.start}, point {tuple(place)}, outside of its transform's range ({one.low:g}, {one.high:g}); widen it by "
-                "its options, such as log(offset=...), or take another"
+                "its options, such as log(offset=1.0), or take another"
             )
 
 

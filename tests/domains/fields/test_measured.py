@@ -1,5 +1,7 @@
 """What is measured of a file before training, and said of it."""
 
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -33,6 +35,14 @@ def test_what_is_found_is_said_once_and_a_restored_model_says_nothing(tmp_path, 
     assert "c is positive and skewed" in said and "--config.data.transforms='c=log'" in said
     restored(domain)
     assert capsys.readouterr().err == ""
+
+
+def test_the_transform_that_is_suggested_where_there_are_zeros_works_as_typed(tmp_path, capsys):
+    rain = small_dataset(samples=30)
+    rain["c"] = np.maximum(np.exp(3 * rain["c"] - 9) - 0.5, 0).transpose(*rain["c"].dims)
+    domain_of(rain, tmp_path)
+    [typed] = re.findall(r"--config.data.transforms='(c=asinh\(.*\))'", capsys.readouterr().err)
+    assert domain_of(rain, tmp_path, "again.nc", transforms=(typed,)).normalizer.transforms[0] == typed.removeprefix("c=")
 
 
 def test_cosines_of_the_latitude_weigh_the_loss(tmp_path):
