@@ -5,6 +5,7 @@ import functools
 import json
 import logging
 import os
+import shlex
 import sys
 import threading
 import time
@@ -101,7 +102,12 @@ def make_parser() -> argparse.ArgumentParser:
     sample = commands.add_parser("sample", allow_abbrev=False, help="draw samples of a trained model")
     sample.add_argument("--workdir", required=True, type=Path, help="of the training run")
     sample.add_argument("--count", type=positive, default=16, help="how many (default 16)")
-    sample.add_argument("--task", help="steer by a task of the domain, on the first held-out example")
+    sample.add_argument("--task", help="one of the domain's, of what is --given, or of the first held-out example")
+    sample.add_argument(
+        "--given", action="append", metavar="THING",
+        help="what you have measured: a file, a text such as SMILES, or name=value; may be repeated "
+        "(`sciddm info --workdir RUN --task T` says what a task takes)",
+    )  # fmt: skip
     sample.add_argument("--seed", type=seed, default=0)
     sample.add_argument("--solver", help="instead of the config's")
     sample.add_argument("--steps", type=positive, help="instead of the config's")
@@ -137,6 +143,8 @@ def make_parser() -> argparse.ArgumentParser:
     about = info.add_mutually_exclusive_group()
     about.add_argument("--workdir", type=Path, help="a run")
     about.add_argument("--config", metavar="FILE[:VARIANT]", help="all keys of a config, such as configs/pde.py:smoke, and their values")
+    info.add_argument("--task", help="with --workdir: what --given takes for a task")
+    info.add_argument("--example", type=Path, metavar="FOLDER", help="with --task: writes the first held-out example as you would bring it")
     info.set_defaults(run=run_info)
 
     demo = commands.add_parser("demo", allow_abbrev=False, help="data, training, samples and inverse problems in one go")
@@ -160,7 +168,12 @@ def run_train(arguments, rest) -> None:
 def run_sample(arguments, rest) -> None:
     from sciddm import load, solvers
     from sciddm.evaluation import save_figure
+    from sciddm.tasks.base import draw_picture
 
+    if arguments.given and not arguments.task:
+        raise UserError(
+            f"--given {arguments.given[0]}: say for which --task; `sciddm info --workdir {arguments.workdir}` lists them"
+        )
     try:
         solvers.resolve("ddim" if arguments.solver is None else arguments.solver)
     except ValueError as error:
@@ -174,11 +187,18 @@ def run_sample(arguments, rest) -> None:
     )
     if out.exists():
         raise UserError(f"{out}: is there already; give another --out or --seed")
-    samples = model.sample(arguments.seed, arguments.count, task=arguments.task, progress=True, **options)
+    if arguments.task is None:
+        samples = model.sample(arguments.seed, arguments.count, progress=True, **options)
+        figure = model.domain.plot(samples)
+    else:
+        problem = model.problem(arguments.task, key=arguments.seed, given=arguments.given)
+        x = model.solve(arguments.seed, arguments.task, problem, arguments.count, progress=True, **options)
+        task = model.task(arguments.task)
+        samples, figure = task.to_native(x, problem), draw_picture(task, x, problem, {})
     out.parent.mkdir(parents=True, exist_ok=True)
     model.domain.save(samples, out)
     picture = arguments.workdir / "plots" / f"{out.stem}.png"
-    save_figure(model.domain.plot(samples), picture)
+    save_figure(figure, picture)
     print(f"samples: {out}\npicture: {picture}")
 
 
@@ -238,6 +258,8 @@ def report_steering(model, arguments) -> None:
 
 
 def run_info(arguments, rest) -> None:
+    if arguments.task or arguments.example:
+        return tell_task(arguments)
     if arguments.config:
         from sciddm.config import validate
         from sciddm.overrides import describe, load_config
@@ -265,6 +287,24 @@ def run_info(arguments, rest) -> None:
         "config": meta["config"],
     }  # fmt: skip
     print(json.dumps(about, indent=2))
+
+
+def tell_task(arguments) -> None:
+    """What `--given` takes for a task, and an example of it."""
+    from sciddm import load
+
+    if not (arguments.workdir and arguments.task):
+        raise UserError("--task, --example: expected --workdir RUN --task T, and --example FOLDER to have files written")
+    model, name = load(arguments.workdir), arguments.task
+    print(f"--task {name} --given takes {model.task(name).takes}")
+    if arguments.example is None:
+        return print(f"an example, to copy: sciddm info --workdir {arguments.workdir} --task {name} --example FOLDER")
+    if arguments.example.exists() and any(arguments.example.iterdir()):
+        raise UserError(f"{arguments.example}: is not empty; give another --example")
+    arguments.example.mkdir(parents=True, exist_ok=True)
+    given = model.task(name).write_given(model.problem(name), arguments.example)
+    words = " ".join(f"--given {shlex.quote(str(one))}" for one in given)
+    print(f"the first held-out example: sciddm sample --workdir {arguments.workdir} --task {name} {words}")
 
 
 def run_demo(arguments, rest) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grain
+import xarray as xr
 
 from sciddm.config import naming_keys
 from sciddm.errors import UserError, in_words
@@ -129,6 +130,26 @@ class Domain(abc.ABC):
         raise UserError(
             f"{type(self).__name__} is not conditioned on frames: write its `past` and `condition_on`, or take tasks.rollout.SteeredRollout"
         )
+
+    def by_name(self, x) -> dict[str, Any]:
+        """The fields of a batch x in physical units by name, for instruments, potentials and constraints; see `Model.observe`. Traced."""
+        return dict(x) if isinstance(x, Mapping) else {"x": x}
+
+    def with_fields(self, x, fields: Mapping[str, Any]):
+        """x with some of its fields replaced, the inverse of `by_name`. Traced."""
+        return x | fields if isinstance(x, Mapping) else fields.get("x", x)
+
+    def quantities(self, native):
+        """xarray.Dataset of what native answers are summarised by, one entry a "member": fields, or numbers such as a molecule's logP."""
+        if isinstance(native, xr.Dataset):
+            first = next((dim for dim in ("member", "sample") if dim in native.dims), None)
+            if first is not None:
+                return native.rename({first: "member"} if first != "member" else {})
+        raise UserError(f"{type(self).__name__} does not say what its answers are summarised by; write its `quantities`")
+
+    def signed(self, native, about: Mapping[str, Any]):
+        """Native answers with the settings that made them inside, for the file: about, name -> plain value."""
+        return native.assign_attrs(about) if isinstance(native, xr.Dataset) else native
 
     @abc.abstractmethod
     def to_native(self, x, cond=None):

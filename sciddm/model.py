@@ -1,7 +1,7 @@
 """A trained run, ready to use: its denoiser, domain and units, and samples in the domain's own objects."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +9,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciddm import grids
+from sciddm import grids, instruments
 from sciddm.arithmetic import as_structs, batch_size
 from sciddm.batches import in_batches
 from sciddm.config import restored, validate
 from sciddm.denoiser import ConditionedOn, Denoiser
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import Refusal, UserError
+from sciddm.given import things
 from sciddm.keys import as_key, sample_keys
 from sciddm.likelihood import log_prob
+from sciddm.lookahead.observe.observation import Observation
 from sciddm.named import near
 from sciddm.overrides import as_changes, change, fixed_by_training
 from sciddm.sample import fill_defaults, sample
+from sciddm.tasks.base import Task
+from sciddm.tasks.steered import METHOD, SAMPLING
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import initial_state, make_denoiser, with_params
 
@@ -40,34 +44,84 @@ class Model:
         """Physical units <-> what the denoiser sees."""
         return self.domain.normalizer
 
-    def sample(self, key, n: int, task: str | None = None, *, example=None, progress: bool = False, **options):
+    def sample(
+        self, key, n: int, task: str | None = None, *, given=None, observe=None, example=None, method: str | None = None,
+        progress: bool = False, **options,
+    ):  # fmt: skip
         """`n` samples as the domain's own objects, in physical units.
 
         Args:
-            key: a jax key or an integer seed; task: a name of `domain.tasks`, whose problem is made from `example`, one x in
-            physical units (None: the first of the test split); options: of `sd.sample` (solver, steps, grid, ...).
+            key: a jax key or an integer seed; task: a name of `domain.tasks`, whose problem is what is `given` (see `problem`), or made
+            from `example`, one x in physical units (None: the first of the test split).
+            observe: what `observe`, `potential` and `constrain` make, one or several; method: the guide that meets observations, None:
+            that of the task, or mmps.
+            options: of `sd.sample` (solver, steps, grid, ...).
         """
-        if task is None:
-            cond = options.get("cond")
-            cond = self.domain.draw_cond(sample_keys(key, n)) if cond is None else cond  # the one that `draw` draws, too
-            return self.domain.to_native(self.draw(key, n, progress=progress, **options), cond)
-        problem = self.problem(task, example, key)
-        return self.domain.to_native(self.solve(key, task, problem, n, progress=progress, **options), problem.cond)
+        if task is not None:
+            problem = self.problem(task, example, key, given=given)
+            x = self.solve(key, task, problem, n, observe=observe, method=method, progress=progress, **options)
+            return self.task(task).to_native(x, problem)
+        if given is not None:
+            raise UserError(f"given: say for which task, one of {sorted(self.domain.tasks)}")
+        cond = options.pop("cond", None)
+        cond = self.domain.draw_cond(sample_keys(key, n)) if cond is None else cond  # the one that `draw` draws, too
+        if observe is not None:
+            options = SAMPLING | {"denoiser": instruments.asked(self.denoiser, observe, method or METHOD)} | options
+        return self.domain.to_native(self.draw(key, n, cond=cond, progress=progress, **options), cond)
 
-    def problem(self, task: str, example=None, key=0, *, element=None) -> Problem:
-        """A problem of `task` made from one x in physical units, or from an element {"x": ..., "cond": ...} of the data; None: the first
-        held-out one."""
+    def observe(self, instrument: Callable, value, noise_std) -> Observation:
+        """What an instrument of yours measured: y = instrument(fields) + noise, for `sample(observe=...)`, `sd.particles.smc`, any guide.
+
+        Args:
+            instrument: a JAX function of fields by name in physical units with a batch axis in front, such as
+            `lambda f: jnp.tanh(f["u"][:, ::4, ::4])`, -> (B, ...), or a pytree of such.
+            value: what it said, without the batch axis, and noise_std, its standard deviation: in the instrument's units; or a law of
+            `sd.lookahead` (Poisson, Quantised, Laplace, Clipped) in the place of noise_std.
+        Raises: UserError where they don't fit the domain's fields, or each other.
+        """
+        return instruments.observe(self.domain, instrument, instruments.physical_value(value), noise_std)
+
+    def potential(self, function: Callable) -> Callable:
+        """A function of fields by name in physical units -> (B,) nats, for `sample(observe=...)` and wherever a potential is taken."""
+        return instruments.potential(self.domain, function)
+
+    def constrain(self, projection: Callable) -> Callable:
+        """A projection of fields by name in physical units -> those that it moves, for `sample(observe=...)` and `sd.lookahead.constrain`."""
+        return instruments.constraint(self.domain, projection)
+
+    def problem(self, task: str, example=None, key=0, *, element=None, given=None) -> Problem:
+        """A problem of `task`: what you have measured, or made from one x in physical units, or from an element {"x": ..., "cond": ...} of
+        the data; None: the first held-out one.
+
+        given: paths, texts such as SMILES, "name=value" and native objects, one or a list; `sciddm info --workdir RUN --task T` says what
+        the task takes.
+        """
+        if given is not None:
+            found = self.task(task)
+            return found.problem_given(jax.random.fold_in(as_key(key), 0), things(given, found.given_names))
         element = {"x": example} if example is not None else self.examples(task)[0] if element is None else element
-        return self._task(task).problem_of(jax.random.fold_in(as_key(key), 0), element)
+        return self.task(task).problem_of(jax.random.fold_in(as_key(key), 0), element)
 
     def examples(self, task: str):
         """Held-out elements {"x": ...} that problems of `task` are made from."""
-        own = self._task(task).examples()
+        own = self.task(task).examples()
         return self.domain.dataset("test") if own is None else own
 
-    def solve(self, key, task: str, problem: Problem, members: int = 8, **options):
-        """(members, ...) posterior samples of one problem, in physical units."""
-        return self._task(task).solve(self, jax.random.fold_in(as_key(key), 1), problem, members, **options)
+    def solve(
+        self, key, task: str, problem: Problem, members: int = 8, *, observe=None, method: str | None = None, rows=None, **options,
+    ):  # fmt: skip
+        """(members, ...) posterior samples of one problem, in physical units.
+
+        observe: what else is known, see `sample`; method: in the place of the task's own; rows: (members,) which answers of this key,
+        None: the first ones. Answer i depends on (key, i) alone, of tasks whose `by_member` says so.
+        """
+        found, model, key = self.task(task), self, jax.random.fold_in(as_key(key), 1)
+        if rows is not None:
+            key = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.asarray(rows))
+        if observe is not None or method is not None:
+            found, denoiser, problem = instruments.with_more(self.denoiser, found, problem, observe, method)
+            model = replace(self, denoiser=denoiser)
+        return found.solve(model, key, problem, members, **options)
 
     def draw(
         self, key, n: int, *, denoiser: Denoiser | None = None, cond=None, shape=None, sampler: Callable | None = None,
@@ -159,7 +213,8 @@ class Model:
         )
         return samples if arrays else self.domain.from_native(samples)
 
-    def _task(self, name: str):
+    def task(self, name: str) -> Task:
+        """A task of the domain by its name. Raises: UserError if there is none."""
         if name not in self.domain.tasks:
             raise UserError(
                 f"task {name!r} is not one of {sorted(self.domain.tasks)}{near(name, self.domain.tasks)}; "

@@ -28,6 +28,7 @@ def check_domain(config, folder) -> Model:
     check_samples(model, Path(folder))
     for name in model.domain.tasks:
         check_task(model, name)
+        check_given(model, name, Path(folder) / f"given-{name}")
     return model
 
 
@@ -141,6 +142,36 @@ def check_task(model: Model, name: str) -> None:
         f"task {name!r}: `plot` gives no matplotlib figure"
     )
     plt.close("all")
+
+
+def check_given(model: Model, name: str, folder: Path) -> Problem:
+    """A task takes what a user brings: the problem of an example, written as a user would bring it, is made again without a truth, with
+    the same observation and cond, answered, drawn and saved. Returns the problem."""
+    import matplotlib.pyplot as plt
+
+    task, problem = model.domain.tasks[name], model.problem(name)
+    assert task.takes != "nothing", f"task {name!r}: `takes` does not say what --given takes"
+    folder.mkdir(parents=True, exist_ok=True)
+    brought = model.problem(name, given=[str(one) for one in task.write_given(problem, folder)])
+    assert brought.truth is None or not any(np.isfinite(leaf).all() for leaf in jax.tree.leaves(brought.truth)), (
+        f"task {name!r}: a problem that a user brought has a truth"
+    )
+    for what in ("observation", "cond"):
+        there, back = (jax.tree.leaves(getattr(one, what)) for one in (problem, brought))
+        assert len(there) == len(back), f"task {name!r}: its {what} is another one when a user brings it"
+        for a, b in zip(there, back, strict=True):
+            _close(b, a, f"task {name!r}: the {what} of what a user brought") if hasattr(a, "shape") else None
+    members = model.solve(1, name, brought, 2, steps=3, progress=False)
+    native = task.to_native(members, brought)
+    path = folder / f"answer{model.domain.suffix}"
+    model.domain.save(model.domain.signed(native, {"sciddm_step": model.step}), path)
+    assert path.exists(), f"task {name!r}: the answer to what a user brought is not saved"
+    quantities = model.domain.quantities(native)
+    assert quantities.sizes.get("member") == 2, f"task {name!r}: `quantities` has sizes {dict(quantities.sizes)}, expected two members"
+    figure = draw_picture(task, members, brought, {})
+    assert isinstance(figure, plt.Figure), f"task {name!r}: `plot` gives no matplotlib figure of what a user brought"
+    plt.close("all")
+    return brought
 
 
 def check_noise(law, like, draws: int = 20000):

@@ -11,7 +11,6 @@ import xarray as xr
 from domains.fields import metrics, plots
 from domains.fields.cuts import vectors_of
 from domains.fields.given import Given, mirror
-from domains.fields.instruments import OfFields
 from domains.fields.layout import Layout
 from domains.fields.measured import check_data, measure_source, normalizer_of, tell
 from domains.fields.network import FieldSpaceTime, FieldUNet
@@ -25,6 +24,7 @@ from sciddm import lookahead
 from sciddm.data.saving import save_dataset
 from sciddm.domain import Domain, Outline
 from sciddm.errors import UserError
+from sciddm.instruments import OfFields
 from sciddm.noise import Masked, SpectralField, White
 
 
@@ -212,13 +212,15 @@ class FieldsDomain(Domain):
         """name -> (..., [frames], *space) of x in physical units."""
         return {name: x[..., i] for i, name in enumerate(self.variables)}
 
-    def observation(self, instrument, value, noise_std) -> lookahead.Observation:
-        """What `instrument` measured, as the denoiser sees it: `sd.lookahead.Observation` of normalised x.
+    def with_fields(self, x, fields):
+        return jnp.stack([jnp.asarray(fields.get(name, x[..., i])) for i, name in enumerate(self.variables)], -1)
 
-        instrument: a JAX function of fields by name in physical units, (B, [frames], *space) each, -> a pytree of (B, ...); value like it
-        without B, noise_std its standard deviation, in the instrument's units, or a law of `sd.lookahead`.
-        """
+    def observation(self, instrument, value, noise_std) -> lookahead.Observation:
+        """What `instrument` measured of fields by name in physical units, as the denoiser sees it: see `Model.observe`."""
         return lookahead.Observation(OfFields(instrument, self), value, noise_std)
+
+    def quantities(self, native):
+        return native.rename({self.layout.sample or "sample": "member"})
 
     def layout_of(self, x) -> Layout:
         """The model's, or that of a batch of wider fields."""

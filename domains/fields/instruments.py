@@ -12,19 +12,6 @@ from domains.fields.layout import Layout
 from sciddm.errors import UserError
 
 
-class OfFields(eqx.Module):
-    """An instrument of fields by name in physical units as an operator of normalised x; `domain` knows names and units.
-
-    A module and no closure, so that problems of one shape share a compiled program.
-    """
-
-    instrument: Any
-    domain: Any = eqx.field(static=True)
-
-    def __call__(self, z):
-        return self.instrument(self.domain.by_name(self.domain.normalizer.denormalize(z)))
-
-
 class Interpolate(eqx.Module):
     """Multilinear interpolation of a variable at m places: y_i = sum_j w_ij f(corner j of the cell that place i lies in).
 

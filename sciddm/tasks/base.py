@@ -3,12 +3,14 @@
 import abc
 import inspect
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sciddm.denoiser import Denoiser
 from sciddm.errors import UserError
+from sciddm.given import Thing, refuse
 from sciddm.named import Kind, check_options, defaults_of, find, near, options_of
 
 GIVEN = ("self", "domain")  # arguments of a task that are no options
@@ -16,7 +18,7 @@ GIVEN = ("self", "domain")  # arguments of a task that are no options
 
 @dataclass(frozen=True)
 class Problem:
-    """One instance of a task: what is known, and the truth it was made from where there is one.
+    """One instance of a task: what is known, and the truth it was made from; None where a user brought what is known.
 
     observation: one of an `Observation`, a potential (x_0, t) -> (B,) in nats, a constraint, which is a projection of x_0, or None where
     cond alone says what is known; all of them of normalised x. truth: one x in physical units; cond: for all members, its leaves (1, ...);
@@ -43,7 +45,16 @@ class Task(abc.ABC):
 
     The keyword arguments of its constructor are its options, `config.tasks.<name>`; `solver`, `steps` and `grid` are those of `sd.sample`
     that serve it best, None: those of config.sampling. What the caller of `solve` says goes before them.
+
+    given_names: of name=value that `--given` takes; by_member: whether an answer depends on its own key alone, so that some can be made
+    now and the others later; observable: whether more can be observed beside, of answers that are one sample each; strength: the option
+    that says how strongly it steers, "" where none does.
     """
+
+    given_names: tuple[str, ...] = ()
+    by_member: bool = True
+    observable: bool = True
+    strength: str = ""
 
     def __init__(self, domain, *, solver: str | None = None, steps: int | None = None, grid: str | None = None):
         self.domain = domain
@@ -69,6 +80,29 @@ class Task(abc.ABC):
     def problem_of(self, key, element: Mapping[str, Any]) -> Problem:
         """The problem of an element {"x": ...} of the data: that of its x, for a task that reads nothing else of it, such as its "cond"."""
         return self.problem(key, element["x"])
+
+    @property
+    def takes(self) -> str:
+        """What `--given` takes, in a sentence or two that have this model's own names, units and ranges in them."""
+        return "nothing"
+
+    def problem_given(self, key, given: Sequence[Thing]) -> Problem:
+        """The problem of what a user brought: no truth, `extras["title"]` for the picture, such as a date.
+
+        What a user brought is in the user's own units. What lies outside of the model's domain is refused, what lies far outside of what it
+        was trained on is said on stderr. Raises: UserError in one line with the file, the row or record, and what would be right.
+        """
+        refuse(given[0], self.takes, self.given_names) if given else None
+        raise UserError(f"--given is empty; expected {self.takes}")
+
+    def write_given(self, problem: Problem, folder: Path) -> list[str]:
+        """The problem of an example as a user would bring it: files in `folder`, named for what they hold. Returns: arguments of `--given`,
+        of which `problem_given` makes the same problem again."""
+        raise UserError(f"{type(self).__name__} has no example of what --given takes: {self.takes}")
+
+    def to_native(self, samples, problem: Problem):
+        """Answers (members, ...) in physical units as the field's own object, with the times and places of what was given."""
+        return self.domain.to_native(samples, problem.cond)
 
     def guide(self, denoiser: Denoiser, problem: Problem) -> Denoiser:
         """The denoiser steered towards the problem's observation; itself where cond alone says what is known."""

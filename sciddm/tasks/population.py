@@ -15,6 +15,9 @@ class Population(Task):
     num_particles: of one population; twist: of `particles.smc`; solver, steps, grid: of the particles' steps, which must have a density.
     """
 
+    observable = False
+    by_member = False
+
     def __init__(
         self, domain, *, num_particles: int = 128, twist: str = "mmps", solver: str = "ddpm", steps: int = 40, grid: str = "logsnr",
     ):  # fmt: skip

@@ -20,6 +20,8 @@ class Rollout(Task):
     windows: how many; solver, steps, grid: of each.
     """
 
+    observable = False
+
     def __init__(self, domain, *, windows: int = 3, solver: str | None = None, steps: int | None = None, grid: str | None = None):
         super().__init__(domain, solver=solver, steps=steps, grid=grid)
         self.windows, self.axis, self.past = windows, domain.frame_axis, self.given_frames()

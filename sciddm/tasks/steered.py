@@ -8,20 +8,26 @@ from sciddm.named import parse
 from sciddm.process import GaussianProcess
 from sciddm.tasks.base import Task, need
 
+# What answers a measurement best of all that was tried, with trained networks: the guide, and how it is sampled.
+METHOD = "mmps(iterations=3)"
+SAMPLING = {"solver": "ddpm", "steps": 40, "grid": "logsnr"}
+
 
 class Steered(Task):
     """The denoiser guided by `method` towards `problem.observation`.
 
-    method: a name of `sciddm.lookahead.GUIDES` or package.module:Name, with options: "mmps(iterations=3)"; solver, steps, grid: None
-    leaves each to the method, as published.
+    strength: of the likelihood, 1 as it is, noise_std / sqrt(strength); method: a name of `sciddm.lookahead.GUIDES` or package.module:Name,
+    with options: "mmps(iterations=3)"; solver, steps, grid: None leaves each to the method, as published.
     """
 
+    strength = "strength"
+
     def __init__(
-        self, domain, *, method: str = "mmps(iterations=3)", solver: str | None = "ddpm", steps: int | None = 40,
-        grid: str | None = "logsnr",
+        self, domain, *, method: str = METHOD, strength: float = 1.0, solver: str | None = SAMPLING["solver"],
+        steps: int | None = SAMPLING["steps"], grid: str | None = SAMPLING["grid"],
     ):  # fmt: skip
         super().__init__(domain)
-        self.method, self.sampling = method, {"solver": solver, "steps": steps, "grid": grid}
+        self.method, self.weight, self.sampling = method, strength, {"solver": solver, "steps": steps, "grid": grid}
 
     @classmethod
     def check(cls, config, options):
@@ -32,12 +38,15 @@ class Steered(Task):
                 guide(FunctionDenoiser(lambda x_t, t, cond: x_t, GaussianProcess.vp()), Observation(lambda x: x, 0.0, 1.0))
         except (TypeError, ValueError) as error:
             raise ValueError(f"method: {error}") from error
+        need(options, "strength", options.get("strength", 1) > 0, "a number above 0, 1 for the measurement as it is")
         free = name not in SAMPLERS or options["solver"] is None
         need(options, "solver", free, f"None, since {options['method']} samples in its own way")
 
     def guide(self, denoiser, problem):
+        observation = problem.observation
         try:
-            return named_guide(self.method)(denoiser, problem.observation)
+            observation = observation if self.weight == 1 else observation.tempered(self.weight)
+            return named_guide(self.method)(denoiser, observation)
         except (TypeError, ValueError) as error:
             raise UserError(f"method {self.method!r} does not go with the observation of this task: {error}") from error
 

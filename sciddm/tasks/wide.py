@@ -24,6 +24,8 @@ class Wide(Task):
     chunk: of `synchronize`; solver, steps, grid: of all windows.
     """
 
+    observable = False
+
     def __init__(
         self, domain, *, overlap: float = 0.25, periodic: bool = False, strategy: str = "x0", chunk: int = 4,
         method: str = "mmps(iterations=3)", solver: str | None = None, steps: int | None = None, grid: str | None = None,

@@ -43,8 +43,8 @@ class Observation(eqx.Module):
         operator = Matrix(jnp.asarray(operator, jnp.result_type(float))) if is_matrix else operator
         _require_numbers(operator, "the operator holds NaN", np.isnan)
         self.operator, self.value = _without_missing(operator, as_arrays(value))
-        laws = as_arrays(noise_std) if not _is_law(noise_std) else noise_std
-        self.noise = jax.tree.map(lambda law: law if _is_law(law) else Gaussian(law), laws, is_leaf=_is_law)
+        laws = as_arrays(noise_std) if not is_law(noise_std) else noise_std
+        self.noise = jax.tree.map(lambda law: law if is_law(law) else Gaussian(law), laws, is_leaf=is_law)
 
     def __call__(self, x_0, t=None):
         """`log_likelihood`."""
@@ -95,23 +95,39 @@ class Observation(eqx.Module):
 
         return self._each(leaf, prediction, places, *self._there())
 
+    def tempered(self, strength) -> "Observation":
+        """Of the likelihood to the power `strength`, 1 being the measurement as it is: noise_std / sqrt(strength).
+
+        Raises: ValueError unless strength is above 0 and the noise Gaussian.
+        """
+        if not strength > 0:
+            raise ValueError(f"strength = {strength}: expected a number above 0, 1 for the measurement as it is")
+        if strength == 1:
+            return self
+        laws = jax.tree.leaves(self.noise, is_leaf=is_law)
+        if other := [law for law in laws if not isinstance(law, Gaussian)]:
+            raise ValueError(f"strength = {strength}: {type(other[0]).__name__} noise has none; leave it at 1")
+        weaker = jax.tree.map(lambda law: Gaussian(law.std / strength**0.5), self.noise, is_leaf=is_law)
+        return Observation(self.operator, self.value, weaker)
+
     def _there(self):
         # what is observed, like value, where not everything is
-        return (self.operator.there,) if isinstance(self.operator, Seen) else ()
+        there = getattr(self.operator, "there", None)
+        return () if there is None else (there,)
 
     def _each(self, function, prediction, *trees):
         # function(law, prediction, ...) leaf by leaf, the law's parameters checked against this leaf
         structure = jax.tree.structure(prediction)
-        laws = jax.tree.map(lambda _: self.noise, prediction) if _is_law(self.noise) else self.noise
-        if jax.tree.structure(laws, is_leaf=_is_law) != structure:
+        laws = jax.tree.map(lambda _: self.noise, prediction) if is_law(self.noise) else self.noise
+        if jax.tree.structure(laws, is_leaf=is_law) != structure:
             raise ValueError(
-                f"observation noise_std has the structure {jax.tree.structure(laws, is_leaf=_is_law)}, the operator's output {structure}"
+                f"observation noise_std has the structure {jax.tree.structure(laws, is_leaf=is_law)}, the operator's output {structure}"
             )
 
         def leaf(law, p, *others):
             return function(jax.tree.map(lambda parameter: _fit(parameter, p, "noise_std"), law), p, *others)
 
-        return jax.tree.map(leaf, laws, prediction, *trees, is_leaf=_is_law)
+        return jax.tree.map(leaf, laws, prediction, *trees, is_leaf=is_law)
 
 
 class Seen(eqx.Module):
@@ -128,7 +144,7 @@ def need_density(potential, who: str) -> None:
     """For methods that divide by noise_std. Raises: Refusal where a potential holds an `Observation` of which some value is exact."""
     for node in jax.tree.leaves(potential, is_leaf=lambda node: isinstance(node, Observation)):
         # of Gaussian noise alone: zeros of other laws, a bound or a step, are no exactness
-        laws = jax.tree.leaves(node.noise, is_leaf=_is_law) if isinstance(node, Observation) else ()
+        laws = jax.tree.leaves(node.noise, is_leaf=is_law) if isinstance(node, Observation) else ()
         stds = [law.std for law in laws if isinstance(law, Gaussian) and not isinstance(law.std, jax.core.Tracer)]
         if any(bool(np.any(np.asarray(std) == 0)) for std in stds):
             raise Refusal(
@@ -167,7 +183,7 @@ def _require_numbers(tree, what: str, wrong) -> None:
                 )
 
 
-def _is_law(node):
+def is_law(node):
     return isinstance(node, MeasurementNoise)
 
 
