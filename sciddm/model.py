@@ -86,7 +86,7 @@ class Model:
         return instruments.potential(self.domain, function)
 
     def constrain(self, projection: Callable) -> Callable:
-        """A projection of fields by name in physical units -> those that it moves, for `sample(observe=...)` and `sd.lookahead.constrain`."""
+        """A projection of fields by name in physical units -> those that it moves, for `sample(observe=...)` and `lookahead.constrain`."""
         return instruments.constraint(self.domain, projection)
 
     def problem(self, task: str, example=None, key=0, *, element=None, given=None) -> Problem:
