@@ -2,13 +2,10 @@
 
 import argparse
 import functools
-import json
 import logging
 import os
-import shlex
 import sys
 import threading
-import time
 import traceback
 import warnings
 from pathlib import Path
@@ -29,7 +26,10 @@ def main(argv=None) -> int:
     os.environ.setdefault("MPLBACKEND", "agg")
     quiet_libraries()
     try:
-        arguments.run(arguments, rest)
+        from sciddm import commands
+
+        arguments.argv = argv
+        getattr(commands, arguments.run)(arguments, rest)
     except UserError as error:
         print(f"sciddm: {error}", file=sys.stderr)
         return 2
@@ -97,7 +97,7 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument("--workdir", required=True, type=Path, help="where checkpoints, metrics and samples go")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.epilog = "Any key is set by --config.key=value, such as --config.training.steps=1000."
-    train.set_defaults(run=run_train)
+    train.set_defaults(run="run_train")
 
     sample = commands.add_parser("sample", allow_abbrev=False, help="draw samples of a trained model")
     sample.add_argument("--workdir", required=True, type=Path, help="of the training run")
@@ -109,11 +109,22 @@ def make_parser() -> argparse.ArgumentParser:
         "(`sciddm info --workdir RUN --task T` says what a task takes)",
     )  # fmt: skip
     sample.add_argument("--seed", type=seed, default=0)
-    sample.add_argument("--solver", help="instead of the config's")
-    sample.add_argument("--steps", type=positive, help="instead of the config's")
-    sample.add_argument("--out", type=Path, help="file in the domain's format (default: samples/ in the workdir)")
+    sample.add_argument(
+        "--event", action="append", metavar="EVENT",
+        help="its probability, as 'u > 0.3', 'max(rain) > 5 mm/h' or 'rings == 3': a map or a number; may be repeated",
+    )  # fmt: skip
+    sample.add_argument("--method", help="with --task: the guide, such as 'mmps(iterations=8)' (default: the task's)")
+    sample.add_argument("--strength", type=float, help="with --task: how strongly it steers (default: the task's, 1 is as measured)")
+    sample.add_argument("--solver", help="instead of the task's or the config's")
+    sample.add_argument("--steps", type=positive, help="instead of the task's or the config's")
+    sample.add_argument("--grid", help="of times, instead of the task's or the config's")
+    sample.add_argument(
+        "--out", type=Path,
+        help="file in the domain's format, with a summary beside it (default: samples/ in the workdir). What was stopped goes on "
+        "by the same command",
+    )  # fmt: skip
     sample.epilog = "Keys are set otherwise than in training by --config.key=value, such as --config.sampling.steps=40."
-    sample.set_defaults(run=run_sample)
+    sample.set_defaults(run="run_sample")
 
     evaluate = commands.add_parser("evaluate", allow_abbrev=False, help="score a trained model beside classical answers")
     evaluate.add_argument("--workdir", required=True, type=Path, help="of the training run")
@@ -137,7 +148,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--strength", type=float, help="with --steer: how far, in nats a spread of the reward over the data (default 1)"
     )
     evaluate.epilog = sample.epilog
-    evaluate.set_defaults(run=run_evaluate)
+    evaluate.set_defaults(run="run_evaluate")
 
     info = commands.add_parser("info", allow_abbrev=False, help="what a workdir holds, or what this machine offers")
     about = info.add_mutually_exclusive_group()
@@ -145,186 +156,13 @@ def make_parser() -> argparse.ArgumentParser:
     about.add_argument("--config", metavar="FILE[:VARIANT]", help="all keys of a config, such as configs/pde.py:smoke, and their values")
     info.add_argument("--task", help="with --workdir: what --given takes for a task")
     info.add_argument("--example", type=Path, metavar="FOLDER", help="with --task: writes the first held-out example as you would bring it")
-    info.set_defaults(run=run_info)
+    info.set_defaults(run="run_info")
 
     demo = commands.add_parser("demo", allow_abbrev=False, help="data, training, samples and inverse problems in one go")
     demo.add_argument("--workdir", type=Path, default=Path("runs/demo"), help="default runs/demo")
     demo.add_argument("--config", default="configs/pde.py:smoke", metavar="FILE[:VARIANT]")
-    demo.set_defaults(run=run_demo)
+    demo.set_defaults(run="run_demo")
     return parser
-
-
-def run_train(arguments, rest) -> None:
-    from sciddm.overrides import found_beside, load_config
-    from sciddm.train import fit
-    from sciddm.train.sharding import use_cores
-
-    config = load_config(arguments.config, rest)
-    use_cores(config)
-    fit(config, arguments.workdir, progress=not arguments.quiet)
-    print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {arguments.workdir}")
-
-
-def run_sample(arguments, rest) -> None:
-    from sciddm import load, solvers
-    from sciddm.evaluation import save_figure
-    from sciddm.tasks.base import draw_picture
-
-    if arguments.given and not arguments.task:
-        raise UserError(
-            f"--given {arguments.given[0]}: say for which --task; `sciddm info --workdir {arguments.workdir}` lists them"
-        )
-    try:
-        solvers.resolve("ddim" if arguments.solver is None else arguments.solver)
-    except ValueError as error:
-        raise UserError(f"--solver: {error}") from error
-    model = load(arguments.workdir, overrides=rest)
-    options = {name: value for name in ("solver", "steps") if (value := getattr(arguments, name))}
-    kind = arguments.task or "generate"
-    out = (
-        arguments.out
-        or arguments.workdir / "samples" / f"{kind}-step{model.step}-seed{arguments.seed}{model.domain.suffix}"
-    )
-    if out.exists():
-        raise UserError(f"{out}: is there already; give another --out or --seed")
-    if arguments.task is None:
-        samples = model.sample(arguments.seed, arguments.count, progress=True, **options)
-        figure = model.domain.plot(samples)
-    else:
-        problem = model.problem(arguments.task, key=arguments.seed, given=arguments.given)
-        x = model.solve(arguments.seed, arguments.task, problem, arguments.count, progress=True, **options)
-        task = model.task(arguments.task)
-        samples, figure = task.to_native(x, problem), draw_picture(task, x, problem, {})
-    out.parent.mkdir(parents=True, exist_ok=True)
-    model.domain.save(samples, out)
-    picture = arguments.workdir / "plots" / f"{out.stem}.png"
-    save_figure(figure, picture)
-    print(f"samples: {out}\npicture: {picture}")
-
-
-def run_evaluate(arguments, rest) -> None:
-    from sciddm import load
-
-    others = ("task", "problems") if arguments.steer else ("reward", "budget", "strength")
-    for name in others:
-        if getattr(arguments, name) is not None:
-            raise UserError(
-                f"--{name}: says nothing {'beside' if arguments.steer else 'without'} --steer; leave it out"
-            )
-    model = load(arguments.workdir, overrides=rest)
-    if arguments.steer:
-        return report_steering(model, arguments)
-    settings = {name: getattr(arguments, name) or model.config.evaluation[name] for name in ("problems", "members")}
-    if settings["members"] < 2:
-        raise UserError(f"--members {settings['members']}: expected at least 2, a spread needs them")
-    report(model, arguments.task or model.config.evaluation.tasks, arguments.seed, **settings)
-
-
-def report(model, tasks, seed: int, **settings) -> None:
-    """Print the tables, write them to evaluation.json, and say where the pictures are."""
-    from sciddm.evaluation import evaluate, format_table
-
-    for task in tasks:
-        model.problem(task)  # an unknown name is said before anything is sampled
-    table = evaluate(model, tasks=tasks, seed=seed, **settings)
-    for task, scores in table.items():
-        print(
-            f"\n{task}, mean of {settings['problems']} held-out problems, {settings['members']} members:\n{format_table(scores)}"
-        )
-    out = model.workdir / "evaluation.json"
-    out.write_text(
-        json.dumps({"step": model.step, "seed": seed, **settings, "scores": table}, indent=2).replace("NaN", "null")
-        + "\n"
-    )
-    print(f"\ntable: {out}\npictures: {model.workdir / 'plots'}")
-
-
-def report_steering(model, arguments) -> None:
-    """Print the table, add each row to steering.json as it is made, and draw all that is there of this reward."""
-    from sciddm.evaluation import rewards, save_figure
-
-    strength = 1.0 if arguments.strength is None else arguments.strength
-    members = arguments.members or model.config.evaluation.members
-    out = model.workdir / "steering.json"
-    rows = rewards.steer(
-        model, arguments.steer, arguments.reward, budget=arguments.budget, members=members, strength=strength,
-        seed=arguments.seed, keep=lambda rows: rewards.store(rows, out),
-    )  # fmt: skip
-    about = f"{rows[-1]['budget']} network calls an answer, {members} answers a method, strength {strength:g}"
-    print(f"\nsteered by {rows[0]['reward']}, {about}:\n\n{rewards.format_rows(rows)}")
-    picture = model.workdir / "plots" / f"steering-{rows[0]['reward'].replace(' ', '-')}.png"
-    save_figure(rewards.plot(rewards.comparable(rewards.store(rows, out), rows[0])), picture)
-    print(f"\ntable: {out}\npicture: {picture}")
-
-
-def run_info(arguments, rest) -> None:
-    if arguments.task or arguments.example:
-        return tell_task(arguments)
-    if arguments.config:
-        from sciddm.config import validate
-        from sciddm.overrides import describe, load_config
-
-        config = load_config(arguments.config, ())
-        validate(config)
-        return print(describe(config))
-    import jax
-
-    if arguments.workdir is None:
-        from sciddm.train.loop import versions
-
-        print(json.dumps({"devices": [str(device) for device in jax.devices()], "versions": versions()}, indent=2))
-        return
-    from sciddm import load
-    from sciddm.train.checkpoint import Checkpoints
-
-    model, checkpoints = load(arguments.workdir), Checkpoints(arguments.workdir, read_only=True)
-    meta = checkpoints.meta(model.step)
-    about = {
-        "domain": model.config.domain, "step": model.step, "checkpoints": checkpoints.steps(),
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(model.denoiser.network.params)),
-        "tasks": sorted(model.domain.tasks), "normalizer": meta["normalizer"], "sigma_data": meta["sigma_data"],
-        "minutes": round(meta["elapsed"] / 60, 1), "git_revision": meta["git_revision"], "versions": meta["versions"],
-        "config": meta["config"],
-    }  # fmt: skip
-    print(json.dumps(about, indent=2))
-
-
-def tell_task(arguments) -> None:
-    """What `--given` takes for a task, and an example of it."""
-    from sciddm import load
-
-    if not (arguments.workdir and arguments.task):
-        raise UserError("--task, --example: expected --workdir RUN --task T, and --example FOLDER to have files written")
-    model, name = load(arguments.workdir), arguments.task
-    print(f"--task {name} --given takes {model.task(name).takes}")
-    if arguments.example is None:
-        return print(f"an example, to copy: sciddm info --workdir {arguments.workdir} --task {name} --example FOLDER")
-    if arguments.example.exists() and any(arguments.example.iterdir()):
-        raise UserError(f"{arguments.example}: is not empty; give another --example")
-    arguments.example.mkdir(parents=True, exist_ok=True)
-    given = model.task(name).write_given(model.problem(name), arguments.example)
-    words = " ".join(f"--given {shlex.quote(str(one))}" for one in given)
-    print(f"the first held-out example: sciddm sample --workdir {arguments.workdir} --task {name} {words}")
-
-
-def run_demo(arguments, rest) -> None:
-    start = time.monotonic()
-    from sciddm import load
-    from sciddm.evaluation import save_figure
-    from sciddm.overrides import load_config
-    from sciddm.train import fit
-    from sciddm.train.sharding import use_cores
-
-    config = load_config(arguments.config, rest)
-    use_cores(config)
-    fit(config, arguments.workdir)
-    model = load(arguments.workdir)
-    picture = arguments.workdir / "plots" / "generated.png"
-    if not picture.exists():
-        save_figure(model.domain.plot(model.sample(0, 6)), picture)
-    settings = model.config.evaluation
-    report(model, settings.tasks, 0, problems=settings.problems, members=settings.members)
-    print(f"{time.monotonic() - start:.0f} s in all")
 
 
 def seed(text: str) -> int:

@@ -1,0 +1,193 @@
+"""What each subcommand of `sciddm` does; heavy imports stand inside, so that help is immediate."""
+
+import json
+import shlex
+import sys
+import time
+
+from sciddm.errors import UserError
+from sciddm.tasks.base import task_options
+
+
+def run_train(arguments, rest) -> None:
+    from sciddm.overrides import found_beside, load_config
+    from sciddm.train import fit
+    from sciddm.train.sharding import use_cores
+
+    config = load_config(arguments.config, rest)
+    use_cores(config)
+    fit(config, arguments.workdir, progress=not arguments.quiet)
+    print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {arguments.workdir}")
+
+
+def run_sample(arguments, rest) -> None:
+    print(f"reading {arguments.workdir}", file=sys.stderr)
+    from sciddm import load, solvers
+    from sciddm.events import Event
+    from sciddm.members import write_members
+
+    task = arguments.task
+    for name in ("given", "method", "strength"):
+        if getattr(arguments, name) and not task:
+            raise UserError(f"--{name}: say for which --task; `sciddm info --workdir {arguments.workdir}` lists them")
+    try:
+        solvers.resolve("ddim" if arguments.solver is None else arguments.solver)
+    except ValueError as error:
+        raise UserError(f"--solver: {error}") from error
+    events = [Event.parse(text) for text in arguments.event or ()]
+    model = load(arguments.workdir, overrides=rest)
+    if task:
+        changes = steering(model, arguments)
+        model = load(arguments.workdir, overrides=[*rest, *changes]) if changes else model
+    options = {name: value for name in ("solver", "steps", "grid") if (value := getattr(arguments, name))}
+    name = f"{task or 'generate'}-step{model.step}-seed{arguments.seed}{model.domain.suffix}"
+    written = write_members(
+        model, arguments.out or arguments.workdir / "samples" / name, count=arguments.count, seed=arguments.seed, task=task,
+        given=arguments.given, events=events, command=shlex.join(["sciddm", *arguments.argv]), **options,
+    )  # fmt: skip
+    for line in written.lines:
+        print(line)
+    for what, path in written.files.items():
+        print(f"{what}: {path}")
+
+
+def steering(model, arguments) -> list[str]:
+    """--method and --strength as keys of the config, for the task's own checks."""
+    task, keys = model.task(arguments.task), []
+    options = task_options(type(task))
+    if arguments.method is not None:
+        if "method" not in options:
+            raise UserError(f"--method: task {arguments.task!r} has no method to choose; leave it out")
+        keys.append(f"--config.tasks.{arguments.task}.method={arguments.method}")
+    if arguments.strength is not None:
+        if not task.strength:
+            raise UserError(f"--strength: task {arguments.task!r} has none; leave it out")
+        keys.append(f"--config.tasks.{arguments.task}.{task.strength}={arguments.strength}")
+    return keys
+
+
+def run_evaluate(arguments, rest) -> None:
+    from sciddm import load
+
+    others = ("task", "problems") if arguments.steer else ("reward", "budget", "strength")
+    for name in others:
+        if getattr(arguments, name) is not None:
+            raise UserError(
+                f"--{name}: says nothing {'beside' if arguments.steer else 'without'} --steer; leave it out"
+            )
+    model = load(arguments.workdir, overrides=rest)
+    if arguments.steer:
+        return report_steering(model, arguments)
+    settings = {name: getattr(arguments, name) or model.config.evaluation[name] for name in ("problems", "members")}
+    if settings["members"] < 2:
+        raise UserError(f"--members {settings['members']}: expected at least 2, a spread needs them")
+    report(model, arguments.task or model.config.evaluation.tasks, arguments.seed, **settings)
+
+
+def report(model, tasks, seed: int, **settings) -> None:
+    """Print the tables, write them to evaluation.json, and say where the pictures are."""
+    from sciddm.evaluation import evaluate, format_table
+
+    for task in tasks:
+        model.problem(task)  # an unknown name is said before anything is sampled
+    table = evaluate(model, tasks=tasks, seed=seed, **settings)
+    for task, scores in table.items():
+        print(
+            f"\n{task}, mean of {settings['problems']} held-out problems, {settings['members']} members:\n{format_table(scores)}"
+        )
+    out = model.workdir / "evaluation.json"
+    out.write_text(
+        json.dumps({"step": model.step, "seed": seed, **settings, "scores": table}, indent=2).replace("NaN", "null")
+        + "\n"
+    )
+    print(f"\ntable: {out}\npictures: {model.workdir / 'plots'}")
+
+
+def report_steering(model, arguments) -> None:
+    """Print the table, add each row to steering.json as it is made, and draw all that is there of this reward."""
+    from sciddm.evaluation import rewards, save_figure
+
+    strength = 1.0 if arguments.strength is None else arguments.strength
+    members = arguments.members or model.config.evaluation.members
+    out = model.workdir / "steering.json"
+    rows = rewards.steer(
+        model, arguments.steer, arguments.reward, budget=arguments.budget, members=members, strength=strength,
+        seed=arguments.seed, keep=lambda rows: rewards.store(rows, out),
+    )  # fmt: skip
+    about = f"{rows[-1]['budget']} network calls an answer, {members} answers a method, strength {strength:g}"
+    print(f"\nsteered by {rows[0]['reward']}, {about}:\n\n{rewards.format_rows(rows)}")
+    picture = model.workdir / "plots" / f"steering-{rows[0]['reward'].replace(' ', '-')}.png"
+    save_figure(rewards.plot(rewards.comparable(rewards.store(rows, out), rows[0])), picture)
+    print(f"\ntable: {out}\npicture: {picture}")
+
+
+def run_info(arguments, rest) -> None:
+    if arguments.task or arguments.example:
+        return tell_task(arguments)
+    if arguments.config:
+        from sciddm.config import validate
+        from sciddm.overrides import describe, load_config
+
+        config = load_config(arguments.config, ())
+        validate(config)
+        return print(describe(config))
+    import jax
+
+    if arguments.workdir is None:
+        from sciddm.train.loop import versions
+
+        print(json.dumps({"devices": [str(device) for device in jax.devices()], "versions": versions()}, indent=2))
+        return
+    from sciddm import load
+    from sciddm.train.checkpoint import Checkpoints
+
+    model, checkpoints = load(arguments.workdir), Checkpoints(arguments.workdir, read_only=True)
+    meta = checkpoints.meta(model.step)
+    about = {
+        "domain": model.config.domain, "step": model.step, "checkpoints": checkpoints.steps(),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(model.denoiser.network.params)),
+        "tasks": sorted(model.domain.tasks), "normalizer": meta["normalizer"], "sigma_data": meta["sigma_data"],
+        "minutes": round(meta["elapsed"] / 60, 1), "git_revision": meta["git_revision"], "versions": meta["versions"],
+        "config": meta["config"],
+    }  # fmt: skip
+    print(json.dumps(about, indent=2))
+
+
+def tell_task(arguments) -> None:
+    """What `--given` takes for a task, and an example of it."""
+    from sciddm import load
+
+    if not (arguments.workdir and arguments.task):
+        raise UserError("--task, --example: expected --workdir RUN --task T, and --example FOLDER to have files written")
+    model, name = load(arguments.workdir), arguments.task
+    print(f"--task {name} --given takes {model.task(name).takes}")
+    if arguments.example is None:
+        return print(f"an example, to copy: sciddm info --workdir {arguments.workdir} --task {name} --example FOLDER")
+    if arguments.example.exists() and any(arguments.example.iterdir()):
+        raise UserError(f"{arguments.example}: is not empty; give another --example")
+    arguments.example.mkdir(parents=True, exist_ok=True)
+    given = model.task(name).write_given(model.problem(name), arguments.example)
+    words = " ".join(f"--given {shlex.quote(str(one))}" for one in given)
+    print(f"the first held-out example: sciddm sample --workdir {arguments.workdir} --task {name} {words}")
+
+
+def run_demo(arguments, rest) -> None:
+    start = time.monotonic()
+    from sciddm import load
+    from sciddm.evaluation import save_figure
+    from sciddm.overrides import load_config
+    from sciddm.train import fit
+    from sciddm.train.sharding import use_cores
+
+    config = load_config(arguments.config, rest)
+    use_cores(config)
+    fit(config, arguments.workdir)
+    model = load(arguments.workdir)
+    picture = arguments.workdir / "plots" / "generated.png"
+    if not picture.exists():
+        save_figure(model.domain.plot(model.sample(0, 6)), picture)
+    settings = model.config.evaluation
+    report(model, settings.tasks, 0, problems=settings.problems, members=settings.members)
+    print(f"{time.monotonic() - start:.0f} s in all")
+
+

@@ -1,0 +1,147 @@
+"""An answer as files: members, made part by part and gone on with where they were stopped, their summary, pictures, what made them."""
+
+import datetime
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import sciddm
+from sciddm import summary
+from sciddm.errors import UserError
+from sciddm.evaluation import save_figure
+from sciddm.events import Event
+from sciddm.keys import sample_keys
+from sciddm.parts import drop, in_parts, made_of
+from sciddm.tasks.base import draw_picture
+
+
+@dataclass(frozen=True)
+class Written:
+    """files: what each one holds -> its path; lines: what is to be said besides."""
+
+    files: dict[str, Path]
+    lines: list[str]
+
+
+def write_members(
+    model, out, *, count: int, seed: int = 0, task: str | None = None, given=None, events: Sequence[Event] = (), command: str = "",
+    progress: bool = True, **options,
+) -> Written:  # fmt: skip
+    """`count` answers at `out` in the domain's format, a summary beside them, and pictures in the workdir's plots.
+
+    Members are kept in OUT.partial as they are made; the same call goes on where it was stopped. Member i depends on (seed, i) alone.
+
+    Args: task, given: as of `Model.sample`; events: whose probability is asked for; command: for the history within the file; options: of
+    `sd.sample`.
+    Raises: UserError if there is something at `out`, before anything is made; as `Model.problem`, and as saving does.
+    """
+    out, folder = Path(out), Path(f"{out}.partial")
+    for path in (out, *(out.with_name(f"{out.stem}-summary{suffix}") for suffix in summary.SUFFIXES)):
+        if path.exists():
+            raise UserError(f"{path}: is there already; give another --out or --seed")
+    problem = None if task is None else model.problem(task, key=seed, given=given)
+    settings = settings_of(model, task, problem, given, seed, options)
+    _check_events(model, task, problem, events)
+    if before := made_of(folder):
+        print(f"going on: {folder} holds {before} part{'s' if before > 1 else ''}", file=sys.stderr)
+
+    def make(rows):
+        if task is None:
+            keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(np.asarray(rows))
+            return model.draw(keys, len(rows), **options)
+        return model.solve(seed, task, problem, len(rows), rows=rows if model.task(task).by_member else None, **options)
+
+    size = model.config.sampling.batch_size if task is None or model.task(task).by_member else count
+    digest = {"given digest": _digest(problem)} if problem is not None else {}
+    try:
+        x = in_parts(
+            make, count, size, folder, settings | digest, jax.tree.structure(model.domain.example), label=task or "sample",
+            progress=progress,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        print(f"\nstopped; the members made so far are in {folder}, the same command goes on", file=sys.stderr)
+        raise
+    native, figure = _shown(model, task, problem, x, seed)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    history = {"history": f"{now} {command}"} if command else {}
+    model.domain.save(model.domain.signed(native, {f"sciddm_{name}": value for name, value in settings.items()} | history), out)
+    drop(folder)
+    return _beside(model, native, figure, out, events, settings | history)
+
+
+def settings_of(model, task, problem, given, seed, options) -> dict[str, str | int | float]:
+    """All that made the members, name -> plain value."""
+    from sciddm.train.loop import versions
+
+    found = {"version": sciddm.__version__, "run": str(model.workdir), "step": model.step, "seed": seed}
+    own = {}
+    if task is not None:
+        kind = model.task(task)
+        own = {name: value for name, value in kind.sampling.items() if value is not None}
+        own |= {name: getattr(kind, name) for name in ("method",) if hasattr(kind, name)}
+        if kind.strength:
+            own["strength"] = model.config.tasks[task].get(kind.strength, 1.0)
+        brought = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
+        found |= {"task": task, "given": " ".join(map(_name, brought)) or "the first held-out example"}
+    sampling = {name: str(model.config.sampling[name]) for name in ("solver", "steps", "grid")} | own | options
+    found |= {name: value if isinstance(value, (int, float)) else str(value) for name, value in sampling.items()}
+    return found | {"versions": ", ".join(f"{name} {version}" for name, version in versions().items())}
+
+
+def _name(thing):
+    return str(thing) if isinstance(thing, (str, Path)) else f"<{type(thing).__name__}>"
+
+
+def _digest(problem):
+    # Of all that the answers depend on and the command does not say, such as what stands in a file.
+    found = hashlib.sha256()
+    for leaf in jax.tree.leaves((problem.observation, problem.cond)):
+        if isinstance(leaf, (np.ndarray, jax.Array)):
+            found.update(str((leaf.shape, leaf.dtype)).encode() + np.ascontiguousarray(leaf).tobytes())
+    return found.hexdigest()[:16]
+
+
+def _native(model, task, problem, x, keys):
+    if task is not None:
+        return model.task(task).to_native(x, problem)
+    return model.domain.to_native(x, model.domain.draw_cond(keys))
+
+
+def _shown(model, task, problem, x, seed):
+    native = _native(model, task, problem, x, sample_keys(seed, len(jax.tree.leaves(x)[0])))
+    if task is None:
+        return native, model.domain.plot(native)
+    return native, draw_picture(model.task(task), x, problem, {})
+
+
+def _check_events(model, task, problem, events):
+    # Asked of two members of nothing, so that a wrong name is said before the work begins.
+    if not events:
+        return
+    like = model.domain.example if problem is None or problem.truth is None else problem.truth
+    blank = jax.tree.map(lambda leaf: np.zeros((2, *leaf.shape), np.float32), like)
+    native = _native(model, task, problem, blank, sample_keys(0, 2))
+    for event in events:
+        event.check(model.domain.quantities(native))
+
+
+def _beside(model, native, figure, out, events, attrs) -> Written:
+    quantities = model.domain.quantities(native)
+    whole = summary.summarise(quantities, events).assign_attrs(attrs)
+    files = {"members": out}
+    files["summary"] = summary.save_summary(whole, out)
+    files["picture"] = model.workdir / "plots" / f"{out.stem}.png"
+    save_figure(figure, files["picture"])
+    for i, event in enumerate(events, 1):
+        p, _ = event.probability(quantities)
+        if p.ndim:
+            label = "probability" if len(events) == 1 else f"probability {i}"
+            files[label] = model.workdir / "plots" / f"{out.stem}-{label.replace(' ', '-')}.png"
+            save_figure(summary.picture(p), files[label])
+    return Written(files, [summary.in_words(event, quantities) for event in events])

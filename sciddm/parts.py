@@ -1,0 +1,107 @@
+"""Many members made some at a time, each part on the disk as soon as it is there: what was stopped goes on."""
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import filelock
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from sciddm.errors import UserError
+
+ABOUT = "about.json"
+
+
+def in_parts(
+    make: Callable, count: int, size: int, folder: Path, about: Mapping[str, object], structure, *, label: str = "sample",
+    progress: bool = False,
+):  # fmt: skip
+    """make(rows) of all `count` rows, `size` at a time, together again: numpy arrays (count, ...). Parts that `folder` holds are read.
+
+    The last part is filled up with its last row, so that one compiled program serves all; a part that is damaged is made anew. `folder`
+    stays: remove it (`drop`) once the whole is saved.
+
+    Args: about: name -> plain value, all that the rows depend on; structure: of the pytree that `make` gives, (size, ...) leaves.
+    Raises: UserError if the folder holds parts of something else, or another process is at work on them.
+    """
+    size, folder = min(size, count), Path(folder)
+    about = json.loads(json.dumps({**about, "members a part": size}, default=str))
+    with _alone(folder):
+        _check(folder, about)
+        firsts, parts = range(0, count, size), []
+        there = [folder / f"members-{first:06d}.npz" for first in firsts]
+        bar = tqdm(total=count, desc=label, unit="member", disable=not progress)
+        for first, path in zip(firsts, there, strict=True):
+            found = _read(path, structure)
+            if found is None:
+                rows = np.minimum(np.arange(first, first + size), count - 1)
+                found = jax.tree.map(np.asarray, make(rows))
+                _write(path, found, whole=first + size <= count)
+            parts.append(found)
+            bar.update(min(size, count - first))
+        bar.close()
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
+
+
+def drop(folder) -> None:
+    """Remove the parts: the whole is saved."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def made_of(folder) -> int:
+    """How many parts there are."""
+    return len(list(Path(folder).glob("members-*.npz")))
+
+
+def _alone(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        return lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(f"{folder}: another process is making these members; wait for it, or give another --out") from None
+
+
+def _check(folder, about):
+    path = folder / ABOUT
+    try:
+        before = json.loads(path.read_text())
+    except (OSError, ValueError):
+        before = None
+    if not made_of(folder):
+        path.write_text(json.dumps(about, indent=2) + "\n")
+    elif before is None:
+        raise UserError(f"{folder}: holds members of an answer that is not known; remove it, or give another --out")
+    elif before != about:
+        key = next(key for key in {**about, **before} if about.get(key) != before.get(key))
+        raise UserError(
+            f"{folder}: holds members of another answer, whose {key} was {_short(before.get(key))} and is now {_short(about.get(key))}; "
+            "remove it, or give another --out"
+        )
+
+
+def _short(value):
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _write(path, tree, whole):
+    if not whole:
+        return  # its last rows are there for the program's sake alone; a larger count would want others in their places
+    partial = path.with_suffix(".part")
+    with open(partial, "wb") as file:
+        np.savez(file, **{f"leaf{i:03d}": leaf for i, leaf in enumerate(jax.tree.leaves(tree))})
+    os.replace(partial, path)
+
+
+def _read(path, structure):
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return jax.tree.unflatten(structure, [stored[name] for name in sorted(stored.files)])
+    except (OSError, ValueError, zipfile.BadZipFile, EOFError):  # not there, or damaged
+        return None
