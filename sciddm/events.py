@@ -59,7 +59,7 @@ class Event:
         error = sqrt(a b / ((a + b)^2 (a + b + 1))),  a = k + 1/2, b = n - k + 1/2: the standard deviation of the probability given them
         under Jeffreys' prior, which is no 0 where none or all of the members have the event. A map, or a number without dimensions.
         """
-        happens = self.happens(quantities)
+        values, happens = quantities[self._known(quantities)], self.happens(quantities)
         count, total = happens.sum("member"), happens.notnull().sum("member")
         a, b = count + 0.5, total - count + 0.5
         there = total > 0
@@ -68,7 +68,7 @@ class Event:
         members = happens.sizes["member"]
         p.attrs = {"long_name": f"probability of {self.text}", "units": "1", "event": self.text, "members": members}
         error.attrs = {"long_name": f"standard deviation of the probability of {self.text}, by the number of members", "units": "1"}
-        return p, error
+        return like(p, values), like(error, values)
 
     def _known(self, quantities):
         names = list(quantities.data_vars)
@@ -84,3 +84,8 @@ class Event:
         if not self.unit:
             return self.number
         return float(convert(self.number, self.unit, own, f"--event {self.text!r}", way_out=f"give it in {own!r}"))
+
+
+def like(array: xr.DataArray, values: xr.DataArray) -> xr.DataArray:
+    """`array` with the coordinates of `values` as they are: arithmetic drops their units and names."""
+    return array.assign_coords({name: coord for name, coord in values.coords.items() if name in array.coords})

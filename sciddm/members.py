@@ -70,9 +70,10 @@ def write_members(
     out.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     history = {"history": f"{now} {command}"} if command else {}
-    model.domain.save(model.domain.signed(native, {f"sciddm_{name}": value for name, value in settings.items()} | history), out)
+    about = {f"sciddm_{name.replace(' ', '_')}": value for name, value in settings.items()} | history
+    model.domain.save(model.domain.signed(native, about), out)
     drop(folder)
-    return _beside(model, native, figure, out, events, settings | history)
+    return _beside(model, native, figure, out, events, about)
 
 
 def settings_of(model, task, problem, given, seed, options) -> dict[str, str | int | float]:

@@ -9,7 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from sciddm.data.saving import save_dataset
-from sciddm.events import Event
+from sciddm.events import Event, like
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 SUFFIXES = (".nc", ".zarr", ".csv")
@@ -34,7 +34,7 @@ def summarise(quantities: xr.Dataset, events: Sequence[Event] = ()) -> xr.Datase
         label = "probability" if len(events) == 1 else f"probability_{i}"
         found[label], found[f"{label}_error"] = event.probability(quantities)
     others = {name: array for name, array in quantities.data_vars.items() if "member" not in array.dims}  # such as a grid mapping
-    whole = xr.Dataset({**found, **others}).assign_attrs(attrs)
+    whole = xr.Dataset({name: like(array, quantities) for name, array in {**found, **others}.items()}).assign_attrs(attrs)
     return whole.drop_vars("member", errors="ignore")
 
 
@@ -95,7 +95,7 @@ def picture(p: xr.DataArray, columns: int = 6):
     steps = [p] if p.ndim == 2 else [p.isel({p.dims[0]: i}) for i in _evenly(p.sizes[p.dims[0]], columns)]
     fig, axes = plt.subplots(1, len(steps), figsize=(1 + 3.2 * len(steps), 3.4), layout="constrained", squeeze=False, sharey=True)
     for ax, one in zip(axes[0], steps, strict=True):
-        image = one.plot(ax=ax, vmin=0, vmax=1, cmap="magma_r", add_colorbar=False)
+        image = one.plot(ax=ax, vmin=0, vmax=1, cmap="YlGnBu", add_colorbar=False)
         ax.set_aspect("equal" if _alike(one) else "auto")
         ax.set_title("" if p.ndim == 2 else f"{p.dims[0]} = {_shown(one[p.dims[0]])}" if p.dims[0] in one.coords else "", fontsize=9)
     fig.colorbar(image, ax=axes[0], label="probability")

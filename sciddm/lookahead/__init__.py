@@ -19,6 +19,7 @@ from sciddm.lookahead.lgd import lgd
 from sciddm.lookahead.mmps import mmps
 from sciddm.lookahead.mpgd import mpgd
 from sciddm.lookahead.observe import operators, statistics
+from sciddm.lookahead.observe.joint import join
 from sciddm.lookahead.observe.measurement import Clipped, Gaussian, Laplace, MeasurementNoise, Poisson, Quantised
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.lookahead.observe.potentials import conjunction, mixture
@@ -37,7 +38,7 @@ from sciddm.lookahead.views import Views, mesh, patches, sphere, windows
 __all__ = [
     "GUIDES", "STRATEGIES", "Clipped", "Gaussian", "Langevin", "Laplace", "MeasurementNoise", "Observation", "Poisson", "Project",
     "Quantised", "Renoise", "Replace", "Rigid", "Views", "conjunction", "constrain", "constraints", "daps", "ddnm", "ddrm", "dflow",
-    "diffpir", "dps", "flowchef", "flowdps", "freedom", "guide", "lgd", "mesh", "mixture", "mmps", "mpgd", "operators", "patches",
+    "diffpir", "dps", "flowchef", "flowdps", "freedom", "guide", "join", "lgd", "mesh", "mixture", "mmps", "mpgd", "operators", "patches",
     "pigdm", "reddiff", "repaint", "sitcom", "sphere", "statistics", "steer", "superpose", "synchronize", "tfg", "universal", "windows",
 ]  # fmt: skip
 

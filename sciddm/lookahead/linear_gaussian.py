@@ -7,6 +7,7 @@ dense Jacobian and no forward mode. S is C itself, or a guess of it.
 """
 
 import jax
+import jax.numpy as jnp
 
 from sciddm.arithmetic import combine, expand, root_mean_square
 from sciddm.denoiser import Denoiser, linearize
@@ -29,10 +30,35 @@ def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterat
         return jax.tree.map(lambda leaf: expand(scale, leaf) * leaf, denoiser.process.noise.each("covariance", vjp(u)))
 
     inner = covariance if guess is None else guess
-    residual = observation.residual_from(prediction)
-    solution = conjugate_gradient(
-        lambda u: forward(inner(adjoint(u))), residual, iterations, diagonal=observation.variance(prediction)
-    )
+    residual, variance = observation.residual_from(prediction), observation.variance(prediction)
+    system, right = lambda u: forward(inner(adjoint(u))), residual
+    if len(jax.tree.leaves(prediction)) > 1:
+        # In units of their own none of the measurements would outweigh the others in the few iterations.
+        variance = jax.tree.map(lambda v, leaf: jnp.broadcast_to(v, leaf.shape), variance, prediction)
+        units = _units(denoiser.process, t, forward, adjoint, prediction, variance)
+        scaled = lambda u: jax.tree.map(lambda leaf, unit: leaf / expand(unit, leaf), u, units)  # noqa: E731
+        solution = scaled(
+            conjugate_gradient(lambda u: scaled(system(scaled(u))), scaled(right), iterations, diagonal=scaled(scaled(variance)))
+        )
+    else:
+        solution = conjugate_gradient(system, right, iterations, diagonal=variance)
     steered = combine(1.0, x0_hat, 1.0, covariance(adjoint(solution)))
     norm = guidance_norm(denoiser.process, x_t, t, x0_hat, steered)
     return answer.to(steered, {"residual": root_mean_square(residual), "guidance_norm": norm})
+
+
+def _units(process, t, forward, adjoint, prediction, variance):
+    # (B,) for each leaf of a prediction: the root mean square of what may be expected of its residual, by one product with signs each,
+    # u^T A Sigma A^T u, and the variance of a unit prior at x_t.
+    leaves, structure = jax.tree.flatten(prediction)
+    spread = process.sigma(t) ** 2 / (process.alpha(t) ** 2 + process.sigma(t) ** 2)
+    units = []
+    for i, leaf in enumerate(leaves):
+        signs = jax.random.rademacher(jax.random.key(i), leaf.shape[1:], leaf.dtype)
+        probe = [jnp.zeros_like(other) for other in leaves]
+        probe[i] = jnp.broadcast_to(signs, leaf.shape)
+        back = jax.tree.leaves(forward(process.noise.each("covariance", adjoint(structure.unflatten(probe)))))[i]
+        axes = tuple(range(1, leaf.ndim))
+        expected = jax.tree.leaves(variance)[i].mean(axes) + spread * jnp.maximum((probe[i] * back).mean(axes), 0.0)
+        units.append(jnp.sqrt(jnp.where(expected > 0, expected, 1.0)))
+    return structure.unflatten(units)
