@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grain
+import numpy as np
 import xarray as xr
 
 from sciddm.config import naming_keys
@@ -139,13 +140,17 @@ class Domain(abc.ABC):
         """x with some of its fields replaced, the inverse of `by_name`. Traced."""
         return x | fields if isinstance(x, Mapping) else fields.get("x", x)
 
-    def quantities(self, native):
-        """xarray.Dataset of what native answers are summarised by, one entry a "member": fields, or numbers such as a molecule's logP."""
+    def quantities(self, native) -> xr.Dataset:
+        """What native answers are summarised by and events are asked of, along "member": the fields by name, or numbers such as a logP."""
         if isinstance(native, xr.Dataset):
-            first = next((dim for dim in ("member", "sample") if dim in native.dims), None)
-            if first is not None:
-                return native.rename({first: "member"} if first != "member" else {})
-        raise UserError(f"{type(self).__name__} does not say what its answers are summarised by; write its `quantities`")
+            return native.rename({dim: "member" for dim in ("sample",) if dim in native.dims})
+        fields = self.by_name(self.from_native(native))
+        return xr.Dataset(
+            {
+                name: (("member", *(f"{name}_{axis}" for axis in range(1, np.ndim(field)))), np.asarray(field))
+                for name, field in fields.items()
+            }
+        )
 
     def signed(self, native, about: Mapping[str, Any]):
         """Native answers with the settings that made them inside, for the file: about, name -> plain value."""

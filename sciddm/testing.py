@@ -28,7 +28,8 @@ def check_domain(config, folder) -> Model:
     check_samples(model, Path(folder))
     for name in model.domain.tasks:
         check_task(model, name)
-        check_given(model, name, Path(folder) / f"given-{name}")
+        if model.domain.tasks[name].takes != "nothing":
+            check_given(model, name, Path(folder) / f"given-{name}")
     return model
 
 

@@ -38,9 +38,27 @@ class Half(sd.tasks.Steered):
         super().check(config, options)
         sd.tasks.need(options, "noise_std", options["noise_std"] > 0, "a number of metres above 0")
 
+    given_names = ("x",)
+    takes = "x=METRES, the first coordinate, such as x=2.5"
+
     def problem(self, key, example):
-        normal, std = self.domain.normalizer.normalize(example), self.domain.normalizer.std
-        return sd.Problem(sd.lookahead.Observation(lambda z: z[:, :1], normal[:1], self.noise_std / std), example)
+        return sd.Problem(self.measured(example[0]), example)
+
+    def measured(self, x):
+        normal = self.domain.normalizer.normalize(np.float32([x]))
+        return sd.lookahead.Observation(lambda z: z[:, :1], normal, self.noise_std / self.domain.normalizer.std)
+
+    def problem_given(self, key, given):
+        if len(given) != 1 or given[0].name != "x":
+            return super().problem_given(key, given)  # which refuses it
+        try:
+            x = float(given[0].value)
+        except ValueError as error:
+            raise sd.UserError(f"--given {given[0]}: expected a number of metres") from error
+        return sd.Problem(self.measured(x), extras={"title": f"x = {x:g} m"})
+
+    def write_given(self, problem, folder):
+        return [f"x={float(problem.truth[0])!r}"]
 
     def baseline(self, problem):
         """`mean`: of the data, which knows nothing of the measurement."""
@@ -52,8 +70,10 @@ class Half(sd.tasks.Steered):
     def plot(self, samples, problem, answers):
         figure, axes = plt.subplots(layout="constrained")
         axes.plot(*np.asarray(samples).T, "o", label="members")
-        axes.axvline(problem.truth[0], color="black", label="measured")
-        axes.plot(*problem.truth, "k*", ms=14, label="truth")
+        if problem.truth is not None:
+            axes.axvline(problem.truth[0], color="black", label="measured")
+            axes.plot(*problem.truth, "k*", ms=14, label="truth")
+        axes.set_title((problem.extras or {}).get("title", ""))
         for name, answer in answers.items():
             axes.plot(*np.atleast_2d(answer).T, "x", label=name)
         axes.set(xlabel="first coordinate [m]", ylabel="second coordinate [m]")
