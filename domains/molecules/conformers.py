@@ -37,6 +37,20 @@ def etkdg(molecule: Chem.Mol, count: int, *, seed: int, relax: bool = False, ste
     return [Chem.Mol(graph, confId=conformer.GetId()) for conformer in graph.GetConformers()]
 
 
+def relaxed_conformers(molecule: Chem.Mol, count: int, seed: int) -> list[Chem.Mol]:
+    """At most `count` conformers by ETKDGv3 of a sanitised molecule with all its atoms, with the stereo that it has, each at the nearest
+    minimum of MMFF94 where that has parameters, a molecule each."""
+    graph = Chem.Mol(molecule)
+    with rdBase.BlockLogs():
+        graph.RemoveAllConformers()
+        parameters = rdDistGeom.ETKDGv3()
+        parameters.randomSeed = int(np.random.default_rng(seed).integers(1, 2**20))
+        rdDistGeom.EmbedMultipleConfs(graph, count, parameters)
+        if graph.GetNumConformers() and rdForceFieldHelpers.MMFFHasAllMoleculeParams(graph):
+            rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(graph, maxIters=2000)
+    return [Chem.Mol(graph, confId=conformer.GetId()) for conformer in graph.GetConformers()]
+
+
 def rmsd_matrix(references, samples, *, mirror: bool = False) -> np.ndarray:
     """(R, S) angstrom: the least RMSD over heavy atoms of every sample laid on every reference, of all ways the graph maps on itself.
 

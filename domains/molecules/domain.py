@@ -10,7 +10,7 @@ import numpy as np
 from rdkit import Chem
 from scipy.spatial.transform import Rotation
 
-from domains.molecules import bonds, fragments, metrics, plots, qm9, readers, smiles
+from domains.molecules import answers, bonds, fragments, metrics, plots, qm9, readers, smiles
 from domains.molecules.collection import Collection
 from domains.molecules.conditions import WAYS, Conditions, OfMask
 from domains.molecules.kept import Linker, Scaffold
@@ -247,6 +247,19 @@ class MoleculesDomain(Domain):
             if molecule is None:
                 raise UserError(f"molecules: {i} is None, of which nothing could be made; leave such out")
         return self.layout.expand(self.layout.pack(Collection.from_molecules(native), self.size))
+
+    def by_name(self, x):
+        """positions (B, n, 3) in angstrom, features and pairs as `Layout` says, and mask (B, n), 1 where there is an atom."""
+        return dict(x) | {"mask": self.layout.mask_of(x)}
+
+    def with_fields(self, x, fields):
+        return x | {name: leaf for name, leaf in fields.items() if name != "mask"}
+
+    def quantities(self, native):
+        return answers.quantities(native)
+
+    def signed(self, native, about):
+        return answers.signed(native, about)
 
     def save(self, samples, path) -> None:
         """SDF or XYZ by the path's suffix."""

@@ -26,7 +26,7 @@ def sdf_records(file: Path) -> Iterator[Record]:
         found = re.findall(r"^>[^<\n]*<([^>\n]+)>[^\n]*\n([^\n]*)", block, flags=re.MULTILINE)
         properties = {key: value for key, text in found if (value := number_of(text)) is not None}
         # RDKit's supplier drops the carriage return of Windows itself, but not in the title.
-        yield Record(str(file), number, title or f"{file.stem} {number}", partial(from_block, block), properties)
+        yield Record(str(file), number, title or f"{file.stem} {number}", partial(from_block, block), properties, block)
 
 
 def xyz_records(file: Path) -> Iterator[Record]:

@@ -48,21 +48,25 @@ def gallery(samples, titles=None, columns: int = 4):
 
 
 def overlay(reference, samples, titles=None, columns: int = 4):
-    """Sticks of every sample laid on the reference, which is grey, and the RMSD in angstrom. Heavy atoms only; at most 8 samples.
+    """Sticks of every sample laid on the reference, or on its own one of a list, which is grey, and the RMSD in angstrom. Heavy atoms only;
+    at most 8 samples.
 
     Conformers of one graph, as `conformers.rmsd_matrix` asks for.
     """
     samples = list(samples)[:8]
-    fixed = heavy_atoms(reference)
-    centre, rotation = drawing.centre(fixed), drawing.rotation(fixed)
-    laid = [None if sample is None else _laid(sample, fixed) for sample in samples]
-    views = [None if entry is None else (entry[2] - centre) @ rotation for entry in laid]
-    half = drawing.half_size([drawing.view(fixed), *views])
+    references = reference if isinstance(reference, (list, tuple)) else [reference] * len(samples)
+    fixed = [heavy_atoms(one) for one in references]
+    laid = [None if sample is None else _laid(sample, one) for sample, one in zip(samples, fixed, strict=False)]
+    views = [
+        None if entry is None else (entry[2] - drawing.centre(one)) @ drawing.rotation(one)
+        for entry, one in zip(laid, fixed, strict=False)
+    ]
+    half = drawing.half_size([*map(drawing.view, fixed), *views])
     fig, axes = _panels(len(samples), columns, half[1] / half[0])
     notes = []
-    for ax, entry, view, title in zip(axes, laid, views, titles or [""] * len(samples), strict=False):
+    for ax, one, entry, view, title in zip(axes, fixed, laid, views, titles or [""] * len(samples), strict=False):
         if entry is not None:
-            drawing.show(ax, drawing.sticks(fixed, drawing.view(fixed), REFERENCE) + drawing.sticks(entry[1], view), half)
+            drawing.show(ax, drawing.sticks(one, drawing.view(one), REFERENCE) + drawing.sticks(entry[1], view), half)
         notes.append(", ".join(part for part in (title, entry and f"{entry[0]:.2f} Å") if part))
     _titles(axes, samples, notes)
     _scale_bar(axes, samples, half)

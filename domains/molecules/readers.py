@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rdkit import Chem
 
+from domains.molecules.answers import fields
 from domains.molecules.collection import Collection
 from domains.molecules.formats import ase_records, npz_records, sdf_records, xyz_records
 from domains.molecules.record import Skipped, gather
@@ -34,7 +35,8 @@ def read_molecules(path, *, progress=False, jobs=None) -> tuple[Collection, list
 
 
 def write_molecules(molecules: Iterable[Chem.Mol | None], path) -> None:
-    """Write molecules with a conformer each, in angstrom: .sdf (4 digits), or .xyz with all frames (6 digits, "charge=" in the comment).
+    """Write molecules with a conformer each, in angstrom: .sdf (4 digits), with their properties as data fields, or .xyz with all frames
+    (6 digits, "charge=" in the comment).
 
     None, for what became no molecule, is left out and counted on stderr.
     Raises: UserError on another suffix, a molecule without coordinates, or a place that can't be written.
@@ -64,7 +66,8 @@ def _sdf_block(molecule):
     molecule = Chem.Mol(molecule)
     molecule.SetProp("_Name", _name(molecule))
     molecule.UpdatePropertyCache(strict=False)  # what a model made may have any valence, and is to be seen as it is
-    return f"{Chem.MolToMolBlock(molecule)}$$$$\n"
+    data = "".join(f">  <{name}>\n{value}\n\n" for name, value in fields(molecule).items())
+    return f"{Chem.MolToMolBlock(molecule)}{data}$$$$\n"
 
 
 def _xyz_block(molecule):

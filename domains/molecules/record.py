@@ -36,13 +36,15 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Record:
-    """A record of a file, not made yet: `make()` gives the molecule, or raises ValueError with the reason."""
+    """A record of a file, not made yet: `make()` gives the molecule, or raises ValueError with the reason. text: the SMILES or the block
+    of a molfile that it is made of, "" for one of positions."""
 
     file: str
     number: int
     name: str
     make: Callable[[], Chem.Mol]
     properties: dict[str, float] = field(default_factory=dict)
+    text: str = ""
 
 
 def gather(records: Iterable[Record], what, *, jobs=None, progress=False) -> tuple[Collection, list[Skipped]]:

@@ -74,7 +74,7 @@ def smiles_records(file: Path) -> Iterator[Record]:
     if lines and lines[0][0].lower() == "smiles":
         lines = lines[1:]
     for number, (smiles, *name) in enumerate(lines, 1):
-        yield Record(str(file), number, name[0].strip() if name else smiles, partial(conformer, smiles))
+        yield Record(str(file), number, name[0].strip() if name else smiles, partial(conformer, smiles), text=smiles)
 
 
 def csv_records(file: Path) -> Iterator[Record]:
@@ -92,7 +92,7 @@ def csv_records(file: Path) -> Iterator[Record]:
             continue
         cells = {column: number_of(cell) for i, (column, cell) in enumerate(zip(columns, row, strict=True)) if i != at}
         properties = {column: value for column, value in cells.items() if value is not None}
-        yield Record(str(file), number, row[names].strip(), partial(conformer, row[at].strip()), properties)
+        yield Record(str(file), number, row[names].strip(), partial(conformer, row[at].strip()), properties, row[at].strip())
 
 
 def default_smiles(count: int | None = None) -> list[str]:

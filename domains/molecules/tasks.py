@@ -8,13 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from rdkit import Chem
 
-from domains.molecules import conformers, metrics, plots
+from domains.molecules import conformers, metrics, plots, shapes
+from domains.molecules.brought import TAKES
+from domains.molecules.given import Brings, titled
+from domains.molecules.stereo import stereo_of
 from sciddm import lookahead
+from sciddm.errors import UserError
 from sciddm.keys import seed_of
 from sciddm.tasks import Generate, Problem, Task, need
 
 
-class MoleculeTask(Task):
+class MoleculeTask(Brings, Task):
     """Shared by all: scores of molecules, of which `scored` are shown, and pictures of them. solver, steps, grid: of `Task`."""
 
     scored = ("valid", "connected", "valid and connected", "unique", "atom stability", "molecule stability")
@@ -28,7 +32,7 @@ class MoleculeTask(Task):
         return {name: scores[name] for name in self.scored}
 
     def plot(self, samples, problem, answers):
-        return plots.gallery(self.domain.to_native(samples)[:8])
+        return titled(plots.gallery(self.domain.to_native(samples)[:8]), problem)
 
     def plain(self, model, key, problem, members, **options):
         """What the model gives to the same condition without the guide, by the same steps."""
@@ -40,8 +44,37 @@ class MoleculeTask(Task):
         return self.domain.condition(mask, **given)
 
 
-class GenerateMolecules(Generate):
+class GenerateMolecules(Brings, Generate):
     """Molecules out of nothing, of sizes as in the data; beside them as many of the held-out ones, which is the ceiling."""
+
+    @property
+    def given_names(self):
+        value = (self.domain.data.property,) if "property" in self.domain.data.conditions else ()
+        return ("atoms", *value, "record")
+
+    @property
+    def takes(self):
+        named = self.domain.data.property if "property" in self.domain.data.conditions else ""
+        mean, std = self.domain.normalizer.scalar
+        value = f"; {named}=2.5, which the network is conditioned on (trained on {mean:.3g} +- {std:.2g})" if named else ""
+        return (
+            f"nothing, for sizes as in the data; atoms=12, the number of {self.atoms} of each answer (trained on {self.sizes}), or a "
+            f"molecule of which it is taken ({TAKES}){value}"
+        )
+
+    def problem_given(self, key, given):
+        brought, values = self.one(given)
+        value = self.value(values)
+        if not given:
+            return Problem()
+        title = ", ".join(f"{name} = {text}" for name, text in values.items()) or f"as many atoms as {brought.name}"
+        return self.sized(brought, values, None if value is None else value[1], title=title)
+
+    def write_given(self, problem, folder):
+        return []
+
+    def plot(self, samples, problem, answers):
+        return titled(super().plot(samples, problem, answers), problem)
 
 
 class Conformers(MoleculeTask):
@@ -62,13 +95,53 @@ class Conformers(MoleculeTask):
     def check(cls, config, options):
         need(options, "count", options["count"] >= 1, "at least 1")
 
+    given_names = ("record",)
+
+    @property
+    def takes(self):
+        return (
+            f"one molecule, whose graph is kept, its stereo and charges too: {TAKES}; of {', '.join(self.domain.layout.symbols)}, trained "
+            f"on {self.sizes} {self.atoms.rstrip(',')}"
+        )
+
     def problem(self, key, example):
-        graph = jax.tree.map(lambda leaf: np.asarray(leaf)[None], example)
+        return self.of_graph(example, example, {"seed": seed_of(key)})
+
+    def of_graph(self, x, truth, extras) -> Problem:
+        """The shape of the graph of x, (n, ...), whose positions are not looked at."""
+        graph = jax.tree.map(lambda leaf: np.asarray(leaf)[None], x)
         fixed, mask = self.domain.normalizer.normalize(graph), np.asarray(self.domain.layout.mask_of(graph))
-        value = {name: leaf[0] for name, leaf in fixed.items()}
+        value = {name: leaf[0] if name != "positions" else np.zeros_like(leaf[0]) for name, leaf in fixed.items()}
         kept = lookahead.constraints.Fixed({name: jnp.asarray(name != "positions") for name in value}, value)
-        cond = self.condition(example, x=graph, atoms=mask)
-        return Problem(kept, example, cond=cond, extras={"seed": seed_of(key)})
+        return Problem(kept, truth, cond=self.condition(x, x=graph, atoms=mask), extras=extras)
+
+    def problem_given(self, key, given):
+        brought, _ = self.one(given)
+        if brought is None:
+            raise UserError(f"--given: no molecule; expected {self.takes}")
+        if brought.pieces > 1:
+            raise UserError(f"{brought.where}: is in {brought.pieces} pieces; expected one molecule, in one piece")
+        if brought.caps:
+            raise UserError(f"{brought.where}: has an open end (*); expected a whole molecule, or --task scaffold to let it grow")
+        rows = self.rows(brought)
+        x = self.x_of(brought, rows, self.slots(len(rows)))
+        graph = shapes.Graph(brought, rows, seed_of(key), stereo_of(brought.molecule, rows))
+        graph.say_at_first()
+        extras = {"brought": graph, "shape": self.shape(len(x["positions"])), "title": f"conformers of {brought.name}"}
+        return self.of_graph(x, None, extras)
+
+    def write_given(self, problem, folder):
+        return [str(self.write_molecule(problem.truth, folder / "molecule.sdf"))]
+
+    def answers(self, model, keys, problem, **options):
+        draw = super().answers
+        return shapes.rightly(problem.extras["brought"], lambda some: draw(model, some, problem, **options), keys)
+
+    def to_native(self, samples, problem):
+        molecules = super().to_native(samples, problem)
+        if "brought" in problem.extras:
+            shapes.note(problem.extras["brought"], molecules, samples["positions"])
+        return molecules
 
     def guide(self, denoiser, problem):
         """The network is conditioned on the graph, and the graph is kept exactly."""
@@ -102,6 +175,8 @@ class Conformers(MoleculeTask):
         }  # fmt: skip
 
     def plot(self, samples, problem, answers):
+        if "brought" in problem.extras:
+            return titled(self._beside_references(samples, problem.extras["brought"]), problem)
         reference, answers = self.reference(problem), self.domain.to_native(samples)[:6]
         # drawn as they were compared: mirrored where that is nearer
         plain, free = (conformers.rmsd_matrix([reference], answers, mirror=mirror)[0] for mirror in (False, True))
@@ -109,3 +184,16 @@ class Conformers(MoleculeTask):
             if turned:
                 molecule.GetConformer().SetPositions(-molecule.GetConformer().GetPositions())
         return plots.overlay(reference, answers)
+
+    def _beside_references(self, samples, graph):
+        # Each answer on the nearest of RDKit's conformers, mirrored where that is nearer and no centre was given.
+        molecules = self.domain.to_native(samples)[:6]
+        distances = graph.distances(molecules)
+        if not np.isfinite(distances).all():
+            return plots.gallery(molecules)
+        nearest = [graph.references[i] for i in distances.argmin(0)]
+        plain = conformers.rmsd_matrix(graph.references, molecules).min(0)
+        for molecule, turned in zip(molecules, distances.min(0) < plain - 1e-6, strict=True):
+            if turned:
+                molecule.GetConformer().SetPositions(-molecule.GetConformer().GetPositions())
+        return plots.overlay(nearest, molecules)

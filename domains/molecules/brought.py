@@ -1,0 +1,236 @@
+"""The one molecule that a user brings: SMILES, InChI, a record of a file, the block of a molfile, or an RDKit molecule."""
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rdkit import Chem, rdBase
+from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+from domains.molecules import bonds
+from domains.molecules.readers import RECORDS
+from domains.molecules.record import ORDERS, check_atoms, reason_of
+from sciddm.data.reading import kind_of
+from sciddm.errors import UserError
+from sciddm.given import Thing
+from sciddm.named import near
+
+CAPS = {1: 1, 2: 8, 3: 7}  # what stands in the place of an open end, a `*`, while a shape is found: H, =O, #N
+TAKES = f"SMILES, InChI, a file ({' '.join(RECORDS)}; record=2 of several) or an RDKit molecule"
+
+
+@dataclass(frozen=True)
+class Brought:
+    """molecule: all atoms, hydrogens behind, in the order given, with its stereo; orders: (n, n) int, bonds of one Kekule structure, that
+    of the file where it has one; caps: atoms in the places of `*`, which are not part of it; solid: whether it has positions in angstrom;
+    name: for titles; where: for messages."""
+
+    molecule: Chem.Mol
+    orders: np.ndarray
+    caps: tuple[int, ...]
+    solid: bool
+    name: str
+    where: str
+
+    @property
+    def pieces(self) -> int:
+        return len(Chem.GetMolFrags(self.molecule))
+
+
+def say(line: str) -> None:
+    """One line for the user, on stderr."""
+    print(line, file=sys.stderr)
+
+
+def bring(thing: Thing, record: int | None = None, names: Sequence[str] = (), *, lenient: bool = False) -> Brought:
+    """The molecule of a thing. lenient: bonds and valences may be impossible.
+
+    Raises: UserError in one line: no such file, no SMILES and why, which record, several pieces of news at once.
+    """
+    where = str(thing)
+    if record is not None and thing.path is None:
+        raise UserError(f"--given record={record}: {where} is no file; leave it out")
+    if thing.path is not None and thing.path.exists():
+        return _of_file(thing.path, record, lenient)
+    if isinstance(thing.value, Chem.Mol):
+        name = thing.value.GetProp("_Name") if thing.value.HasProp("_Name") else ""
+        return _made(Chem.Mol(thing.value), Chem.Mol(thing.value), name or "molecule", where, lenient)
+    text = (thing.text or str(thing.path or "")).strip()  # a SMILES with a * may be the pattern of some files
+    if not text:
+        raise UserError(f"--given {where}: is no molecule; expected {TAKES}")
+    if "M  END" in text:
+        return _of_block(text, text.split("\n", 1)[0].strip() or "molecule", "the block", lenient)
+    return _of_smiles(text, text, where, names, lenient)
+
+
+def solid(brought: Brought) -> Brought:
+    """With a shape: its own, else by ETKDGv3 and MMFF94, which is said. Raises: UserError where its positions are no molecule's, or RDKit
+    finds none."""
+    molecule = brought.molecule
+    if brought.solid:
+        numbers, positions, _ = bonds.atoms(molecule)
+        try:
+            check_atoms(numbers, positions)
+        except ValueError as error:
+            raise UserError(f"{brought.where}: {error}") from error
+        return brought
+    if brought.pieces > 1:
+        raise UserError(
+            f"{brought.where}: {brought.pieces} pieces without positions; where they are to each other is not known: give a file with "
+            "positions, or a whole molecule and keep="
+        )
+    molecule = Chem.Mol(molecule)
+    options = rdDistGeom.ETKDGv3()
+    options.randomSeed = 42
+    with rdBase.BlockLogs():
+        found = rdDistGeom.EmbedMolecule(molecule, options)
+        if found < 0:
+            options.useRandomCoords = True
+            found = rdDistGeom.EmbedMolecule(molecule, options)
+        if found < 0:
+            raise UserError(f"{brought.where}: ETKDG finds no shape for it; give a file with positions")
+        relaxed = rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule)
+        if relaxed:
+            rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=5000)
+    way = "ETKDG and MMFF" if relaxed else "ETKDG; MMFF lacks parameters for it"
+    say(f"{brought.where}: has no positions; its shape is made by {way}")
+    return replace(brought, molecule=molecule, solid=True)
+
+
+def _of_file(path: Path, record, lenient):
+    where = path
+    if path.is_dir():
+        raise UserError(f"--given {path}: is a folder; expected one file of a molecule")
+    if kind_of(path) not in RECORDS:
+        raise UserError(f"{path}: {path.suffix or 'no suffix'} is not read; expected one of {' '.join(RECORDS)}")
+    records = list(RECORDS[kind_of(path)](path))
+    if not records:
+        raise UserError(f"{path}: holds no molecule; expected one")
+    if record is None and len(records) > 1:
+        raise UserError(f"{path}: holds {len(records)} molecules, one is meant; say which by --given record=1 (to {len(records)})")
+    if not 1 <= (record or 1) <= len(records):
+        raise UserError(f"--given record={record}: {path} holds {len(records)} molecule{'s' * (len(records) > 1)}, counted from 1")
+    one = records[(record or 1) - 1]
+    where = f"{path} record {one.number}" if len(records) > 1 else str(path)
+    if one.text and kind_of(path) in (".sdf", ".sd", ".mol"):
+        return _of_block(one.text, one.name, where, lenient)
+    if one.text:
+        return _of_smiles(one.text, one.name, f"{where}: {one.text}", (), lenient)
+    try:
+        with rdBase.BlockLogs():
+            molecule = one.make()
+    except (ValueError, RuntimeError) as error:
+        args = getattr(one.make, "args", ())
+        if not lenient or len(args) < 2:
+            raise UserError(f"{where}: {error}") from error
+        from domains.molecules.collection import make_molecule
+
+        molecule = bonds.perceive_table(make_molecule(args[0], args[1], np.zeros(len(args[0]), int), []))
+        say(f"{where}: RDKit finds no bonds; taken from distances by EDM's table")
+    return _made(molecule, molecule, one.name, where, lenient)
+
+
+def _of_block(block, name, where, lenient):
+    with rdBase.CaptureErrorLog() as log:
+        plain = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
+        clean = plain if lenient or plain is None else Chem.MolFromMolBlock(block, sanitize=True, removeHs=False)
+    if clean is None:
+        raise UserError(f"{where}: {reason_of(log.messages) or 'not a block of a molfile'}")
+    return _made(plain, clean, name, where, lenient)
+
+
+def _of_smiles(text, name, where, names, lenient):
+    reader = Chem.SmilesParserParams()
+    reader.removeHs, reader.sanitize = False, not lenient
+    with rdBase.CaptureErrorLog() as log:
+        molecule = Chem.MolFromInchi(text, removeHs=False) if text.startswith("InChI=") else Chem.MolFromSmiles(text, reader)
+    if molecule is None:
+        suffix = Path(text).suffix.lower()
+        if suffix in RECORDS or re.fullmatch(r"\.[a-z][a-z0-9]{1,4}", suffix):
+            raise UserError(f"--given {where}: no such file; expected {TAKES}")
+        word = text.partition("=")[0]
+        hint = near(word, names) if "=" in text and word.isidentifier() and len(word) > 2 else ""
+        reason = re.sub(r"^SMILES Parse Error: ", "", reason_of(log.messages))
+        reason = re.sub(r" for input: .*| while parsing: .*", "", reason)
+        raise UserError(f"--given {where}: is no SMILES ({reason or 'not parsed'}){hint}; expected {TAKES}")
+    return _made(molecule, molecule, name, where, lenient)
+
+
+def _made(plain, clean, name, where, lenient):
+    clean = Chem.Mol(clean)
+    if not clean.GetNumAtoms():
+        raise UserError(f"{where}: no atoms; expected a molecule")
+    flat = clean.GetNumConformers() and not clean.GetConformer().Is3D() and not np.any(clean.GetConformer().GetPositions()[:, 2])
+    there = clean.GetNumConformers() > 0 and not flat
+    if there and not np.isfinite(clean.GetConformer().GetPositions()).all():
+        raise UserError(f"{where}: has positions that are no numbers")
+    if flat and np.any(clean.GetConformer().GetPositions()):
+        say(f"{where}: is flat, a drawing; its graph is taken, and stereo as drawn")
+    if lenient:
+        clean.UpdatePropertyCache(strict=False)
+    else:
+        try:
+            with rdBase.BlockLogs():
+                Chem.SanitizeMol(clean)
+        except ValueError as error:
+            raise UserError(f"{where}: {error}") from error
+    odd = next((bond for bond in clean.GetBonds() if bond.GetBondType() not in ORDERS), None)
+    if odd is not None:
+        raise UserError(f"{where}: a bond of type {odd.GetBondType()}; expected single, double, triple or aromatic")
+    clean, caps = _capped(clean, where)
+    if there:
+        Chem.AssignStereochemistryFrom3D(clean) if not lenient else None
+    else:
+        clean.RemoveAllConformers()
+        Chem.AssignStereochemistry(clean, cleanIt=True, force=True) if not lenient else None
+    _say_oddities(clean, where)
+    clean = Chem.AddHs(clean, addCoords=there)
+    return Brought(clean, _orders(plain, clean), caps, there, name, where)
+
+
+def _capped(molecule, where):
+    # `*` becomes an atom that fits, so that a shape can be found; its neighbour is where the rest may grow.
+    caps = [atom.GetIdx() for atom in molecule.GetAtoms() if atom.GetAtomicNum() == 0]
+    if not caps:
+        return molecule, ()
+    molecule = Chem.RWMol(molecule)
+    for i in caps:
+        atom = molecule.GetAtomWithIdx(i)
+        ends = list(atom.GetBonds())
+        order = int(ends[0].GetBondTypeAsDouble()) if len(ends) == 1 else 0
+        if order not in CAPS or molecule.GetAtomWithIdx(ends[0].GetOtherAtomIdx(i)).GetAtomicNum() == 0:
+            raise UserError(f"{where}: * at {i} has {len(ends)} bonds; expected one, to the atom where the rest may grow")
+        fitting = Chem.Atom(CAPS[order])
+        fitting.SetNoImplicit(True)
+        molecule.ReplaceAtom(i, fitting)
+    molecule = molecule.GetMol()
+    molecule.UpdatePropertyCache(strict=False)
+    return molecule, tuple(caps)
+
+
+def _orders(plain, clean):
+    # A Kekule structure, and where atoms are aromatic the one that was given, which RDKit need not find again.
+    kekule = Chem.Mol(clean)
+    with rdBase.BlockLogs():
+        Chem.KekulizeIfPossible(kekule, clearAromaticFlags=True)
+    n = clean.GetNumAtoms()
+    orders = np.zeros((n, n), int)
+    for bond in kekule.GetBonds():
+        a, b = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
+        given = plain.GetBondBetweenAtoms(a, b) if max(a, b) < plain.GetNumAtoms() else None
+        aromatic = clean.GetBondBetweenAtoms(a, b).GetIsAromatic()
+        bond = given if aromatic and given is not None and given.GetBondType() != Chem.BondType.AROMATIC else bond
+        orders[a, b] = orders[b, a] = int(bond.GetBondTypeAsDouble())
+    return orders
+
+
+def _say_oddities(molecule, where):
+    isotopes = [f"{atom.GetIsotope()}{atom.GetSymbol()} ({atom.GetIdx()})" for atom in molecule.GetAtoms() if atom.GetIsotope()]
+    if isotopes:
+        say(f"{where}: isotopes are not modelled and are left out: {', '.join(isotopes[:4])}")
+    radicals = [f"{atom.GetSymbol()} ({atom.GetIdx()})" for atom in molecule.GetAtoms() if atom.GetNumRadicalElectrons()]
+    if radicals:
+        say(f"{where}: has unpaired electrons, which are kept: {', '.join(radicals[:4])}")
