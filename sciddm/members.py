@@ -45,6 +45,7 @@ def write_members(
         if path.exists():
             raise UserError(f"{path}: is there already; give another --out or --seed")
     problem = None if task is None else model.problem(task, key=seed, given=given)
+    model.sampling_options(model.denoiser, **({} if task is None else model.task(task).sampling) | options)  # for what it refuses
     settings = settings_of(model, task, problem, given, seed, options)
     _check_events(model, task, problem, events)
     if before := made_of(folder):
@@ -57,7 +58,7 @@ def write_members(
         return model.solve(seed, task, problem, len(rows), rows=rows if model.task(task).by_member else None, **options)
 
     size = model.config.sampling.batch_size if task is None or model.task(task).by_member else count
-    digest = {"given digest": _digest(problem)} if problem is not None else {}
+    digest = {"given digest": digest_of(problem)} if problem is not None else {}
     try:
         x = in_parts(
             make, count, size, folder, settings | digest, jax.tree.structure(model.domain.example), label=task or "sample",
@@ -99,8 +100,8 @@ def _name(thing):
     return str(thing) if isinstance(thing, (str, Path)) else f"<{type(thing).__name__}>"
 
 
-def _digest(problem):
-    # Of all that the answers depend on and the command does not say, such as what stands in a file.
+def digest_of(problem) -> str:
+    """Of all that the answers depend on and the command does not say, such as what stands in a file."""
     found = hashlib.sha256()
     for leaf in jax.tree.leaves((problem.observation, problem.cond)):
         if isinstance(leaf, (np.ndarray, jax.Array)):

@@ -32,19 +32,23 @@ def in_parts(
     size, folder = min(size, count), Path(folder)
     about = json.loads(json.dumps({**about, "members a part": size}, default=str))
     with _alone(folder):
-        _check(folder, about)
-        firsts, parts = range(0, count, size), []
-        there = [folder / f"members-{first:06d}.npz" for first in firsts]
-        bar = tqdm(total=count, desc=label, unit="member", disable=not progress)
-        for first, path in zip(firsts, there, strict=True):
-            found = _read(path, structure)
-            if found is None:
-                rows = np.minimum(np.arange(first, first + size), count - 1)
-                found = jax.tree.map(np.asarray, make(rows))
-                _write(path, found, whole=first + size <= count)
-            parts.append(found)
-            bar.update(min(size, count - first))
-        bar.close()
+        try:
+            _check(folder, about)
+            parts = []
+            with tqdm(total=count, desc=label, unit="member", disable=not progress) as bar:
+                for first in range(0, count, size):
+                    path = folder / f"members-{first:06d}.npz"
+                    found = _read(path, structure)
+                    if found is None:
+                        rows = np.minimum(np.arange(first, first + size), count - 1)
+                        found = jax.tree.map(np.asarray, make(rows))
+                        _write(path, found, whole=first + size <= count)
+                    parts.append(found)
+                    bar.update(min(size, count - first))
+        except BaseException:
+            if not made_of(folder):
+                drop(folder)  # nothing to go on with
+            raise
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 
