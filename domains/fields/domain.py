@@ -179,6 +179,16 @@ class FieldsDomain(Domain):
         return self.unmasked(self._given.fill)
 
     @property
+    def mean_value(self) -> np.ndarray:
+        """(C,) in physical units: what is 0 when normalised, the mean of what a transform makes of each variable."""
+        return np.asarray(self.normalizer.denormalize(np.zeros(len(self.variables), np.float32)), np.float32)
+
+    @property
+    def spellings(self) -> dict[str, tuple[str, ...]]:
+        """variable or condition -> other names that a file or a table may have for it."""
+        return {name: () for name in (*self.variables, *self.layout.conditions)}
+
+    @property
     def masked(self) -> np.ndarray:
         """(*space, C) bool: where no sample has a value."""
         return self._given.masked

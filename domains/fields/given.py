@@ -70,7 +70,7 @@ class Given:
         if layout.conditions:
             if conditions is None:
                 raise UserError(
-                    f"the model is conditioned on {', '.join(layout.conditions)}: give them with the example"
+                    f"the model is conditioned on {', '.join(layout.conditions)}: give them, by --given FILE on all of its grid"
                 )
             n = len(layout.conditions)
             y = np.stack([transform(name).forward(conditions[..., i]) for i, name in enumerate(facts.transforms)], -1)

@@ -169,8 +169,11 @@ class Layout:
         names = [name for name in self.header.data_vars if name in kept or name in data]
         return kept.assign(data)[names].assign_attrs(self.header.attrs)
 
-    def wider(self, grid) -> "Layout":
-        """The same with another number of points along each dimension of space; coordinates go on in even steps, the rest is left out."""
+    def wider(self, grid, places: Mapping[str, np.ndarray] | None = None) -> "Layout":
+        """The same with another number of points along each dimension of space; the rest is left out.
+
+        places: coordinates of its dimensions, those that are not there go on in even steps.
+        """
         sizes = dict(zip(self.space, grid, strict=True))
         names = [*self.variables, *self.conditions]
         data = {
@@ -184,7 +187,8 @@ class Layout:
             if dim in self.header.coords and self.header.sizes[dim] > 1:
                 values = self.coordinate(dim)
                 step = (values[-1] - values[0]) / (len(values) - 1)
-                coords[dim] = xr.Variable(dim, values[0] + step * np.arange(n), self.header[dim].attrs)
+                there = (places or {}).get(dim, values[0] + step * np.arange(n))
+                coords[dim] = xr.Variable(dim, there, self.header[dim].attrs)
         header = xr.Dataset(data, coords, self.header.attrs)
         return replace(self, header=header, statics=(), masked=None)
 

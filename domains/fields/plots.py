@@ -44,25 +44,32 @@ def gallery(layout: Layout, x, count: int = 6):
     return _titled(fig, view.note)
 
 
-def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None, title: str = ""):
+def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None, given=None, title: str = ""):
     """A row a variable: truth, mean, two members, classical answers, and the spread, the members' standard deviation.
 
     members: (M, [frames], *space, C); truth: ([frames], *space, C) or None; answers: name -> one x, or an ensemble, which is shown by its
     mean; observed: name of a variable -> (places (m, d), values (m,)), d coordinate values along space, or one more in front for the time
-    after the first frame; circles filled with the value, on the truth or else on the mean. Of windows in time the last frame is shown, and
-    what was observed then.
+    after the first frame; circles filled with the value, on the truth or else on the mean; given: like truth, fields that are known in
+    part, NaN elsewhere, in its place. Of windows in time the last frame is shown, without a truth the one of which most is known, and what
+    was observed then.
     """
     members, truth, answers, observed = _prepared(layout, members, truth, answers, observed)
+    given = None if given is None else without_mask(layout, given)
     notes = [title]
     if layout.frames:
-        last = members.shape[1] - 1
-        notes.append(f"last frame, {_time(layout, last)}")
-        members, truth = members[:, -1], None if truth is None else truth[-1]
-        answers = {name: x[..., -1, *(slice(None),) * (len(layout.space) + 1)] for name, x in answers.items()}
+        end = members.shape[1] - 1
+        last = end if truth is not None else _most_known(layout, members.shape[1], given, observed)
+        notes.append(f"{'last frame, ' if last == end else ''}{_time(layout, last)}")
+        given = None if given is None else given[last]
+        members, truth = members[:, last], None if truth is None else truth[last]
+        answers = {name: x[..., last, *(slice(None),) * (len(layout.space) + 1)] for name, x in answers.items()}
         observed = {name: _at_time(layout, *seen, layout.step * last) for name, seen in observed.items()}
     view = View(layout, members.shape[1:-1])
     notes.append(view.note)
-    shown, spread, hidden = _shown(members, truth, answers)
+    if given is not None and view.y is None:
+        observed = {name: _as_points(view, given[..., i]) for i, name in enumerate(layout.variables)} | observed
+        given = None
+    shown, spread, hidden = _shown(members, truth, answers, given)
     if hidden:
         notes.append(f"not shown: {', '.join(hidden)}")
     if view.y is None:
@@ -74,6 +81,7 @@ def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None
         fields = [field[..., i] for field in shown.values()]
         seen = observed.get(name)
         scale = Scale(*(fields[:2] if truth is not None else fields[:3]), *(() if seen is None else (seen[1],)))
+        truth_or_mean = row[0 if given is None else 1]
         below = i == len(layout.variables) - 1
         for j, (ax, what, field) in enumerate(zip(row, shown, fields, strict=False)):
             image = view.map(ax, field, scale)
@@ -81,7 +89,7 @@ def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None
             if i == 0:
                 ax.set_title(wrapped(what, 18), fontsize=9)
         if seen is not None:
-            view.points(row[0], *seen, scale)
+            view.points(truth_or_mean, *seen, scale)
         colour_bar(fig, image, row[: len(shown)], layout.label(name), scale.beyond(fields))
         if several:
             image = view.map(row[-1], spread[..., i], Scale(spread[..., i], spread=True))
@@ -92,7 +100,9 @@ def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None
     return _titled(fig, *notes)
 
 
-def sequence(layout: Layout, members, truth=None, answers=None, *, given: int = 0, variables: int = 2, columns: int = 6):
+def sequence(
+    layout: Layout, members, truth=None, answers=None, *, given: int = 0, variables: int = 2, columns: int = 6, title: str = ""
+):  # fmt: skip
     """A forecast: a column each of at most `columns` frames with its lead, rows of truth, mean, a member, every answer, and spread.
 
     Leads count from the last of the `given` frames, which is shown first where there is one; with none, times from the first frame. One
@@ -103,7 +113,7 @@ def sequence(layout: Layout, members, truth=None, answers=None, *, given: int = 
     first = max(given - 1, 0)
     frames = np.unique(np.linspace(first, members.shape[1] - 1, columns).round().astype(int))
     names = layout.variables[:variables]
-    notes = [view.note]
+    notes = [title, view.note]
     if len(names) < len(layout.variables):
         notes.append(f"not shown: {', '.join(layout.variables[variables:])}")
     titles = [_lead(layout, frame, given) for frame in frames]
@@ -169,13 +179,32 @@ def _prepared(layout, members, truth, answers, observed):
     return without_mask(layout, members), truth, answers, dict(observed or {})
 
 
-def _shown(members, truth, answers):
+def _as_points(view, field):
+    # What is known of a field of one dimension.
+    there = np.isfinite(field)
+    return view.at_x[there][:, None], field[there]
+
+
+def _most_known(layout, frames, given, observed):
+    # The frame of which most is known, the last of several.
+    known = np.zeros(frames)
+    if given is not None:
+        known += np.isfinite(given).reshape(frames, -1).sum(1)
+    for places, _ in observed.values():
+        if len(places) and np.shape(places)[1] > len(layout.space):
+            at = np.clip(np.round(np.asarray(places)[:, 0] / layout.step).astype(int), 0, frames - 1)
+            known += np.bincount(at, minlength=frames)
+    return frames - 1 - int(np.argmax(known[::-1]))
+
+
+def _shown(members, truth, answers, given=None):
     # Fields by title, without spread; spread; names of answers for which there is no room.
     mean, spread = mean_and_spread(members)
-    room = LONGEST - 2 - (truth is not None)  # beside truth, mean and spread
+    room = LONGEST - 2 - (truth is not None) - (given is not None)  # beside truth, what was given, mean and spread
     ours = min(len(members), 2 if len(answers) <= room - 2 else 1)
     names = list(answers)[: room - ours]
     shown = {} if truth is None else {"truth": truth}
+    shown |= {} if given is None else {"given": given}
     shown |= {"mean" if len(members) > 1 else "answer": mean}
     shown |= {f"member {i + 1}": members[i] for i in range(ours)} if len(members) > 1 else {}
     for name in names:

@@ -1,4 +1,4 @@
-"""What one does with fields: observe them at points, fill what is missing, sharpen block means, forecast, go on, go wider, generate."""
+"""What one does with fields that were measured in part: observe them at points, fill what is missing, sharpen block means."""
 
 import abc
 
@@ -6,14 +6,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from domains.fields import answers, metrics, plots
-from domains.fields.instruments import Scaled, block_means, interpolate
-from sciddm import lookahead
+from domains.fields import answers, metrics
+from domains.fields.instruments import block_means
+from domains.fields.observations import Gridded, Points, errors_of, observe_grid, observe_points
+from domains.fields.questions import Brings
+from domains.fields.tasks_whole import FieldRollout, Forecast, GenerateFields, WideFields
 from sciddm.errors import UserError
-from sciddm.tasks import Generate, Problem, Rollout, Steered, Task, Wide, need
+from sciddm.tasks import Problem, Steered, need
 
 
-class FieldTask(Steered):
+class FieldTask(Brings, Steered):
     """Shared by the tasks that observe something: how they are scored and drawn, and what a model is given besides.
 
     noise: standard deviation of what is observed, as a share of each variable's own; others: of `Steered`.
@@ -42,18 +44,17 @@ class FieldTask(Steered):
     def observe(self, key, x, cond) -> Problem:
         """What is known of x, in physical units with NaN in the mask."""
 
+    @property
+    def default_error(self) -> float:
+        """What stands for an error that is not given."""
+        return self.noise
+
     def scale(self, name: str) -> float:
         """Standard deviation of a variable over the training data, in its units."""
         return float(self.domain.scales[self.domain.variables.index(name)])
 
     def metrics(self, samples, problem):
-        return _scores(self.domain, samples, problem.truth)
-
-    def plot(self, samples, problem, others):
-        observed = (problem.extras or {}).get("observed", {})
-        return plots.ensemble(
-            self.domain.layout, self.domain.unmasked(samples), problem.truth, others, observed=observed
-        )
+        return metrics.ensemble_scores(self.domain.layout, self.domain.unmasked(samples), problem.truth, self.domain.scales)
 
 
 class Observe(FieldTask):
@@ -88,7 +89,7 @@ class Observe(FieldTask):
         where = np.stack(
             [layout.coordinate(dim)[i] for dim, i in zip(layout.space, index[-len(layout.space) :], strict=True)], -1
         )
-        instrument = interpolate(layout, self.variable, where, times)
+        measured = Points(np.full(len(places), c), where, times, np.asarray(values, float), np.full(len(places), std))
         shown = where if times is None else np.concatenate([times[:, None], where], 1)
         extras = {
             "observed": {self.variable: (shown, values)},
@@ -96,8 +97,9 @@ class Observe(FieldTask):
             "times": times,
             "values": values,
             "std": std,
+            "measured": measured,
         }
-        return Problem(domain.observation(instrument, values, std), x, cond, extras)
+        return Problem(observe_points(domain, measured), x, cond, extras)
 
     def baseline(self, problem):
         """`kriging`, the other variables by regression on the measured one; `radial basis`; and a `training ensemble`."""
@@ -132,15 +134,15 @@ class Fill(FieldTask):
         normal = domain.normalizer.normalize(domain.filled(x)) + self.noise * np.asarray(
             jax.random.normal(key, x.shape)
         )
-        observation = lookahead.Observation(
-            lookahead.operators.Mask(seen.astype(np.float32)), np.where(seen, normal, 0.0), self.noise
-        )
-        return Problem(observation, x, cond, {"seen": seen})
+        values = np.where(seen, domain.normalizer.denormalize(normal.astype(np.float32)), np.nan).astype(np.float32)
+        measured = Gridded(values, errors_of(domain, values, self.noise), (1,) * len(grid))
+        return Problem(observe_grid(domain, measured, self.noise), x, cond, {"seen": seen, "measured": measured})
 
     def metrics(self, samples, problem):
         """Scores within the hole alone."""
         hidden = ~problem.extras["seen"]
-        return _scores(self.domain, np.where(hidden, samples, np.nan), np.where(hidden, problem.truth, np.nan))
+        samples, truth = np.where(hidden, samples, np.nan), np.where(hidden, problem.truth, np.nan)
+        return metrics.ensemble_scores(self.domain.layout, self.domain.unmasked(samples), truth, self.domain.scales)
 
     def baseline(self, problem):
         """`radial basis` from all around, and the training samples' mean."""
@@ -172,116 +174,13 @@ class SuperResolve(FieldTask):
         there, lacking = means.there, np.isnan(x) & ~domain.masked
         if lacking.any():
             there = there & (np.asarray(means(domain.by_name(jnp.asarray(lacking, jnp.float32)[None]))[0]) == 0)
-        coarse = np.where(there, np.asarray(exact + noise), np.nan)
-
-        instrument = Scaled(means, scales, jnp.asarray(there))
-        observation = domain.observation(instrument, np.nan_to_num(coarse) / np.asarray(scales), self.noise)
-        return Problem(observation, x, cond, {"coarse": coarse})
+        coarse = np.where(there, np.asarray(exact + noise), np.float32(np.nan))
+        measured = Gridded(coarse, self.noise * np.asarray(scales, float), (self.factor,) * len(layout.space))
+        return Problem(observe_grid(domain, measured, self.noise), x, cond, {"coarse": coarse, "measured": measured})
 
     def baseline(self, problem):
         """`cubic splines` through the block means, and the training samples' mean."""
         return answers.sharpened(self.domain, problem.extras["coarse"], self.factor)
-
-
-class Forecast(Task):
-    """Later frames from the first `past` ones, on which the model is conditioned. Options: of `Task`."""
-
-    @classmethod
-    def fits(cls, config):
-        past = config.data.window // 2 if config.data.get("past") is None else config.data.past
-        return config.data.window > 1 and past > 0
-
-    def problem(self, key, example):
-        return self.problem_of(key, {"x": example})
-
-    def problem_of(self, key, element):
-        x, conditions = self.domain.unmasked(element["x"]), self.domain.conditions_in(element.get("cond"))
-        return Problem(truth=x, cond=self.domain.given(seen=x[: self.domain.past], conditions=conditions))
-
-    def metrics(self, samples, problem):
-        """Scores of the frames after those that are given."""
-        later = slice(self.domain.past, None)
-        return _scores(self.domain, samples[:, later], problem.truth[later])
-
-    def baseline(self, problem):
-        """`persistence`: the last frame again and again; `regression` on the frames that are given; a `training ensemble` of windows."""
-        return answers.of_forecast(self.domain, problem.truth)
-
-    def plot(self, samples, problem, others):
-        return _sequence(self.domain, samples, problem, others)
-
-
-class FieldRollout(Rollout):
-    """Windows one after the other, each given the last frames of the one before; there are no conditions for later ones."""
-
-    @classmethod
-    def fits(cls, config):
-        return Forecast.fits(config) and not config.data.get("condition")
-
-    def problem_of(self, key, element):
-        x = np.where(self.domain.masked, np.nan, element["x"]).astype(np.float32)
-        return Problem(truth=self.padded(x), cond=self.condition(x))
-
-    def metrics(self, samples, problem):
-        known = ~np.isnan(problem.truth).all(tuple(range(1, problem.truth.ndim)))
-        known[: self.past] = False
-        return _scores(self.domain, samples[:, known], problem.truth[known])
-
-    def baseline(self, problem):
-        return answers.of_forecast(self.domain, problem.truth)
-
-    def plot(self, samples, problem, others):
-        return _sequence(self.domain, samples, problem, others)
-
-
-class WideFields(Wide):
-    """Fields larger than the model's, by overlapping windows of its size.
-
-    size: how many times the model's grid an answer is, along every dimension of space; others: of `Wide`.
-    """
-
-    @classmethod
-    def fits(cls, config):
-        return not config.data.get("condition")  # which would have to be as wide
-
-    def __init__(self, domain, *, size: float = 1.5, **wide):
-        super().__init__(domain, **wide)
-        self.size = size
-
-    @classmethod
-    def check(cls, config, options):
-        super().check(config, options)
-        need(options, "size", options["size"] >= 1, "at least 1")
-
-    def problem(self, key, example):
-        domain, layout = self.domain, self.domain.layout
-        if domain.fixed_channels:
-            raise UserError(
-                "task wide: the model is given static fields or a mask, which belong to its own grid; leave them out of the data"
-            )
-        shape = list(layout.shape)
-        for axis in self.axes:
-            shape[axis] = round(self.size * shape[axis])
-        return Problem(truth=np.full(shape, np.nan, np.float32), cond=self.condition(None))
-
-    def condition(self, example):
-        return self.domain.given()  # of the model's own size, the same for all windows
-
-    def metrics(self, samples, problem):
-        """How the law of a window of the model's size in the middle differs from that of the data."""
-        window = tuple(
-            slice((n - w) // 2, (n - w) // 2 + w)
-            for n, w in zip([samples.shape[1 + a] for a in self.axes], self.window, strict=True)
-        )
-        frames = (slice(None),) if self.domain.layout.frames else ()
-        return self.domain.metrics(samples[(slice(None), *frames, *window)], self.domain.tasks["generate"].held_out(0))
-
-    def plot(self, samples, problem, others):
-        return plots.gallery(self.domain.layout_of(samples), samples)
-
-
-class GenerateFields(Generate):
-    """Fields out of nothing, scored against held-out ones."""
 
 
 TASKS = {
@@ -289,10 +188,3 @@ TASKS = {
     "generate": GenerateFields,
 }  # fmt: skip
 
-
-def _sequence(domain, samples, problem, others):
-    return plots.sequence(domain.layout, domain.unmasked(samples), problem.truth, others, given=domain.past)
-
-
-def _scores(domain, samples, truth):
-    return metrics.ensemble_scores(domain.layout, domain.unmasked(samples), truth, domain.scales)
