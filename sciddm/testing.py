@@ -234,5 +234,6 @@ def _shapes(tree):
 
 def _close(found, expected, what: str) -> None:
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
-        gap = float(np.max(np.abs(np.asarray(a) - b), initial=0.0))
+        a, b = (np.asarray(leaf, np.float64) for leaf in (a, b))  # of masks too
+        gap = float(np.max(np.abs(a - b), initial=0.0))
         assert gap <= 1e-5 * max(float(np.max(np.abs(b), initial=0.0)), 1.0), f"{what} is off by {gap:g}"

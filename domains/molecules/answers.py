@@ -75,3 +75,8 @@ def _numbers(molecule):
         return found
     found |= {name: descriptor(name, molecule) for name in DESCRIPTORS}
     return found | {"molecular weight": Descriptors.MolWt(clean), "rings": float(rdMolDescriptors.CalcNumRings(clean)), "valid": 1.0}
+
+
+def whole_molecule(molecule: Chem.Mol | None) -> bool:
+    """Whether RDKit takes it, and it is in one piece."""
+    return metrics.sanitised(molecule) is not None and len(Chem.GetMolFrags(molecule)) == 1

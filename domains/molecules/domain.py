@@ -13,12 +13,13 @@ from scipy.spatial.transform import Rotation
 from domains.molecules import answers, bonds, fragments, metrics, plots, qm9, readers, smiles
 from domains.molecules.collection import Collection
 from domains.molecules.conditions import WAYS, Conditions, OfMask
+from domains.molecules.counts import Count
 from domains.molecules.kept import Linker, Scaffold
 from domains.molecules.layout import Layout, Packed
 from domains.molecules.rewards import make_rewards
 from domains.molecules.statistics import OfAtoms, measured, scalar_of
 from domains.molecules.tasks import Conformers, GenerateMolecules
-from domains.molecules.wishes import Count, Property, Repair, migrated_tasks
+from domains.molecules.wishes import Property, Repair, migrated_tasks
 from sciddm.domain import Domain, Normalizer, Outline
 from sciddm.errors import UserError
 from sciddm.networks import EGNN, PairTransformer

@@ -74,7 +74,7 @@ class Brings:
     @property
     def atoms(self) -> str:
         """What a size counts."""
-        return "heavy atoms" if self.domain.layout.heavy else "atoms, hydrogens among them,"
+        return "heavy atoms" if self.domain.layout.heavy else "atoms (with hydrogens)"
 
     @property
     def sizes(self) -> str:
@@ -133,7 +133,7 @@ class Brings:
         sizes = self.domain.normalizer.sizes
         there = np.flatnonzero(sizes)
         if atoms > there.max() or atoms < there.min():
-            say(f"{atoms} {self.atoms.rstrip(',')}: outside of the sizes trained on ({self.sizes}); expect worse")
+            say(f"{atoms} {self.atoms}: outside of the sizes trained on ({self.sizes}); expect worse")
         return max(self.domain.size, atoms)
 
     def shape(self, slots: int):
@@ -147,7 +147,7 @@ class Brings:
             raise UserError(f"--given atoms={atoms}: and {brought.where}, whose number of atoms would be taken; give one of them")
         if brought is not None:
             atoms = len(self.rows(brought))
-            say(f"{brought.where}: {atoms} {self.atoms.rstrip(',')}, as many as answers get; nothing else is taken of it")
+            say(f"{brought.where}: {atoms} {self.atoms}, as many as answers get; nothing else is taken of it")
         drawn = atoms is None
         sizes = self.domain.normalizer.sizes
         atoms = int(np.argmax(sizes)) if drawn else atoms  # cond says something of all answers; of those drawn, what they draw

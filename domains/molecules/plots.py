@@ -27,8 +27,9 @@ CELL = 2.3  # inches
 ORDERS = {1: "–", 2: "=", 3: "≡"}
 
 
-def gallery(samples, titles=None, columns: int = 4):
-    """Balls and sticks of at most 8 molecules, all in one scale, each seen along its shortest axis; formal charges on the atoms."""
+def gallery(samples, titles=None, columns: int = 4, marked=()):
+    """Balls and sticks of at most 8 molecules, all in one scale, each seen along its shortest axis; formal charges on the atoms, and rings
+    around those that are `marked`, indices."""
     samples = list(samples)[:8]
     views = [None if sample is None else drawing.view(sample) for sample in samples]
     half = drawing.half_size(views)
@@ -42,6 +43,9 @@ def gallery(samples, titles=None, columns: int = 4):
                 sign = ("+" if charge > 0 else "−") + (str(abs(charge)) if abs(charge) > 1 else "")
                 text = ax.text(x, y, sign, ha="center", va="center", color="white", fontsize=9, fontweight="bold")
                 text.set_path_effects([patheffects.withStroke(linewidth=1.6, foreground="#222222")])
+        for i in marked:
+            if i < len(view):
+                ax.add_patch(plt.Circle(view[i, :2], 0.5, fc="none", ec=drawing.CARBON, lw=1.4))
     _titles(axes, samples, titles)
     _scale_bar(axes, samples, half)
     return fig

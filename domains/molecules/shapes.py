@@ -2,15 +2,14 @@
 
 from functools import cached_property
 
-import jax
 import numpy as np
 from rdkit import Chem
 
 from domains.molecules import answers, conformers
 from domains.molecules.brought import Brought, say
+from domains.molecules.candidates import ROUNDS
 from domains.molecules.stereo import Stereo
 
-ROUNDS = 4  # candidates for an answer, at most
 REFERENCES = 16
 
 
@@ -32,6 +31,13 @@ class Graph:
             return np.full((max(len(self.references), 1), len(there)), np.nan)
         return conformers.rmsd_matrix(self.references, there, mirror=not len(self.stereo.centres))
 
+    def judge(self, x):
+        """x mirrored where more of its stereo is right then, and how much of it is, (B,), of 1."""
+        if not len(self.stereo):
+            return x, np.ones(len(x["positions"]))
+        positions, right = self.stereo.settled(x["positions"])
+        return x | {"positions": positions}, right.mean(-1)
+
     def say_at_first(self) -> None:
         """What of its stereo can't be asked for, and what is left open."""
         stereo, where = self.stereo, self.brought.where
@@ -39,28 +45,6 @@ class Graph:
             say(f"{where}: the stereo of {', '.join(stereo.lost)} is lost: the atoms around it are not modelled")
         if stereo.free:
             say(f"{where}: {', '.join(stereo.free)} could be left or right and is not said; answers have both")
-
-
-def rightly(graph: Graph, draw, keys) -> dict:
-    """Answers (B, ...) of `draw(keys)`, mirrored where that is right; where one still has a centre or a double bond wrong, others are drawn
-    from its own key, `ROUNDS` in all, and that with the fewest wrong is taken."""
-    x = jax.tree.map(np.array, draw(keys))
-    if not len(graph.stereo):
-        return x
-    x["positions"], right = graph.stereo.settled(x["positions"])
-    for number in range(1, ROUNDS):
-        wrong = np.flatnonzero(~right.all(-1))
-        if not len(wrong):
-            break
-        # as many as a power of two, so that few programs are compiled
-        filled = np.resize(wrong, min(1 << int(len(wrong) - 1).bit_length(), len(keys)))
-        again = jax.tree.map(np.array, draw(jax.vmap(lambda key, n=number: jax.random.fold_in(key, 2**30 + n))(keys[filled])))
-        again["positions"], others = graph.stereo.settled(again["positions"])
-        better = np.flatnonzero(others[: len(wrong)].sum(-1) > right[wrong].sum(-1))
-        right[wrong[better]] = others[better]
-        for name, leaf in again.items():
-            x[name][wrong[better]] = leaf[better]
-    return x
 
 
 def note(graph: Graph, molecules, positions) -> None:

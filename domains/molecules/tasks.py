@@ -10,6 +10,7 @@ from rdkit import Chem
 
 from domains.molecules import conformers, metrics, plots, shapes
 from domains.molecules.brought import TAKES
+from domains.molecules.candidates import best_of
 from domains.molecules.given import Brings, titled
 from domains.molecules.stereo import stereo_of
 from sciddm import lookahead
@@ -101,7 +102,7 @@ class Conformers(MoleculeTask):
     def takes(self):
         return (
             f"one molecule, whose graph is kept, its stereo and charges too: {TAKES}; of {', '.join(self.domain.layout.symbols)}, trained "
-            f"on {self.sizes} {self.atoms.rstrip(',')}"
+            f"on {self.sizes} {self.atoms}"
         )
 
     def problem(self, key, example):
@@ -135,7 +136,7 @@ class Conformers(MoleculeTask):
 
     def answers(self, model, keys, problem, **options):
         draw = super().answers
-        return shapes.rightly(problem.extras["brought"], lambda some: draw(model, some, problem, **options), keys)
+        return best_of(lambda some: draw(model, some, problem, **options), keys, problem.extras["brought"].judge)
 
     def to_native(self, samples, problem):
         molecules = super().to_native(samples, problem)

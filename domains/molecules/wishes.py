@@ -1,4 +1,4 @@
-"""Molecules as they are wished for: a value of a property, valences that add up, a number of rings."""
+"""Molecules as they are wished for: a value of a property, and valences that add up."""
 
 import hashlib
 
@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from rdkit import Chem
 
-from domains.molecules import metrics, potentials, regressor
+from domains.molecules import mending, metrics, plots, potentials, regressor
+from domains.molecules.brought import TAKES
 from domains.molecules.descriptors import DESCRIPTORS, descriptor
+from domains.molecules.given import decimal, titled
 from domains.molecules.tasks import MoleculeTask
 from sciddm import guidance, lookahead
 from sciddm.errors import UserError
 from sciddm.named import near
-from sciddm.rewards.reward import get_reward
-from sciddm.tasks import Population, Problem, need
+from sciddm.tasks import Problem, need
 
 
 class Property(MoleculeTask):
@@ -41,9 +42,34 @@ class Property(MoleculeTask):
         method = options["method"]
         need(options, "method", method in cls.METHODS, f"one of {list(cls.METHODS)}{near(method, cls.METHODS)}")
 
+    @property
+    def given_names(self):
+        return (self.domain.data.property, "atoms", "record")
+
+    @property
+    def takes(self):
+        name, (mean, std) = self.domain.data.property, self.domain.normalizer.scalar
+        return (
+            f"{name}=2.5, the wanted value (trained on {mean:.3g} +- {std:.2g}), and if you like atoms=12, the number of {self.atoms} of "
+            f"each answer (trained on {self.sizes}), or a molecule of which it is taken ({TAKES})"
+        )
+
+    def problem_given(self, key, given):
+        brought, values = self.one(given)
+        name, value = self.domain.data.property, self.value(values)
+        if value is None:
+            raise UserError(f"--given: no {name}=VALUE; expected {self.takes}")
+        _, std = self.domain.normalizer.scalar
+        extras = {"target": value[0], "width": 0.25 * std, "normalised": value[1], "title": f"{name} = {value[0]:g} is wanted"}
+        return self.sized(brought, values, value[1], **extras)
+
+    def write_given(self, problem, folder):
+        target = float(problem.extras["target"])
+        return [f"{self.domain.data.property}={target!r}", f"atoms={int(problem.cond['mask'].sum())}"]
+
     def problem(self, key, example):
         mean, std = self.domain.normalizer.scalar
-        extras = {"target": mean + std * self.target, "width": 0.25 * std}
+        extras = {"target": mean + std * self.target, "width": 0.25 * std, "normalised": self.target}
         return Problem(truth=example, cond=self.condition(example, scalar=self.target), extras=extras)
 
     def guide(self, denoiser, problem):
@@ -53,7 +79,7 @@ class Property(MoleculeTask):
         found = problem.extras["regressor"]
         blank = jax.tree.map(lambda leaf: jnp.zeros((1, *leaf.shape)), self.domain.example)
         mean, std = regressor.Mean(found, mask), regressor.Spread(found, mask, blank)
-        return guidance.regressor(denoiser, mean, self.target, std, self.scale)
+        return guidance.regressor(denoiser, mean, problem.extras["normalised"], std, self.scale)
 
     def depends(self, model):
         path = model.workdir / regressor.FILE
@@ -63,7 +89,7 @@ class Property(MoleculeTask):
 
     def solve(self, model, key, problem, members, **options):
         if self.method == "regressor":
-            extras = {**problem.extras, "regressor": regressor.load(model)}
+            extras = {**problem.extras, "regressor": regressor.load(model), "scalar": None}
             problem = Problem(None, problem.truth, self.domain.condition(problem.cond["mask"]), extras)
         return super().solve(model, key, problem, members, **options)
 
@@ -92,19 +118,71 @@ class Repair(MoleculeTask):
     """Molecules whose valences add up and whose atoms keep apart: potentials of the expected molecule, by lookahead.
 
     Beside it the same network without them, at equal calls, and relaxed by MMFF at the end. valence, clash: weights of the two potentials;
-    others: of `MoleculeTask`.
+    noise: of the level that a molecule which a user brings is noised to and repaired from, sigma / alpha, where kinds and orders are 1.25
+    and positions have unit spread: the more, the more of it may change; others: of `MoleculeTask`.
     """
 
     scored = (*MoleculeTask.scored, "valid by RDKit")
+    given_names = ("noise", "record")
 
-    def __init__(self, domain, *, valence: float = 1.0, clash: float = 0.2, **sampling):
+    def __init__(self, domain, *, valence: float = 1.0, clash: float = 0.2, noise: float = mending.NOISE, **sampling):
         super().__init__(domain, **sampling)
-        self.weights = {"valence": valence, "clash": clash}
+        self.weights, self.noise = {"valence": valence, "clash": clash}, noise
+
+    @property
+    def takes(self):
+        spread = float(self.domain.normalizer.std["positions"])
+        return (
+            f"one molecule with positions, whose bonds, valences or positions may be wrong ({TAKES}), of "
+            f"{', '.join(self.domain.layout.symbols)}; noise={self.noise:g}: how strong the noise is that it is repaired from, 1 is "
+            f"{spread:.2g} A: the more, the more may change"
+        )
+
+    def problem_given(self, key, given):
+        brought, values = self.one(given, lenient=True)
+        if brought is None:
+            raise UserError(f"--given: no molecule; expected {self.takes}")
+        noise = decimal(values, "noise")
+        if noise is not None and not noise > 0:
+            raise UserError(f"--given noise={values['noise']}: expected a number above 0, such as noise={self.noise:g}")
+        if not brought.solid:
+            raise UserError(f"{brought.where}: has no positions; expected a molecule in three dimensions; --task conformers makes shapes")
+        rows = self.rows(brought)
+        slots = self.slots(len(rows))
+        x = self.x_of(brought, rows, slots)
+        extras = {
+            "brought": brought, "shape": self.shape(slots), "x": x, "noise": noise or self.noise, "title": f"{brought.name}, repaired",
+        }  # fmt: skip
+        return Problem(cond=self.condition(x), extras=extras)
+
+    def write_given(self, problem, folder):
+        return [str(self.write_molecule(problem.truth, folder / "molecule.sdf"))]
+
+    def answers(self, model, keys, problem, **options):
+        """From the molecule, noised to the level that `noise` says, and down to data again."""
+        z = self.domain.normalizer.normalize(jax.tree.map(lambda leaf: leaf[None], problem.extras["x"]))
+        sampler = mending.FromGiven(z, problem.extras["noise"])
+        return super().answers(model, keys, problem, sampler=sampler, **options)
+
+    def to_native(self, samples, problem):
+        molecules = super().to_native(samples, problem)
+        if "brought" in (problem.extras or {}):
+            mending.note(self.domain.layout, problem.extras["x"], samples, molecules, problem.extras["brought"].name)
+        return molecules
+
+    def plot(self, samples, problem, answers):
+        if "brought" not in (problem.extras or {}):
+            return super().plot(samples, problem, answers)
+        given = jax.tree.map(lambda leaf: leaf[None], problem.extras["x"])
+        molecules = [*self.domain.to_native(given), *self.domain.to_native(samples)[:7]]
+        titles = ["given", *(f"answer {i}" for i in range(1, len(molecules)))]
+        return titled(plots.gallery(molecules, titles), problem)
 
     @classmethod
     def check(cls, config, options):
         for name in ("valence", "clash"):
             need(options, name, options[name] >= 0, "a weight, 0 or more")
+        need(options, "noise", options["noise"] > 0, "a number above 0")
 
     def problem(self, key, example):
         return Problem(truth=example, cond=self.condition(example))
@@ -137,62 +215,6 @@ class Repair(MoleculeTask):
             "strain [kcal/mol]": float(np.nanmedian(strain)) if np.isfinite(strain).any() else float("nan"),
             "clash [nats]": float(np.mean(clash)),
         }
-
-
-class Count(MoleculeTask, Population):
-    """Exactly so many atoms or rings of a kind, by particles: smc weighs -(count - number)^2 / (2 * 0.5^2) at the end of the path.
-
-    what: "rings", or the symbol of an element; number: how many are wanted; num_particles: for every member; others: of `Population`.
-    """
-
-    def __init__(
-        self, domain, *, what: str = "rings", number: int = 3, num_particles: int = 32, twist: str = "plain", steps: int = 50, **population
-    ):  # fmt: skip
-        Population.__init__(self, domain, num_particles=num_particles, twist=twist, steps=steps, **population)
-        if what != "rings" and what not in domain.layout.symbols:
-            raise UserError(
-                f"config.tasks.count.what = {what!r}: expected 'rings' or one of {list(domain.layout.symbols)}"
-            )
-        self.what, self.wanted = what, number
-
-        def potential(z, t):
-            return -0.5 * jnp.square((self.counted(domain.normalizer.denormalize(z)) - self.wanted) / 0.5)
-
-        self.potential = potential
-
-    def counted(self, x):
-        """(B,) how many there are."""
-        if self.what == "rings":
-            return get_reward(self.domain, "rings").function(x)
-        layout = self.domain.layout
-        kinds = jnp.argmax(x["features"][..., : len(layout.kinds)], -1)
-        return jnp.sum((kinds == layout.symbols.index(self.what)) * layout.mask_of(x), -1)
-
-    def problem(self, key, example):
-        return Problem(self.potential, example, cond=self.condition(example))
-
-    def solve(self, model, key, problem, members, progress=False, **options):
-        drawn = []
-        # A population gives one answer here, so that answers are independent of each other.
-        for i in range(members):
-            result = self.run(model, jax.random.fold_in(key, i), problem, **options)
-            drawn.append(self.physical(result.draw(jax.random.fold_in(key, members + i))))
-        return jax.tree.map(lambda *leaves: np.stack(leaves), *drawn)
-
-    def controls(self, model, key, problem, members, **options):
-        return {"unguided": self.plain(model, key, problem, members, **options)}
-
-    def metrics(self, samples, problem):
-        counts = np.asarray(self.counted(jax.tree.map(jnp.asarray, samples)))
-        whole = [
-            metrics.canonical(m) is not None and len(Chem.GetMolFrags(m)) == 1 for m in self.domain.to_native(samples)
-        ]
-        exact = counts == self.wanted
-        shares = {
-            f"{self.wanted} {self.what}": float(np.mean(exact)),
-            "and valid and connected": float(np.mean(exact & whole)),
-        }
-        return shares | super().metrics(samples, problem)
 
 
 def migrated_tasks(own) -> dict:

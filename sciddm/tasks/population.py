@@ -39,10 +39,11 @@ class Population(Task):
         """
         count = self.num_particles if num_particles is None else num_particles
         options = {name: value for name, value in options.items() if value is not None}
+        like = (problem.extras or {}).get("shape") or self.domain.example  # of an answer that is larger than the model's own
         chunk = max(size for size in range(1, 33) if count % size == 0)
         try:
             return particles.smc(
-                key, model.denoiser_for(problem.cond), problem.observation, self.domain.example, num_particles=count, twist=self.twist,
+                key, model.denoiser_for(problem.cond), problem.observation, like, num_particles=count, twist=self.twist,
                 chunk=chunk, **self.sampling | options,
             )  # fmt: skip
         except (Refusal, ValueError) as error:
