@@ -162,7 +162,8 @@ class Layout:
             about = {"long_name": "time after the first frame"} | (
                 {"units": self.time_units} if self.time_units else {}
             )
-            kept = kept.assign_coords({self.time: xr.Variable(self.time, self.step * np.arange(self.frames), about)})
+            frames = next(iter(arrays.values())).shape[1]  # more than a window's of a rollout
+            kept = kept.assign_coords({self.time: xr.Variable(self.time, self.step * np.arange(frames), about)})
         if self.sample and self.sample in self.header.coords:
             about = {key: value for key, value in self.header[self.sample].attrs.items() if key != "units"}
             kept = kept.assign_coords({self.sample: xr.Variable(self.sample, np.arange(count), about)})

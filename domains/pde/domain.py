@@ -16,7 +16,7 @@ from domains.fields.roles import Plan
 from domains.fields.source import Source
 from domains.pde import generate
 from domains.pde.metrics import field_metrics
-from domains.pde.own import open_own
+from domains.pde.own import ALIASES, open_own
 from domains.pde.rewards import make_rewards
 from domains.pde.tasks import TASKS, migrated_tasks
 from sciddm.domain import Normalizer, Outline
@@ -113,6 +113,11 @@ class PDEDomain(FieldsDomain):
             return whole
         rows = self.source.rows(split)[:, 0]  # one after the other, so that this is no copy
         return whole[rows[0] : rows[-1] + 1]
+
+    @property
+    def spellings(self):
+        own = dict(self._data.get("names", {}))
+        return {name: (*([own[name]] if name in own else []), *ALIASES.get(name, ())) for name in self.variables}
 
     @cached_property
     def mean_field(self) -> np.ndarray:

@@ -1,16 +1,20 @@
 """What one does with PDE fields: solve from scattered points of one side, sharpen, generate."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.interpolate
 import scipy.ndimage
 
-from domains.fields import plots
+from domains.fields.observations import Gridded, Points
+from domains.fields.questions import Brings
+from domains.fields.tasks_whole import GenerateFields as GenerateAnyFields
 from domains.pde import elliptic, generate
 from domains.pde.metrics import ensemble_metrics
 from sciddm import lookahead
-from sciddm.tasks import BlockMeans, Generate, Problem, Steered, need
+from sciddm.tasks import BlockMeans, Problem, Steered, need
 from sciddm.tasks.steered import steered_options
 
 SOLVERS = {"darcy": elliptic.darcy_solve, "poisson": elliptic.poisson_solve, "helmholtz": elliptic.helmholtz_solve}
@@ -22,7 +26,7 @@ def two_variables(config) -> bool:
     return equation is None or len(equation.variables) == 2  # an unknown one is refused by name, in its place
 
 
-class FieldTask(Steered):
+class FieldTask(Brings, Steered):
     """Shared by the tasks below: how they are scored and drawn.
 
     noise_std: of the normalised observation; residual_weight: of the equation's residual as a potential besides, 0 for none; others: of
@@ -50,9 +54,14 @@ class FieldTask(Steered):
     def metrics(self, samples, problem):
         return ensemble_metrics(self.domain.spec, np.asarray(samples), problem.truth)
 
-    def plot(self, samples, problem, answers):
-        observed = (problem.extras or {}).get("observed", {})
-        return plots.ensemble(self.domain.layout, np.asarray(samples), problem.truth, answers, observed=observed)
+    @property
+    def default_error(self) -> float:
+        """What stands for an error that is not given."""
+        return self.noise_std
+
+    def errors(self) -> np.ndarray:
+        """(C,) what `noise_std` means in the variables' units."""
+        return self.noise_std * np.asarray(self.domain.normalizer.std, float)
 
 
 class Scattered(FieldTask):
@@ -85,8 +94,10 @@ class Scattered(FieldTask):
         observation = lookahead.Observation(lookahead.operators.Points(indices), normal[indices], self.noise_std)
         layout, index = self.domain.layout, np.unravel_index(places, (n, n))
         where = np.stack([layout.coordinate(dim)[i] for dim, i in zip(layout.space, index, strict=True)], -1)
-        seen = {self.domain.variables[self.side]: (where, np.asarray(example)[(*index, self.side)])}
-        return Problem(observation, example, extras={"places": places, "observed": seen})
+        values = np.asarray(example)[(*index, self.side)]
+        measured = Points(np.full(count, self.side), where, None, values.astype(float), np.full(count, self.errors()[self.side]))
+        seen = {self.domain.variables[self.side]: (where, values)}
+        return Problem(observation, example, extras={"places": places, "observed": seen, "measured": measured})
 
     def baseline(self, problem):
         """`mean field`: the training mean; `fill`: nearest neighbours and the equation's own solver, or radial basis functions for u."""
@@ -124,6 +135,11 @@ class Inverse(Scattered):
 class SuperResolve(BlockMeans, FieldTask):
     """All variables from block means. Options: of `BlockMeans` and `FieldTask`."""
 
+    def problem(self, key, example):
+        problem = super().problem(key, example)
+        coarse = np.asarray(self.domain.normalizer.denormalize(problem.observation.value), np.float32)
+        return replace(problem, extras={"measured": Gridded(coarse, self.errors(), (self.factor,) * 2)})
+
     def baseline(self, problem):
         """`cubic`: cubic splines through the block means, by scipy."""
         coarse = np.asarray(self.domain.normalizer.denormalize(problem.observation.value))
@@ -134,7 +150,7 @@ class SuperResolve(BlockMeans, FieldTask):
         return {"cubic": np.stack(zoomed, -1).astype(np.float32)}
 
 
-class GenerateFields(Generate):
+class GenerateFields(GenerateAnyFields):
     """Fields out of nothing, scored by the domain's own metrics."""
 
     def baseline(self, problem):
