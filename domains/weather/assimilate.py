@@ -1,17 +1,29 @@
 """Rain gauges enter a forecast as they report."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 
 from domains.weather import baselines, gauges
+from domains.weather.brought import NAMES
+from domains.weather.gauge_tables import Reports, read_reports
+from domains.weather.given_tasks import TakesPast
+from domains.weather.mean_rates import MeanRate
 from domains.weather.tasks import WeatherTask, has_pysteps, past_of, with_past
+from domains.weather.transform import NO_ECHO
+from domains.weather.written import NOW, grid
 from sciddm import lookahead
+from sciddm.errors import UserError
 from sciddm.keys import seed_of
+from sciddm.lookahead.observe.joint import join
 from sciddm.tasks import Problem, Steered, need
 
 
-class Assimilate(WeatherTask, Steered):
+class Assimilate(TakesPast, WeatherTask, Steered):
     """A forecast that rain gauges enter as they report; where they stand is drawn with the problem's key.
 
     gauges: share of the pixels with one; gauge_dbz: their error; gauge_frames: of the forecast that they report; others: of `Steered`.
@@ -27,6 +39,70 @@ class Assimilate(WeatherTask, Steered):
         need(options, "gauges", 0 < options["gauges"] <= 1, "a share of the pixels, above 0 and at most 1")
         for name in ("gauge_dbz", "gauge_frames"):
             need(options, name, options[name] > 0, "a number above 0")
+
+    given_names = (*NAMES, "stations")
+
+    @property
+    def takes(self):
+        return (
+            f"{super().takes}; beside them rain gauges of the {self.domain.future * self.domain.interval:g} min after it as a table (CSV, "
+            "parquet, DataFrame): time, lon and lat or x and y or station, value [mm/h, mm or dBZ], and if you like error and interval; "
+            "stations=TABLE: station, lon, lat"
+        )
+
+    def problem_given(self, key, given):
+        domain = self.domain
+        cond, brought, tables, options = self.past_given(given)
+        if not tables:
+            raise UserError(f"--given: frames and no gauges, for which --task nowcast is; expected {self.takes}")
+        now, horizon = brought.times[brought.now], domain.future * domain.interval
+        things = [table.value for table in tables]
+        found = read_reports(things, options.get("stations"), brought.header, now, horizon, domain.interval, self.gauge_dbz)
+        frames = domain.past - 1 + np.clip(np.rint(found.minutes / domain.interval), 1, domain.future).astype(int)
+        there = np.isfinite(found.dbz)
+        brought = replace(brought, reports=(*found.pixels[there].T, frames[there], found.dbz[there]))
+        return self.brought(key, brought, self.observed(found, frames), cond)
+
+    def observed(self, found: Reports, frames) -> lookahead.Observation:
+        """The reports as an observation of normalised x: of a frame, or dBZ of the mean rate of the frames that a report sums up."""
+        domain, (rows, columns) = self.domain, found.pixels.T
+        at = (rows * domain.size + columns) * domain.length
+        there, normal = np.isfinite(found.dbz), domain.normalizer.normalize
+        value = normal(np.where(found.dbz == 0, NO_ECHO, np.nan_to_num(found.dbz)).astype(np.float32))
+        std = (np.where(there, found.std, 1e4) / domain.normalizer.std).astype(np.float32)
+        low = np.where(np.isnan(found.dry), -np.inf, normal(np.nan_to_num(found.dry))).astype(np.float32)
+        value = np.maximum(value, low)  # no rain is what the gauge can't tell from none, and anything below explains it
+        spans = np.maximum(np.rint(found.spans / domain.interval).astype(int), 1)
+        several = spans > 1
+
+        def law(rows):
+            return lookahead.Clipped(std[rows], low[rows]) if np.isfinite(low[rows]).any() else std[rows]
+
+        parts = []
+        if (one := np.flatnonzero(~several)).size:
+            points = lookahead.operators.Points(jnp.asarray((at + frames)[one]))
+            parts.append(lookahead.Observation(points, value[one], law(one)))
+        if (many := np.flatnonzero(several)).size:
+            back = np.arange(spans.max())
+            frame = frames[many, None] - back
+            groups = np.where((back < spans[many, None]) & (frame >= 0), at[many, None] + frame, -1)
+            operator = MeanRate(jnp.asarray(groups), float(domain.normalizer.mean), float(domain.normalizer.std))
+            parts.append(lookahead.Observation(operator, value[many], law(many)))
+        return join(parts)
+
+    def write_given(self, problem, folder):
+        domain, path, observation = self.domain, Path(folder) / "gauges.csv", problem.observation
+        rows, frames = np.divmod(np.asarray(observation.operator.indices), domain.length)
+        y, x = np.divmod(rows, domain.size)
+        axes = grid((domain.size, domain.size), domain.spacing)
+        minutes = np.round(60 * (frames - domain.past + 1) * domain.interval).astype("timedelta64[s]")
+        table = pd.DataFrame({
+            "time": NOW + minutes, "x": axes["x"][1][x], "y": axes["y"][1][::-1][y],
+            "value [dBZ]": np.asarray(domain.normalizer.denormalize(np.asarray(observation.value)), np.float64),
+            "error [dBZ]": np.asarray(observation.noise.std, np.float64) * float(domain.normalizer.std),
+        })  # fmt: skip
+        table.to_csv(path, index=False)
+        return [*super().write_given(problem, folder), str(path)]
 
     def problem(self, key, example):
         domain = self.domain

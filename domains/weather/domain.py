@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from domains.weather import generate, plots, readers, verify
+from domains.weather import generate, mean_rates, output, plots, readers, verify
 from domains.weather.archive import Archive
 from domains.weather.assimilate import Assimilate
 from domains.weather.baselines import filled
@@ -82,7 +82,7 @@ class WeatherDomain(Domain):
         self.length = self.past + self.future
         self.example, self.cond_example = outline.example, outline.cond_example
         self.network_inputs, self.noise = outline.network_inputs, White()
-        self._data, self.seed, self._archive = data, config.seed, None
+        self.data, self.seed, self._archive = data, config.seed, None
         self.normalizer = OnGrid.from_json(stored, self.example) if stored else self._measure()
         self.interval, self.spacing = self.normalizer.interval, self.normalizer.spacing
         self.rewards = make_rewards(self)
@@ -144,13 +144,13 @@ class WeatherDomain(Domain):
     @property
     def from_files(self) -> bool:
         """Whether the frames are the user's own, and not made."""
-        return bool(self._data.path)
+        return bool(self.data.path)
 
     @property
     def archive(self) -> Archive:
         """The frames: the user's own from config.data.path, else made once and cached."""
         if self._archive is None:
-            data = self._data
+            data = self.data
             if data.path:
                 self._archive = readers.read_archive(
                     data.path, variable=data.variable, units=data.units, crop=tuple(data.crop) or None
@@ -162,7 +162,7 @@ class WeatherDomain(Domain):
     @cached_property
     def _places(self) -> dict[str, np.ndarray]:
         # split -> (windows, 3): first frame, y, x of the crop. Whole events are held out, and test windows don't overlap in time.
-        archive, data = self.archive, self._data
+        archive, data = self.archive, self.data
         train, test = archive.split(data.held_out, self.length)
         crops = np.asarray(archive.crops(self.size))
         places = {}
@@ -199,7 +199,7 @@ class WeatherDomain(Domain):
         count = len(self._places[split])
         if split != "train":
             return grain.MapDataset.source(np.arange(count)).map(lambda i: self._test_element(int(i)))
-        ways = 8 if self._data.augment else 1
+        ways = 8 if self.data.augment else 1
         return grain.MapDataset.source(np.arange(count * ways)).map(
             lambda i: self._train_element(*divmod(int(i), ways))
         )
@@ -216,7 +216,7 @@ class WeatherDomain(Domain):
         x = encode(filled(np.moveaxis(frames, -1, 0)).transpose(1, 2, 0) if missing.any() else frames)
         rng = np.random.default_rng([self.seed, i, way])
         seen = x[..., : self.past]
-        hole = missing[..., : self.past] | (outage(rng, seen.shape) if rng.random() < self._data.outages else False)
+        hole = missing[..., : self.past] | (outage(rng, seen.shape) if rng.random() < self.data.outages else False)
         return {
             "x": x,
             "cond": self.condition(np.where(hole, np.nan, seen)),
@@ -248,10 +248,17 @@ class WeatherDomain(Domain):
         return as_dataset(decode(np.asarray(x)), self.past, self.interval, self.spacing)
 
     def from_native(self, native: xr.Dataset) -> np.ndarray:
-        if "reflectivity" not in native:
-            raise UserError(f"fields: 'reflectivity' is missing, found {sorted(native.data_vars)}")
-        frames = native["reflectivity"].transpose("sample", "y", "x", "time").values
-        return encode(np.asarray(frames, np.float32))
+        return output.as_frames(native)
+
+    def by_name(self, x):
+        """reflectivity [dBZ] and rain [mm/h], (B, frame, y, x); see `mean_rates.fields_of`."""
+        return mean_rates.fields_of(x)
+
+    def with_fields(self, x, fields):
+        return mean_rates.with_fields(x, fields)
+
+    def quantities(self, native):
+        return output.quantities(native)
 
     def save(self, samples: xr.Dataset, path) -> None:
         """netCDF for a path that ends in .nc, else zarr."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from domains.weather import generate
+from domains.weather.given_tasks import TakesPast
 from domains.weather.tasks import WeatherTask, with_past
 from domains.weather.transform import decode, encode
 from sciddm import particles
@@ -16,7 +17,7 @@ from sciddm.rewards.reward import get_reward
 from sciddm.tasks import Population, Problem, Rollout, Wide, need
 
 
-class Longer(WeatherTask):
+class Longer(TakesPast, WeatherTask):
     """Shared by the tasks that are not one window of the guided denoiser: baselines of a nowcast, as far as the truth goes."""
 
     def problem(self, key, example):
@@ -31,6 +32,10 @@ class Longer(WeatherTask):
 
 class RainRollout(Longer, Rollout):
     """Hours ahead: windows of future frames, each conditioned on the last frames of the one before."""
+
+    @property
+    def answered(self):
+        return self.length
 
     def examples(self):
         """Held-out windows and what came after them: the made rain goes on, an archive has what it has."""
@@ -59,6 +64,8 @@ class WideRain(Longer, Wide):
 
     size: pixels a side, at most; periodic: the last column touches the first, as longitudes of the globe do; others: of `Wide`.
     """
+
+    whole = True
 
     def __init__(self, domain, *, size: int = 192, **wide):
         super().__init__(domain, **wide)
@@ -122,6 +129,9 @@ class Extreme(Longer, Population):
         function, normalizer = get_reward(self.domain, self.reward).function, self.domain.normalizer
         threshold = jnp.log(jnp.asarray(self.threshold, jnp.float32))
         return particles.Exceeds(lambda z: jnp.log(jnp.maximum(function(normalizer.denormalize(z)), 1e-6)), threshold)
+
+    def event_given(self):
+        return self.event
 
     def solve(self, model, key, problem, members, progress=False, **options):
         result = self.run(model, key, problem, self.num_particles * max(-(-members // 4), 1), **options)

@@ -1,5 +1,6 @@
 """What each file format calls its frames: zarr, netCDF, GRIB, SEVIR and ODIM HDF5, one at a time and read only where they are used."""
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,9 @@ STANDARD_NAMES = {
 }  # fmt: skip
 TELLING_UNITS = {"dbz", "mm/h", "mm h-1", "kg m-2 h-1"}
 EXTRA = "weather"  # of sciddm, with the libraries of some formats
+MAPPING = {"grid_mapping_name", "crs_wkt", "spatial_ref"}  # of which a variable has one where it is a projection
 PIXEL = 1.0  # km; of the grid that a sweep is put on
+EARTH = 6371000.0  # m
 UNDATED = np.datetime64("2000-01-01", "s")  # the first event of a file without dates
 
 
@@ -49,24 +52,44 @@ def plain_units(units: str) -> str:
     return units.replace("hour", "h").replace("hr", "h")
 
 
-def _pick(file, dataset: xr.Dataset, variable: str) -> xr.DataArray:
-    # The named one; else the one that says by its name, or else by its units, that it is rain; else the only sequence there is.
+def pick_field(file, dataset: xr.Dataset, variable: str) -> xr.DataArray:
+    """The named one; else the one that says by its name, or else by its units, that it is rain; else the only sequence there is."""
     fields = {n: a for n, a in dataset.data_vars.items() if a.ndim >= 2 and a.dtype.kind in "iuf"}
     if variable:
         what = f"field named config.data.variable = {variable!r}"
-        return fields[pick(file, fields, (variable,), what=what, key="config.data.variable")]
+        return placed(dataset, fields[pick(file, fields, (variable,), what=what, key="config.data.variable")])
     found = [name for name, array in fields.items() if array.attrs.get("standard_name") in STANDARD_NAMES]
     found = found or [n for n, a in fields.items() if plain_units(a.attrs.get("units", "")) in TELLING_UNITS]
     found = found or [name for name, array in fields.items() if array.ndim >= 3] or list(fields)
     if len(found) != 1:
         what = f"{len(found)} variables may be meant ({', '.join(found)})" if found else "no field is there"
         raise UserError(f"{file}: {what}, found {listed(fields)}; set config.data.variable")
-    return fields[found[0]]
+    return placed(dataset, fields[found[0]])
+
+
+def placed(dataset: xr.Dataset, array: xr.DataArray) -> xr.DataArray:
+    """A field with its grid mapping, and the longitudes and latitudes of its pixels, as coordinates, which a data set keeps apart."""
+    kept = {
+        name: other for name, other in dataset.data_vars.items()
+        if other.ndim == 2 and set(other.dims) <= set(array.dims) and other.attrs.get("standard_name") in ("longitude", "latitude")
+    }  # fmt: skip
+    array = array.assign_coords(kept) if kept else array
+    name = str(array.attrs.get("grid_mapping") or array.encoding.get("grid_mapping") or "").split(":")[0].split(" ")[0]
+    known = [n for n, v in dataset.variables.items() if not v.ndim and MAPPING & set(v.attrs)]
+    name = name if name in dataset.variables else known[0] if len(known) == 1 else ""
+    return _mapped(array, name, dataset[name].attrs) if name else array
+
+
+def _mapped(array, name, attrs):
+    found = array.assign_coords({name: ((), 0, dict(attrs))})
+    found.attrs = array.attrs | {"grid_mapping": name}
+    found.encoding = array.encoding
+    return found
 
 
 def _zarr(file, variable):
     dataset = store.open_store(file)
-    array = _pick(file, dataset, variable)
+    array = pick_field(file, dataset, variable)
     shard = (array.encoding.get("shards") or (0,))[0]
     if not shard or array.dims[0] != "time":
         yield array
@@ -83,7 +106,7 @@ def _zarr(file, variable):
 
 def _netcdf(file, variable):
     with xr.open_dataset(file, decode_timedelta=False) as dataset:
-        yield _pick(file, dataset, variable)
+        yield pick_field(file, dataset, variable)
 
 
 def _grib(file, variable):
@@ -97,7 +120,7 @@ def _grib(file, variable):
         if dataset.data_vars:
             break
     only = next(iter(dataset.data_vars)) if len(dataset.data_vars) == 1 and way else variable
-    array = _pick(file, dataset, only)
+    array = pick_field(file, dataset, only)
     for dim, key in (("y", "GRIB_DyInMetres"), ("x", "GRIB_DxInMetres")):
         if dim in array.dims and key in array.attrs:  # a projection: cfgrib gives latitudes and longitudes only
             metres = np.arange(array.sizes[dim]) * float(array.attrs[key])
@@ -117,7 +140,7 @@ def _hdf5(file, variable):
             yield from _sevir(file, opened)
             return
     with xr.open_dataset(file, engine="h5netcdf", decode_timedelta=False) as dataset:
-        yield _pick(file, dataset, variable)
+        yield pick_field(file, dataset, variable)
 
 
 def sevir_vil(digital: np.ndarray) -> np.ndarray:
@@ -168,7 +191,8 @@ def _odim_image(file, opened, variable):
             raise UserError(f"{file}: no {dim}scale, the size of a pixel; expected it in /where")
         centres = start + (np.arange(n) + 0.5) * size * (1 if dim == "x" else -1)  # the first row is the northern one
         coords[dim] = (dim, centres, {"units": "m", "standard_name": f"projection_{dim}_coordinate"})
-    return xr.DataArray(values[None], coords, ("time", "y", "x"), quantity, {"units": where["unit"]})
+    found = xr.DataArray(values[None], coords, ("time", "y", "x"), quantity, {"units": where["unit"]})
+    return _mapped(found, "crs", importlib.import_module("pyproj").CRS(where["projection"]).to_cf())
 
 
 def _odim_sweep(file, variable):
@@ -177,7 +201,7 @@ def _odim_sweep(file, variable):
     tree = xradar.io.open_odim_datatree(str(file))
     sweeps = [node.to_dataset() for name, node in tree.children.items() if name.startswith("sweep")]
     sweep = min(sweeps, key=lambda each: float(each["sweep_fixed_angle"]))
-    gates = _pick(file, sweep, variable)
+    gates = pick_field(file, sweep, variable)
     values = gates.transpose("azimuth", "range").values
     packing = gates.encoding
     if "_Undetect" in gates.attrs:
@@ -199,7 +223,10 @@ def _odim_sweep(file, variable):
     grid = np.where(seen, values[ray % len(azimuth), bin_], np.nan)
     coords = {"time": [sweep["time"].values.min()]}
     coords |= {d: (d, centres, {"units": "km", "standard_name": f"projection_{d}_coordinate"}) for d in "yx"}
-    return xr.DataArray(grid[None], coords, ("time", "y", "x"), gates.name, {"units": gates.attrs.get("units", "")})
+    found = xr.DataArray(grid[None], coords, ("time", "y", "x"), gates.name, {"units": gates.attrs.get("units", "")})
+    where = {name: (sweep if name in sweep else tree)[name].values for name in ("longitude", "latitude")}
+    centre = {f"{name}_of_projection_origin": float(value) for name, value in where.items()}
+    return _mapped(found, "crs", {"grid_mapping_name": "azimuthal_equidistant", "earth_radius": EARTH} | centre)
 
 
 def _nearest(points, wanted):

@@ -52,13 +52,13 @@ def read_archive(path, *, variable: str = "", units: str = "", crop=None) -> Arc
             )
         if first is None or file != first[0]:
             first, done = _same_grid(file, array, first), 0
-        unit = _unit(file, array, units)
+        unit = unit_of(file, array, units)
         frames = np.empty(array.shape, np.int16)
         # Never less than a chunk, or each would be unpacked many times.
         chunk = (array.encoding.get("chunks") or array.encoding.get("chunksizes") or (1,))[0]
         block = max(BLOCK // array[0].size, chunk, 1)
         for start in range(0, len(array), block):
-            frames[start : start + block] = pack(_dbz(file, array[start : start + block], unit, done + start))
+            frames[start : start + block] = pack(dbz_of(file, array[start : start + block], unit, done + start))
         parts.append((array["time"].values, frames))
         done += len(frames)
     parts.sort(key=lambda each: each[0][0])
@@ -88,16 +88,7 @@ def read_sequence(path, variable: str = "") -> xr.DataArray:
 
 def canonical(file, array: xr.DataArray) -> xr.DataArray:
     """`array` as (time, y, x), both axes rising, longitudes unwrapped; nothing is read. Raises: UserError if it has no such axes."""
-    array = array.squeeze([d for d in array.dims if array.sizes[d] == 1 and not any(_is(array, d, a) for a in AXES)])
-    dims = {axis: [dim for dim in array.dims if _is(array, dim, axis)] for axis in AXES}
-    if not dims["time"] and "time" in array.coords and not array["time"].ndim:
-        array, dims["time"] = array.expand_dims("time"), ["time"]
-    if len(array.dims) != 3 or any(len(found) != 1 for found in dims.values()):
-        raise UserError(
-            f"{file}: variable {array.name!r} has dimensions {tuple(map(str, array.dims))}; expected time, y and x, "
-            "by their names or standard_name; select one level first"
-        )
-    (t,), (y,), (x,) = dims.values()
+    array, (t, y, x) = axes_of(file, array)
     dated = array[t]
     if "valid_time" in array.coords and array["valid_time"].dims == (t,):
         dated = array["valid_time"]
@@ -109,7 +100,7 @@ def canonical(file, array: xr.DataArray) -> xr.DataArray:
     )
     for dim in ("y", "x"):
         values = array[dim].values
-        if dim == "x" and _in_degrees(array[dim]):
+        if dim == "x" and in_degrees(array[dim]):
             if np.sum(np.diff(values) < 0) > len(values) / 2:
                 array = array.isel(x=slice(None, None, -1))
                 values = array[dim].values
@@ -118,6 +109,24 @@ def canonical(file, array: xr.DataArray) -> xr.DataArray:
         elif len(values) > 1 and values[0] > values[-1]:
             array = array.isel({dim: slice(None, None, -1)})
     return array
+
+
+def axes_of(file, array: xr.DataArray) -> tuple[xr.DataArray, tuple[str, str, str]]:
+    """`array` without dimensions of one point that are none of these, and the names of its dimensions of time, y and x.
+
+    Raises: UserError if it has no such axes.
+    """
+    array = array.squeeze([d for d in array.dims if array.sizes[d] == 1 and not any(_is(array, d, a) for a in AXES)])
+    dims = {axis: [dim for dim in array.dims if _is(array, dim, axis)] for axis in AXES}
+    if not dims["time"] and "time" in array.coords and not array["time"].ndim:
+        array, dims["time"] = array.expand_dims("time"), ["time"]
+    if len(array.dims) != 3 or any(len(found) != 1 for found in dims.values()):
+        raise UserError(
+            f"{file}: variable {array.name!r} has dimensions {tuple(map(str, array.dims))}; expected time, y and x, "
+            "by their names or standard_name; select one level first"
+        )
+    (t,), (y,), (x,) = dims.values()
+    return array, (t, y, x)
 
 
 def _is(array, dim, axis):
@@ -130,24 +139,25 @@ def _is(array, dim, axis):
     return str(dim).lower() in names or (axis == "time" and coordinate is not None and coordinate.dtype.kind == "M")
 
 
-def _in_degrees(coordinate):
+def in_degrees(coordinate) -> bool:
+    """Whether a coordinate is a longitude or latitude, by its units or its name."""
     name = f"{coordinate.attrs.get('standard_name', '')} {coordinate.attrs.get('name', '')}".lower()
     units = coordinate.attrs.get("units", "")
     return units.startswith("degree") or (not units and any(known in name for known in ("lat", "lon")))
 
 
-def _spacing(file, array) -> float:
-    # km a pixel.
+def spacing_of(file, array) -> float:
+    """km a pixel of a canonical array. Raises: UserError where its coordinates are not even, not square, or of no unit."""
     steps = {}
     for dim in ("y", "x"):
         coordinate = array[dim]
         name, units, values = coordinate.attrs["name"], coordinate.attrs.get("units", ""), coordinate.values
         mean = even_step(file, f"coordinate {name!r}", values)
-        known = "degrees" if _in_degrees(coordinate) else _of_length(units)
+        known = "degrees" if in_degrees(coordinate) else of_length(units)
         if known is None:
             raise UserError(f"{file}: coordinate {name!r} has units {units!r}; expected m, km or degrees")
         steps[dim] = mean * KILOMETRES[known]
-    if _in_degrees(array["x"]):
+    if in_degrees(array["x"]):
         steps["x"] *= np.cos(np.radians(array["y"].values.mean()))
     elif abs(steps["y"] / steps["x"] - 1) > 0.05:
         raise UserError(
@@ -156,14 +166,14 @@ def _spacing(file, array) -> float:
     return float(np.sqrt(steps["y"] * steps["x"]))
 
 
-def _of_length(units):
-    # The key of KILOMETRES that is meant; those that stand there need no look at what other spellings mean.
+def of_length(units):
+    """The key of KILOMETRES that a unit of length means, None for another; those that stand there need no look at other spellings."""
     return units if units in KILOMETRES else next((known for known in ("m", "km") if same(units, known)), None)
 
 
 def _same_grid(file, array, first):
     # (file, shape, km a pixel), checked against the first one.
-    here = (file, array.shape[1:], _spacing(file, array))
+    here = (file, array.shape[1:], spacing_of(file, array))
     if first is not None and (here[1] != first[1] or abs(here[2] / first[2] - 1) > 1e-3):
         raise UserError(
             f"{file}: a grid of {here[1]} pixels of {here[2]:.4g} km, but {first[1]} of {first[2]:.4g} km in {first[0].name}; "
@@ -181,8 +191,8 @@ def _cropped(file, array, crop):
     return array.isel(y=slice(y, y + height), x=slice(x, x + width))
 
 
-def _unit(file, array, asked) -> str:
-    # The spelling that `_dbz` knows. What only looks like rain is refused: a wind is in m s-1 as well.
+def unit_of(file, array, asked) -> str:
+    """The unit of the values as `dbz_of` knows it. What only looks like rain is refused: a wind is in m s-1 as well."""
     stated = asked or array.attrs.get("units", "")
     unit = formats.plain_units(stated)
     known = f"set config.data.units to one of dBZ, {', '.join(RATES)}, vil"
@@ -201,7 +211,8 @@ def _unit(file, array, asked) -> str:
     return unit
 
 
-def _dbz(file, array, unit, start) -> np.ndarray:
+def dbz_of(file, array, unit, start: int = 0) -> np.ndarray:
+    """The values of a canonical array in dBZ, no echo 0, NaN where missing. Raises: UserError on what no radar measures."""
     with reading(file):
         values = array.values.astype(np.float32)
     check_finite(file, array.name, values, start=start, missing=True)

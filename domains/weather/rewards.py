@@ -2,7 +2,8 @@
 
 import jax.numpy as jnp
 
-from domains.weather.transform import NO_ECHO, decode, rain_rate
+from domains.weather.mean_rates import soft_rate
+from domains.weather.transform import NO_ECHO, decode
 from sciddm import rewards
 from sciddm.domain import Reward
 
@@ -20,13 +21,13 @@ def make_rewards(domain) -> dict[str, Reward]:
         return jnp.where(jnp.isnan(x), NO_ECHO, x)[..., domain.past :]
 
     def rain(x):
-        return rewards.mean(_soft_rate(future(x)))
+        return rewards.mean(soft_rate(future(x)))
 
     def heavy_share(x):
         return rewards.share_above(future(x), HEAVY, softness=2.0)
 
     def last_rain(x):
-        return rewards.mean(_soft_rate(future(x)[..., -1]))
+        return rewards.mean(soft_rate(future(x)[..., -1]))
 
     def last_cells(x):
         return rewards.cells_above(decode(future(x)[..., -1]), HEAVY)
@@ -37,9 +38,3 @@ def make_rewards(domain) -> dict[str, Reward]:
         "last rain": Reward(last_rain, "mm/h", held_out="last cells"),
         "last cells": Reward(last_cells, "1", held_out="last rain", differentiable=False),
     }
-
-
-def _soft_rate(x):
-    # mm/h without the jump at no echo, so that there is a gradient everywhere: 0.036 mm/h at 0 dBZ, and less below. A sample on its
-    # way may be far above the scale's end, where a power of ten would be all there is of the mean.
-    return rain_rate(jnp.minimum(jnp.where(x > 0.1, x, 0.1), 75.0)) * jnp.exp(jnp.minimum(x, 0.1) - 0.1)

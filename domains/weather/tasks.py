@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from domains.weather import baselines, plots, verify
+from domains.weather.given_tasks import TakesCoarse, TakesFewer, TakesGaps, TakesPast
 from domains.weather.outage import outage
 from domains.weather.transform import decode, encode
 from sciddm import lookahead
@@ -43,6 +44,8 @@ class WeatherTask(Task):
         return native.isel(time=self.scored)
 
     def plot(self, samples, problem, answers):
+        if "brought" in (problem.extras or {}):
+            return self.plot_brought(samples, problem)
         answers = {name: self.domain.to_native(x[None] if x.ndim == 3 else x) for name, x in answers.items()}
         truth, members = self.domain.to_native(problem.truth[None]), self.domain.to_native(samples)
         return plots.comparison(truth, members, answers, self.scored)
@@ -79,7 +82,7 @@ def task_scores(forecast, truth) -> dict[str, float]:
     return {name: float(value) for name, value in scores.items()}
 
 
-class Nowcast(WeatherTask):
+class Nowcast(TakesPast, WeatherTask):
     """The future frames from the past ones, on which the network was conditioned in training: nothing is guided."""
 
     def problem(self, key, example):
@@ -111,7 +114,7 @@ class Observed(WeatherTask, Steered):
         return lookahead.Observation(lookahead.operators.Mask(mask), jnp.asarray(normal) * mask, self.noise_std)
 
 
-class Downscale(BlockMeans, Observed):
+class Downscale(TakesCoarse, BlockMeans, Observed):
     """All frames from block means, with nothing else known; blocks with missing pixels are not seen.
 
     Options: of `BlockMeans` and `Observed`.
@@ -138,7 +141,7 @@ class Downscale(BlockMeans, Observed):
         return {name: encode(np.moveaxis(answer, -3, -1).astype(np.float32)) for name, answer in answers.items()}
 
 
-class Fill(Observed):
+class Fill(TakesGaps, Observed):
     """What a radar did not see: a sector of every frame, or all of a few frames, from what is around it in space and time.
 
     The network is conditioned on the past with its holes, and steered by the rest.
@@ -167,7 +170,7 @@ class Fill(Observed):
         return {name: encode(np.moveaxis(answer, 0, -1).astype(np.float32)) for name, answer in answers.items()}
 
 
-class Interpolate(Observed):
+class Interpolate(TakesFewer, Observed):
     """Frames between frames. every: so many frames apart are those which are seen; others: of `Observed`."""
 
     conditioned = False

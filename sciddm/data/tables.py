@@ -105,7 +105,7 @@ class Table:
         found = np.full(len(self), "NaT", "datetime64[s]")
         for i, cell in enumerate(self.columns[name]):
             if not _is_empty(cell):
-                found[i] = _utc(cell, f"{self.where(i)}: {name}")
+                found[i] = as_utc(cell, f"{self.where(i)}: {name}")
         return found
 
 
@@ -236,7 +236,7 @@ def _is_empty(cell) -> bool:
     return cell is None or cell != cell or str(cell) == "<NA>"
 
 
-def _utc(cell, what: str) -> np.datetime64:
+def as_utc(cell, what: str) -> np.datetime64:
     if not isinstance(cell, str):
         if getattr(cell, "tzinfo", None) is not None:
             cell = cell.tz_convert("UTC").tz_localize(None) if hasattr(cell, "tz_convert") else cell.isoformat()

@@ -1,0 +1,156 @@
+"""The frames that a user brings, of any format that the reader knows: the newest ones, in dBZ, with their times and their place."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import xarray as xr
+
+from domains.weather import formats, readers
+from domains.weather.header import Header
+from sciddm.data.tables import as_utc, is_table
+from sciddm.errors import UserError
+from sciddm.given import Thing, refuse
+
+NAMES = ("at", "now", "variable", "units")  # of name=value
+# What an archive's own keys are called where frames are given.
+SPELLED = {
+    "config.data.path = ": "--given ", "set config.data.variable": "add --given variable=NAME",
+    "set config.data.units to": "add --given units=UNIT,", "config.data.variable = ": "--given variable=",
+    "config.data.variable": "--given variable",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """values: (T, Y, X) dBZ, no echo 0, missing NaN, from south to north; times: (T,) datetime64[s], rising; unit: what the file has."""
+
+    values: np.ndarray
+    times: np.ndarray
+    header: Header
+    unit: str
+    source: str
+
+    def __len__(self):
+        return len(self.times)
+
+    @property
+    def step(self) -> float | None:
+        """Minutes, the commonest of the steps from frame to frame; None of a single frame."""
+        if len(self) < 2:
+            return None
+        steps, counts = np.unique(np.diff(self.times).astype(np.int64), return_counts=True)
+        return float(steps[counts.argmax()]) / 60
+
+    def cut(self, row: int, column: int, height: int, width: int) -> "Frames":
+        """A window of the grid."""
+        values = self.values[:, row : row + height, column : column + width]
+        return replace(self, values=values, header=self.header.cut(row, column, height, width))
+
+
+def say(text: str) -> None:
+    """A line on stderr."""
+    print(text, file=sys.stderr)
+
+
+def sort_out(given: Sequence[Thing], takes: str, names: Sequence[str]) -> tuple[list[Thing], list[Thing], dict[str, str]]:
+    """(frames, tables, options by name) of what was given. Raises: UserError on what is neither, or named twice."""
+    frames, tables, options = [], [], {}
+    for thing in given:
+        if thing.name:
+            if thing.name in options:
+                raise UserError(f"--given {thing}: {thing.name} is given twice; leave one out")
+            options[thing.name] = thing.value if is_table(thing.value) else str(thing.value)
+        elif is_table(thing.value):
+            tables.append(thing)
+        elif thing.path is not None or isinstance(thing.value, (xr.Dataset, xr.DataArray)):
+            frames.append(thing)
+        else:
+            refuse(thing, takes, names)
+    if not frames:
+        raise UserError(f"--given {', '.join(map(str, given))}: no frames among it; expected {takes}")
+    return frames, tables, options
+
+
+def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
+    """The newest `count` frames of all files together, up to `now` where options say so; data: config.data, whose variable and units serve
+    where the file doesn't tell.
+
+    Raises: UserError naming the file.
+    """
+    now, parts, first = None, [], None
+    if "now" in options:
+        now = as_utc(options["now"], "--given now")
+    unit, late = "", 0
+    for file, array in _opened(things, options, data):
+        header, plain = Header.of(file, array), readers.canonical(file, array)
+        if plain["time"].dtype.kind != "M":
+            raise UserError(f"{file}: the times are no dates (such as {plain['time'].values[0]}); expected CF times")
+        first = _same(file, header, first)
+        with _as_given():
+            unit = readers.unit_of(file, plain, options.get("units", "" if plain.attrs.get("units") else data.units))
+        times = plain["time"].values.astype("datetime64[s]")
+        fine = np.flatnonzero(times <= now) if now is not None else np.arange(len(times))
+        late += len(times) - len(fine)
+        newest = fine[np.argsort(times[fine], kind="stable")][-count:]
+        if np.isnat(times).any():
+            raise UserError(f"{file}: frame {int(np.isnat(times).argmax())} has no time; expected a date for every frame")
+        for i in newest:
+            frame = plain.isel(time=slice(i, i + 1))
+            parts.append((times[i], _values(file, frame, unit, int(i)), file))
+        parts = sorted(parts, key=lambda part: part[0])[-count - 1 :]
+    source = str(things[0]) if len(things) == 1 else f"{things[0]} and {len(things) - 1} more"
+    if not parts:
+        raise UserError(f"{source}: no frame{f' up to {now}' if now is not None else 's'}; expected some")
+    for before, after in zip(parts[:-1], parts[1:], strict=True):
+        if before[0] == after[0]:
+            raise UserError(f"{after[2]}: the frame of {after[0]} is there twice, also in {before[2]}; leave one out")
+    if late:
+        say(f"{source}: {late} frames later than now, {now}, are left out")
+    parts = parts[-count:]
+    return Frames(np.concatenate([p[1] for p in parts]), np.array([p[0] for p in parts]), first[1], unit, source)
+
+
+def _values(file, frame, unit, start):
+    lowest = float(frame.attrs.get("no_echo", 0.0))
+    if unit == "dbz" and lowest < 0:  # as we write block means, in which no echo counts so much
+        return np.maximum(frame.values.astype(np.float32), np.float32(lowest))
+    return readers.dbz_of(file, frame, unit, start)
+
+
+def _opened(things, options, data):
+    for thing in things:
+        with _as_given():
+            if thing.path is None:
+                whole = thing.value if isinstance(thing.value, xr.Dataset) else thing.value.to_dataset(name=thing.value.name or "frames")
+                yield str(thing), formats.pick_field(str(thing), whole, options.get("variable", ""))
+                continue
+            try:
+                yield from formats.open_parts(thing.path, options.get("variable", ""))
+            except UserError:
+                if "variable" in options or not data.variable:
+                    raise
+                yield from formats.open_parts(thing.path, data.variable)
+
+
+def _same(file, header, first):
+    if first is not None and (header.shape != first[1].shape or abs(header.spacing / first[1].spacing - 1) > 1e-3):
+        raise UserError(
+            f"{file}: a grid of {header.shape} pixels of {header.spacing:.4g} km, but {first[1].shape} of {first[1].spacing:.4g} km in "
+            f"{first[0]}; expected the same grid in all files"
+        )
+    return first or (file, header)
+
+
+@contextmanager
+def _as_given():
+    # The readers' lines, in the words of --given.
+    try:
+        yield
+    except UserError as error:
+        text = str(error)
+        for key, spelling in SPELLED.items():
+            text = text.replace(key, spelling)
+        raise UserError(text) from error
