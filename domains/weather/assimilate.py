@@ -10,7 +10,7 @@ import pandas as pd
 
 from domains.weather import baselines, gauges
 from domains.weather.brought import NAMES
-from domains.weather.gauge_tables import Reports, read_reports
+from domains.weather.gauge_tables import Reports, read_reports, where_gauges_stand
 from domains.weather.given_tasks import TakesPast
 from domains.weather.mean_rates import MeanRate
 from domains.weather.tasks import WeatherTask, has_pysteps, past_of, with_past
@@ -62,6 +62,9 @@ class Assimilate(TakesPast, WeatherTask, Steered):
         there = np.isfinite(found.dbz)
         brought = replace(brought, reports=(*found.pixels[there].T, frames[there], found.dbz[there]))
         return self.brought(key, brought, self.observed(found, frames), cond)
+
+    def stand(self, tables, options, header):
+        return where_gauges_stand([table.value for table in tables], options.get("stations"), header) if tables else None
 
     def observed(self, found: Reports, frames) -> lookahead.Observation:
         """The reports as an observation of normalised x: of a frame, or dBZ of the mean rate of the frames that a report sums up."""

@@ -51,6 +51,19 @@ def read_reports(tables: Sequence, stations, header: Header, now, horizon: float
         error: dBZ, where the table has no column for it.
     Raises: UserError with file and line.
     """
+    tables, places = _sorted(tables, stations)
+    found = [_reports(table, places, header, now, horizon, interval, error) for table in tables]
+    return Reports(*(np.concatenate([getattr(one, name) for one in found]) for name in Reports.__dataclass_fields__))
+
+
+def where_gauges_stand(tables: Sequence, stations, header: Header) -> np.ndarray:
+    """(n, 2) broken rows and columns of all reports, NaN far outside. Raises: UserError with file and line."""
+    tables, places = _sorted(tables, stations)
+    return np.nan_to_num(np.concatenate([_pixels(table, places, header)[0] for table in tables]), nan=-9e9)
+
+
+def _sorted(tables, stations):
+    # Tables of reports, and that of stations or None.
     tables = [read_table(thing) for thing in tables]
     places = [table for table in tables if table.find(TIME) is None and table.find(STATION) is not None]
     places += [] if stations is None else [read_table(stations)]
@@ -59,8 +72,7 @@ def read_reports(tables: Sequence, stations, header: Header, now, horizon: float
         raise UserError("--given: no table of reports; expected one with columns time, and lon and lat, x and y, or station, and a value")
     if len(places) > 1:
         raise UserError(f"{places[1].source}: a second table of stations beside {places[0].source}; expected one")
-    found = [_reports(table, places[0] if places else None, header, now, horizon, interval, error) for table in tables]
-    return Reports(*(np.concatenate([getattr(one, name) for one in found]) for name in Reports.__dataclass_fields__))
+    return tables, places[0] if places else None
 
 
 def _reports(table, places, header, now, horizon, interval, error) -> Reports:

@@ -64,11 +64,11 @@ def answer(members, brought: Brought, interval: float, columns: int = 7):
 def _gauges(ax, brought, frame, size):
     # What gauges reported for this frame, on nothing.
     spacing = brought.header.spacing
-    ax.set(facecolor="#f4f4f4")
-    if brought.reports is None:
-        return
-    rows, columns, frames, dbz = brought.reports
+    rows, columns, frames, dbz = brought.reports or 4 * (np.zeros(0, int),)
     here = frames == frame
+    if not here.any():
+        return ax.axis("off")
+    ax.set(facecolor="#f4f4f4")
     norm = BoundaryNorm(plots.LEVELS, plots.RADAR.N, extend="neither")
     ax.scatter(
         spacing * (columns[here] + 0.5), spacing * (rows[here] + 0.5), c=dbz[here], cmap=plots.RADAR, norm=norm, s=14, lw=0.5,

@@ -77,11 +77,15 @@ class TakesPast(TakesFrames):
                 raise UserError(f"--given at={options['at']}: all of the grid is forecast here; leave it out")
             frames = in_space(frames, domain.size, None) if min(frames.header.shape) < domain.size else frames
         else:
-            frames = in_space(frames, domain.size, options.get("at"))
+            frames = in_space(frames, domain.size, options.get("at"), gauges=self.stand(tables, options, frames.header))
         if 0 < (lost := float(np.isnan(frames.values).mean())):
             say(f"{frames.source}: {lost:.1%} of the past is missing; the model is told so")
         brought = Brought(frames.values, times, frames.header, now, domain.past, exact=True).like(self.answered)
         return self.condition(self.as_example(frames.values)), brought, tables, options
+
+    def stand(self, tables, options, header):
+        """Rows and columns of gauges, of a task that takes them."""
+        return None
 
     def as_example(self, values):
         """The past as the first frames of an example, (Y, X, frames)."""

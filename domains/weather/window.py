@@ -91,9 +91,12 @@ def in_time(frames: Frames, count: int, interval: float, *, every: int = 1, newe
     return values, times, int(at.max())
 
 
-def in_space(frames: Frames, size: int, at: str | None, wide: str = "--task wide covers all") -> Frames:
+def in_space(frames: Frames, size: int, at: str | None, wide: str = "--task wide covers all", gauges=None) -> Frames:
     """A window of size x size pixels: that of which `at` is the middle, "LON,LAT" or "X,Y" in the file's coordinates, else that with the
-    most rain in the newest frame, which is said. Raises: UserError where the grid is smaller, or `at` lies outside."""
+    most gauges, (n, 2) rows and columns, and of those with the most rain in the newest frame, which is said.
+
+    Raises: UserError where the grid is smaller, or `at` lies outside.
+    """
     height, width = frames.header.shape
     if min(height, width) < size:
         raise UserError(
@@ -107,14 +110,18 @@ def in_space(frames: Frames, size: int, at: str | None, wide: str = "--task wide
             for centre, n in zip(_place(frames, at), (height, width), strict=True)
         )  # fmt: skip
     else:
-        wet = np.pad(rain_rate(np.nan_to_num(frames.values[-1])).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        most, weight = "rain", rain_rate(np.nan_to_num(frames.values[-1])).astype(float)
+        if gauges is not None and (inside := frames.header.inside(gauges)).any():
+            most, weight = "gauges", weight / (1 + weight.sum())
+            np.add.at(weight, tuple(np.rint(gauges[inside]).astype(int).T), 1.0)
+        wet = np.pad(weight.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         sums = wet[size:, size:] - wet[:-size, size:] - wet[size:, :-size] + wet[:-size, :-size]
         middle = [np.abs(np.arange(n) - (n - 1) / 2) for n in sums.shape]
         best = sums - 1e-9 * (1 + sums.max()) * (middle[0][:, None] + middle[1])  # of dry ones the one in the middle
         row, column = (int(i) for i in np.unravel_index(best.argmax(), best.shape))
         place = frames.header.in_words(row + (size - 1) / 2, column + (size - 1) / 2)
         say(
-            f"{frames.source}: of its {height} x {width} pixels the {size} x {size} with the most rain, about {place}; "
+            f"{frames.source}: of its {height} x {width} pixels the {size} x {size} with the most {most}, about {place}; "
             f"--given at=LON,LAT takes another window{', ' + wide if wide else ''}"
         )
     return frames.cut(row, column, size, size)

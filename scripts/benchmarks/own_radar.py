@@ -61,7 +61,8 @@ def write(dataset: xr.Dataset, path: Path) -> None:
     if path.suffix == ".nc":
         dataset.to_netcdf(path, engine="h5netcdf")
     else:
-        dataset.to_zarr(path, zarr_format=3, consolidated=False, encoding={"DBZH": {"chunks": (1, SIZE, SIZE)}})
+        # Dry frames too: what is not there is refused as lost.
+        dataset.to_zarr(path, zarr_format=3, consolidated=False, write_empty_chunks=True, encoding={"DBZH": {"chunks": (1, SIZE, SIZE)}})
 
 
 def make(folder: Path) -> None:
