@@ -32,16 +32,16 @@ def frames_at(one: Brought, layout: Layout, start) -> np.ndarray:
     times = frame_times(one, layout, start)
     at = times / layout.step
     index = np.round(at).astype(int)
-    length = layout.step * (layout.frames - 1)
+    unit = f" {layout.time_units}" if layout.time_units else ""
     for wrong, what in (
-        ((index < 0) | (index >= layout.frames), f"outside of the window of 0 to {length:g}"),
-        (np.abs(at - index) > LATE, f"between its frames, which are {layout.step:g} apart"),
+        ((index < 0) | (index >= layout.frames), f"outside of the window of 0 to {layout.step * (layout.frames - 1):g}{unit}"),
+        (np.abs(at - index) > LATE, f"between its frames, which are {layout.step:g}{unit} apart"),
     ):
         if wrong.any():
-            i, unit = int(np.argmax(wrong)), f" {layout.time_units}" if layout.time_units else ""
+            i = int(np.argmax(wrong))
             raise UserError(
-                f"{one.source}: {one.name} at time index {i} is {times[i]:g}{unit} after the first frame, {what}{unit}; cut the file to "
-                "the window, say when it begins by --given start=TIME, or give points in a table"
+                f"{one.source}: {one.name} at time index {i} is {times[i]:g}{unit} after the first frame, {what}; cut the file to the window, "
+                "say when it begins by --given start=TIME, or give points in a table"
             )
     if len(np.unique(index)) < len(index):
         raise UserError(f"{one.source}: {one.name} has a time twice; expected each once")

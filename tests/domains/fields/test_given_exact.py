@@ -97,7 +97,7 @@ def test_sensors_off_the_grid_with_errors_of_their_own_in_other_units_give_the_e
 
 
 def test_the_default_has_the_mean_field_and_four_fifths_of_the_total_variance(run, measured, law, monkeypatch, tmp_path):
-    """40 ancestral steps, three iterations for five sensors in two tables: known to be biased. It is the steps: 160 of them have 0.95 of the
-    variance, whatever the iterations, and 40 of unipc2 have 0.99."""
+    """40 ancestral steps, three iterations for five sensors in two tables: known to be biased. It is the steps: 160 of them have 0.95 of
+    the variance, whatever the iterations, and 40 of unipc2 have 0.99."""
     off, variance = against(answers(run, measured, monkeypatch, tmp_path), measured, law)
     assert off < 0.02 and variance == pytest.approx(0.78, abs=0.03), (off, variance)
