@@ -13,7 +13,6 @@ from domains.molecules import bonds, fragments, open_ends, plots
 from domains.molecules.brought import TAKES, say, solid
 from domains.molecules.candidates import ROUNDS, best_of
 from domains.molecules.given import titled, whole
-from domains.molecules.layout import ORDERS
 from domains.molecules.tasks import MoleculeTask
 from sciddm import lookahead
 from sciddm.errors import UserError
@@ -75,7 +74,7 @@ class Kept(MoleculeTask):
         mask = (np.arange(slots) < atoms).astype(np.float32)
         extras = {
             "brought": brought, "kept": part.places, "part": part, "x": x, "shape": self.shape(slots),
-            "shut": part.shut(np.zeros((1, len(kept))), atoms, slots),
+            "left": part.left(np.zeros((1, len(kept))), slots),
             "title": f"{len(kept)} atoms of {brought.name} kept (ringed), {atoms} in all",
         }  # fmt: skip
         return self.of_part(x, mask, part.places, None, extras)
@@ -113,7 +112,7 @@ class Kept(MoleculeTask):
             atoms = np.isin(np.arange(mask.shape[1]), part.places)[None].astype(np.float32)
             given = {"x": batch, "atoms": np.repeat(atoms, len(keys), 0), "distances": True}
         observation = replace(problem.observation, fixed=fixed)
-        extras = problem.extras | {"shut": part.shut(lost, int(mask[0].sum()), mask.shape[1])}
+        extras = problem.extras | {"left": part.left(lost, mask.shape[1])}
         return replace(problem, observation=observation, cond=self.domain.condition(mask, **given), extras=extras)
 
     def answers(self, model, keys, problem, **options):
@@ -174,12 +173,13 @@ class Kept(MoleculeTask):
         return np.rint(Chem.GetAdjacencyMatrix(molecule, useBO=True)).astype(int)
 
     def guide(self, denoiser, problem):
-        """The network is conditioned on the part, and held to it; what a user brought says which of its atoms have all their bonds, too."""
+        """The network is conditioned on the part, and held to it; of what a user brought, valences are kept too."""
         denoiser = lookahead.constrain(denoiser, problem.observation)
-        if "shut" not in problem.extras or not self.domain.layout.pairs:
+        if "left" not in problem.extras or not self.domain.layout.pairs:
             return denoiser
-        none = jnp.asarray(np.eye(ORDERS)[0] / self.domain.normalizer.std["pairs"], jnp.float32)
-        return lookahead.constrain(denoiser, open_ends.Unbonded(jnp.asarray(problem.extras["shut"]), none))
+        made = (np.asarray(problem.cond["mask"])[0] > 0) & (problem.extras["left"][0] < 0)
+        one = jnp.float32(1.0 / np.max(self.domain.normalizer.std["pairs"]))
+        return lookahead.constrain(denoiser, open_ends.Valences(jnp.asarray(problem.extras["left"]), jnp.asarray(made), one))
 
     def baseline(self, problem):
         """Training molecules that hold the part, by substructure search, laid upon it; none where there is none."""

@@ -28,14 +28,12 @@ class Part:
     cut: np.ndarray
     closed: tuple[np.ndarray, ...]
 
-    def shut(self, lost, atoms: int, slots: int) -> np.ndarray:
-        """(B, slots, slots) bool: pairs of a kept atom whose valences are all taken and one that is made, which have no bond. lost: (B, m)
-        of `opened`; atoms: in all."""
-        taken, made = np.zeros((len(lost), slots), bool), np.arange(slots) < atoms
-        taken[:, self.places] = self.cut + lost <= 0
-        made[self.places] = False
-        pairs = taken[:, :, None] & made
-        return pairs | pairs.swapaxes(1, 2)
+    def left(self, lost, slots: int) -> np.ndarray:
+        """(B, slots) int32: the orders of the bonds that each kept atom has to those that are made, -1 at atoms that are not kept. lost:
+        (B, m) of `opened`."""
+        left = np.full((len(lost), slots), -1, np.int32)
+        left[:, self.places] = np.rint(self.cut + lost)
+        return left
 
     def opened(self, keys) -> np.ndarray:
         """(B, m) how many hydrogens each kept atom loses in the answer of each key: one of every closed piece, drawn at random."""
@@ -46,14 +44,34 @@ class Part:
         return lost
 
 
-class Unbonded(eqx.Module):
-    """A constraint for `lookahead.constrain`: pairs, (1 or B, n, n) bool, have no bond. none: (orders,), what that is, normalised."""
+class Valences(eqx.Module):
+    """A constraint for `lookahead.constrain`: the bonds of each kept atom to those that are made add up to what is left of its valence.
 
-    pairs: jax.Array
-    none: jax.Array
+    Nothing is left: no bond. One: a single bond to the atom that has most of it. Two: a double bond, or single ones to two atoms, whichever
+    is nearer. Three and more are left alone. left: (1 or B, n) as of `Part.left`; made: (n,) bool; one: what an order of 1 is, normalised.
+    """
+
+    left: jax.Array
+    made: jax.Array
+    one: jax.Array
 
     def __call__(self, x):
-        return x | {"pairs": jnp.where(self.pairs[..., None], self.none.astype(x["pairs"].dtype), x["pairs"])}
+        pairs, n = x["pairs"], x["pairs"].shape[1]
+        single, double = (jnp.where(self.made, pairs[..., order] - pairs[..., 0], -jnp.inf) for order in (1, 2))
+        at = lambda index: index[..., None] == jnp.arange(n)  # noqa: E731
+        gain = lambda score, where: jnp.sum(jnp.where(where, score, 0.0), -1)  # noqa: E731
+        best = at(jnp.argmax(single, -1))
+        both = best | at(jnp.argmax(jnp.where(best, -jnp.inf, single), -1))
+        twice = at(jnp.argmax(double, -1))
+        apart = ((jnp.sum(self.made) > 1) & (gain(single, both) > gain(double, twice)))[..., None]
+        left = self.left[..., None]
+        order = jnp.where((left == 1) & best | (left == 2) & apart & both, 1, 0)
+        order = jnp.where((left == 2) & ~apart & twice, 2, order)
+        said = (left >= 0) & (left < 3) & self.made
+        orders = jnp.where(said, order, -1)
+        orders = jnp.maximum(orders, orders.swapaxes(1, 2))[..., None]
+        value = self.one * (orders == jnp.arange(pairs.shape[-1]))
+        return x | {"pairs": jnp.where(orders >= 0, value.astype(pairs.dtype), pairs)}
 
 
 def chosen(brought: Brought, text: str | None, match: int | None, rows, heavy: bool) -> np.ndarray:
