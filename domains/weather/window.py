@@ -116,8 +116,11 @@ def in_space(frames: Frames, size: int, at: str | None, wide: str = "--task wide
             np.add.at(weight, tuple(np.rint(gauges[inside]).astype(int).T), 1.0)
         wet = np.pad(weight.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         sums = wet[size:, size:] - wet[:-size, size:] - wet[size:, :-size] + wet[:-size, :-size]
-        middle = [np.abs(np.arange(n) - (n - 1) / 2) for n in sums.shape]
-        best = sums - 1e-9 * (1 + sums.max()) * (middle[0][:, None] + middle[1])  # of dry ones the one in the middle
+        # Of windows that hold the same the one with it in the middle.
+        total, ends = weight.sum(), [np.arange(n) for n in weight.shape]
+        middle = [np.sum(weight.sum(1 - i) * end) / total if total else end.mean() for i, end in enumerate(ends)]
+        off = [np.abs(np.arange(n) + (size - 1) / 2 - centre) for n, centre in zip(sums.shape, middle, strict=True)]
+        best = sums - 1e-9 * (1 + sums.max()) * (off[0][:, None] + off[1])
         row, column = (int(i) for i in np.unravel_index(best.argmax(), best.shape))
         place = frames.header.in_words(row + (size - 1) / 2, column + (size - 1) / 2)
         say(

@@ -77,7 +77,7 @@ class Table:
                 return ""
             return str(int(cell)) if isinstance(cell, (float, np.floating)) and float(cell).is_integer() else str(cell).strip()
 
-        return np.array([plain(cell) for cell in self.columns[name]], str)
+        return np.array([plain(cell) for cell in self.columns[name]], object)
 
     def numbers(self, name: str) -> np.ndarray:
         """(n,) float64, NaN where empty. Raises: UserError with the line of the first cell that is no finite number."""
