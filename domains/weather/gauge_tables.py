@@ -163,9 +163,9 @@ def _unique(table, times, station, pixels, values):
 
 def _in_dbz(table, column, values, kept, times, station, default):
     # (spans, dbz, std, dry) of the rows that are kept.
-    stated = table.text(table.find(UNITS)) if table.find(UNITS) else np.full(len(table), table.units.get(column, ""))
+    stated = table.text(table.find(UNITS)) if table.find(UNITS) else np.full(len(table), table.units.get(column, ""), object)
     if not table.find(UNITS) and not table.units.get(column) and column.lower() in ("dbz", "reflectivity"):
-        stated = np.full(len(table), "dBZ")
+        stated = np.full(len(table), "dBZ", object)
     errors = table.find(ERROR)
     error = table.numbers(errors) if errors else np.full(len(table), np.nan)
     spans, per_hour = _intervals(table, times, station, stated, kept), np.full(len(table), np.nan)

@@ -93,7 +93,7 @@ def in_time(frames: Frames, count: int, interval: float, *, every: int = 1, newe
 
 def in_space(frames: Frames, size: int, at: str | None, wide: str = "--task wide covers all", gauges=None) -> Frames:
     """A window of size x size pixels: that of which `at` is the middle, "LON,LAT" or "X,Y" in the file's coordinates, else that with the
-    most gauges, (n, 2) rows and columns, and of those with the most rain in the newest frame, which is said.
+    most gauges, (n, 2) rows and columns, or without them with the most rain in the newest frame, which is said.
 
     Raises: UserError where the grid is smaller, or `at` lies outside.
     """
@@ -112,7 +112,7 @@ def in_space(frames: Frames, size: int, at: str | None, wide: str = "--task wide
     else:
         most, weight = "rain", rain_rate(np.nan_to_num(frames.values[-1])).astype(float)
         if gauges is not None and (inside := frames.header.inside(gauges)).any():
-            most, weight = "gauges", weight / (1 + weight.sum())
+            most, weight = "gauges", np.zeros_like(weight)
             np.add.at(weight, tuple(np.rint(gauges[inside]).astype(int).T), 1.0)
         wet = np.pad(weight.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         sums = wet[size:, size:] - wet[:-size, size:] - wet[size:, :-size] + wet[:-size, :-size]

@@ -54,7 +54,8 @@ def test_a_report_is_of_its_pixel_and_its_frame_in_dbz_with_the_error_of_its_rat
     "header, cells",
     [
         ("time,lon,lat,value [mm/h]", "6"), ("time,lon,lat,value (mm),interval [min]", "0.5,5"),
-        ("time,lon,lat,rain [mm],interval [h]", "3,0.5"), ("Time,Longitude,Latitude,rain,units", "6,mm/h"), ("time,lon,lat,dbz", str(float(reflectivity(np.float64(6.0))))),
+        ("time,lon,lat,rain [mm],interval [h]", "3,0.5"),
+        ("Time,Longitude,Latitude,rain,units", "6,mm/h"), ("time,lon,lat,dbz", str(float(reflectivity(np.float64(6.0))))),
     ],
 )  # fmt: skip
 def test_rates_amounts_and_dbz_of_the_same_rain_are_the_same_rain(domain, tmp_path, header, cells):
