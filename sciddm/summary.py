@@ -39,7 +39,7 @@ def summarise(quantities: xr.Dataset, events: Sequence[Event] = ()) -> xr.Datase
 
 
 def save_summary(summary: xr.Dataset, out: Path) -> Path:
-    """Beside the members at `out`: netCDF, or zarr as they are; where it is numbers alone, a table in CSV with a row a statistic.
+    """Beside the members at `out`: netCDF, or zarr as they are; where it is numbers alone, a table in CSV.
 
     Returns: its path. Raises: UserError if there is something, or the place can't be written.
     """
@@ -54,13 +54,20 @@ def save_summary(summary: xr.Dataset, out: Path) -> Path:
 
 
 def table(summary: xr.Dataset) -> pd.DataFrame:
-    """Numbers alone as rows: statistic, value, units."""
+    """Numbers alone: a row a quantity, with mean, std and quantiles over the members; of an event the mean is its probability, with its
+    error."""
     rows = []
-    for name, array in summary.data_vars.items():
-        for place, value in zip(array["quantile"].values if array.ndim else [None], np.atleast_1d(array.values), strict=True):
-            label = str(array.attrs.get("event", name)) if str(name).startswith("probability") else str(name)
-            label = f"P({label})" if "event" in array.attrs else label if place is None else f"{name} {place:g}"
-            rows.append({"statistic": label, "value": float(value), "units": str(array.attrs.get("units", "1"))})
+    for label, array in summary.data_vars.items():
+        name = str(label)
+        if name.endswith("_mean"):
+            quantity = name.removesuffix("_mean")
+            quantiles = summary[f"{quantity}_quantile"]
+            row = {"quantity": quantity, "units": array.attrs.get("units", "1"), "mean": float(array)}
+            row |= {"std": float(summary[f"{quantity}_std"])}
+            rows.append(row | {f"{100 * q:g} %": float(quantiles.sel(quantile=q)) for q in QUANTILES})
+        elif "event" in array.attrs:
+            error = float(summary[f"{name}_error"])
+            rows.append({"quantity": f"P({array.attrs['event']})", "units": "1", "mean": float(array), "error": error})
     return pd.DataFrame(rows)
 
 

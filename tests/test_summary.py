@@ -41,8 +41,9 @@ def test_statistics_are_numpy_s_and_keep_units_coordinates_and_grid_mapping(fiel
 def test_numbers_alone_become_a_table(tmp_path):
     numbers = xr.Dataset({"logP": (("member",), np.array([1.0, 2.0, 4.0]), {"units": "1"})})
     event = Event.parse("logP > 1.5")
-    rows = pd.read_csv(summary.save_summary(summary.summarise(numbers, [event]), tmp_path / "answer.sdf")).set_index("statistic").value
-    np.testing.assert_allclose(rows[["logP_mean", "logP_quantile 0.5", "P(logP > 1.5)"]], [7 / 3, 2.0, 2 / 3], rtol=1e-6)
+    rows = pd.read_csv(summary.save_summary(summary.summarise(numbers, [event]), tmp_path / "answer.sdf")).set_index("quantity")
+    np.testing.assert_allclose(rows.loc["logP", ["mean", "50 %", "std"]].astype(float), [7 / 3, 2.0, np.std([1, 2, 4], ddof=1)], rtol=1e-6)
+    np.testing.assert_allclose(rows.loc["P(logP > 1.5)", ["mean", "error"]].astype(float), [2 / 3, 0.21650635], rtol=1e-6)
     assert summary.in_words(event, numbers) == "P(logP > 1.5) = 0.667 +- 0.22, 2 of 3 members"
 
 
