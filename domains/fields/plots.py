@@ -59,7 +59,7 @@ def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None
     if layout.frames:
         end = members.shape[1] - 1
         last = end if truth is not None else _most_known(layout, members.shape[1], given, observed)
-        notes.append(f"{'last frame, ' if last == end else ''}{_time(layout, last)}")
+        notes.append(f"last frame, {_time(layout, last)}" if last == end else f"{_time(layout, last)} after the first frame")
         given = None if given is None else given[last]
         members, truth = members[:, last], None if truth is None else truth[last]
         answers = {name: x[..., last, *(slice(None),) * (len(layout.space) + 1)] for name, x in answers.items()}

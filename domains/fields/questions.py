@@ -61,21 +61,22 @@ class Brings:
         """Truth, mean, members, classical answers and spread; without a truth what was given in its place."""
         extras = problem.extras or {}
         given = extras.get("given") if problem.truth is None else None
+        samples = samples if "layout" in extras else self.domain.unmasked(samples)  # of a wider grid, which has no mask
         return plots.ensemble(
-            extras.get("layout", self.domain.layout), self.domain.unmasked(samples), problem.truth, others,
-            observed=extras.get("observed", {}), given=given, title=extras.get("title", ""),
+            extras.get("layout", self.domain.layout), samples, problem.truth, others, given=given,
+            observed=extras.get("observed", {}), title=extras.get("title", ""),
         )  # fmt: skip
 
 
-def span_in_words(domain) -> str:
-    """The dimensions with the range of their coordinates: "y (0.125 to 11.9 mm), x (0.125 to 19.9 mm)"."""
+def span_in_words(domain, *, times: bool = True) -> str:
+    """The dimensions with the range of their coordinates: "y (0.125 to 11.9 mm), x (0.125 to 19.9 mm)"; times: of windows, too."""
     layout, found = domain.layout, []
-    if layout.frames:
+    if layout.frames and times:
         length = layout.step * (layout.frames - 1)
         found.append(f"{layout.time} (0 to {length:g} {layout.time_units} after the first frame, or dates)".replace("  ", " "))
     for dim in layout.space:
         values = layout.coordinate(dim)
-        units = units_of(layout, dim)
+        units = units_of(layout, dim).removeprefix("1")
         found.append(f"{dim} ({values.min():.4g} to {values.max():.4g}{f' {units}' if units else ''})")
     return ", ".join(found)
 
@@ -111,10 +112,11 @@ def frames_in_words(domain, past: int) -> str:
     """The same of frames that a forecast starts from."""
     layout = domain.layout
     step = f"{layout.step:g} {layout.time_units}".strip()
+    names = names_in_words(domain, layout.variables)
     return (
         f"a file that the reader knows, or an xarray.Dataset, of the newest {past} frames along {layout.time!r}, {step} apart (of more the "
-        f"last ones are taken), of {names_in_words(domain, layout.variables)} on the grid of {span_in_words(domain)}; NaN where nothing is "
-        "known" + conditions_in_words(domain)
+        f"last ones are taken), of {names} on the grid of {span_in_words(domain, times=False)}; NaN where nothing is known"
+        + conditions_in_words(domain)
     )
 
 

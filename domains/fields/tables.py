@@ -106,7 +106,7 @@ def _places(table, layout):
     columns, found = [], []
     for dim in layout.space:
         own, values = units_of(layout, dim), layout.coordinate(dim)
-        span = f"{values.min():g} to {values.max():g}{f' {own}' if own else ''}"
+        span = f"{values.min():g} to {values.max():g} {own.removeprefix('1')}".rstrip()
         column = table.need(names_of(layout, dim), f"where along {dim}, {span}, it was measured")
         numbers = _numbers(table, column, "leave the row out")
         found.append(in_units(numbers, table.units.get(column), own, f"{table.source}: {column}"))

@@ -40,8 +40,8 @@ def frames_at(one: Brought, layout: Layout, start) -> np.ndarray:
         if wrong.any():
             i = int(np.argmax(wrong))
             raise UserError(
-                f"{one.source}: {one.name} at time index {i} is {times[i]:g}{unit} after the first frame, {what}; cut the file to the window, "
-                "say when it begins by --given start=TIME, or give points in a table"
+                f"{one.source}: {one.name} at time index {i} is {times[i]:g}{unit} after the first frame, {what}; cut the file to the "
+                "window, say when it begins by --given start=TIME, or give points in a table"
             )
     if len(np.unique(index)) < len(index):
         raise UserError(f"{one.source}: {one.name} has a time twice; expected each once")
