@@ -99,15 +99,15 @@ class Header:
             return named["longitude"], named["latitude"]
         x, y = np.meshgrid(self.x.values.astype(float), self.y.values.astype(float))
         if self.projected:
-            found = self._transformer()
+            found = self._transformer
             return found.transform(x / self._scale, y / self._scale, direction="INVERSE") if found else None
         return (x, y) if self.degrees else None
 
     def pixels(self, lon, lat) -> np.ndarray | None:
         """(n, 2) rows and columns, broken ones, of places on the Earth; NaN far outside; None where they can't be known."""
         lon, lat = np.atleast_1d(np.asarray(lon, float)), np.atleast_1d(np.asarray(lat, float))
-        if self.projected and self._transformer():
-            x, y = self._transformer().transform(lon, lat)
+        if self.projected and self._transformer:
+            x, y = self._transformer.transform(lon, lat)
             return self.pixels_at(np.asarray(x) * self._scale, np.asarray(y) * self._scale)
         if self.degrees and not self.projected:
             middle = self.axes[1].mean()
@@ -150,6 +150,7 @@ class Header:
         # of the file's coordinate in what pyproj calls it
         return 1.0 if self.degrees else METRES[of_length(self.x.attrs.get("units", "m")) or "m"]
 
+    @cached_property
     def _transformer(self):
         # From longitude and latitude to the projection's x and y; None without pyproj.
         if importlib.util.find_spec("pyproj") is None:

@@ -1,8 +1,8 @@
 """Radar archives as a user brings them, and a forecast of their newest frames from the command line, read by xarray and pyproj alone.
 
     python scripts/benchmarks/own_radar.py make runs/own
-    sciddm train --config configs/weather.py:smoke --workdir runs/latlon --config.data.path=runs/own/latlon.nc --config.data.held_out=16
-    sciddm train --config configs/weather.py:smoke --workdir runs/projected --config.data.path=runs/own/projected.zarr --config.data.held_out=16
+    sciddm train --config configs/weather.py:smoke --config.data.held_out=16 --workdir runs/latlon --config.data.path=runs/own/latlon.nc
+    (and the same for runs/projected of runs/own/projected.zarr)
     python scripts/benchmarks/own_radar.py ask runs/own --latlon runs/latlon --projected runs/projected
 
 `make` writes made rain as latlon.nc (mm/h packed in int16, north-down, degrees) and projected.zarr (dBZ, north-down, metres of a Lambert
@@ -12,6 +12,7 @@ projection), beside each the newest frames of a storm that is in neither, gauges
 import argparse
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -125,15 +126,62 @@ def odim(dbz, time, folder: Path) -> None:
         file["dataset1/data1/data"] = coded
 
 
+def ask(folder: Path, run: Path, name: str, *given, task: str = "nowcast", count: int = 4) -> None:
+    """A forecast from the command line, then what xarray and pyproj alone say of it: times, places, directions."""
+    suffix = ".zarr" if name.startswith("projected") else ".nc"
+    out = folder / f"{task}_{name}.nc"
+    command = ["sciddm", "sample", "--workdir", run, "--task", task, "--count", count, "--out", out]
+    command += [word for thing in given for word in ("--given", folder / thing)]
+    print("\n$", *command)
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "sciddm.cli", *map(str, command[1:])], check=True)
+    print(f"{time.perf_counter() - start:.0f} s")
+    found = xr.open_dataset(out, decode_timedelta=False)
+    newest = folder / f"{name.split('_')[0]}_newest{suffix}"
+    own = xr.open_dataset(newest, decode_timedelta=False) if suffix == ".nc" else xr.open_zarr(newest, consolidated=False)
+    dims = found.reflectivity.dims
+    print(f"{dims} {found.reflectivity.shape}; {found.reflectivity.units}, {found.rain_rate.units}")
+    times = [*found.time.values[[0, -1]], found.forecast_reference_time.values]
+    print("valid {} to {}, reference {}".format(*(time.astype("datetime64[m]") for time in times)))
+    right = {"times": (np.diff(found.time) == np.timedelta64(5, "m")).all() and found.time.values[0] == own.time.values[0]}
+    right["reference time"] = found.forecast_reference_time.values == own.time.values[-1] == NOW
+    y, x = dims[2:]
+    if y in own.coords:
+        field = next(name for name, array in own.data_vars.items() if array.ndim == 3)
+        there = own[field].sel({y: found[y], x: found[x]})  # by the very numbers
+        dbz = there if suffix == ".zarr" else 10 * np.log10(200 * np.maximum(there, 0.0365) ** 1.6)
+        known = found.reflectivity.sel(member=0).isel(time=slice(0, PAST)).values
+        right["coordinates"] = found[y].attrs == own[y].attrs and found[x].attrs == own[x].attrs
+        right["orientation"] = bool(np.abs(known - dbz.values)[dbz.values > 10].max() < 0.01) and found[y].values[0] > found[y].values[-1]
+    if "grid_mapping" in found.reflectivity.attrs:
+        to_degrees = pyproj.Transformer.from_crs(pyproj.CRS.from_cf(found[found.reflectivity.grid_mapping].attrs), 4326, always_xy=True)
+        lon, lat = to_degrees.transform(*np.meshgrid(found[x], found[y]))
+        right["longitudes and latitudes"] = bool(np.allclose(lon, found.lon) and np.allclose(lat, found.lat))
+        expected = pyproj.Transformer.from_crs(CRS, 4326, always_xy=True).transform(*np.meshgrid(found[x], found[y]))
+        away = pyproj.Geod(ellps="WGS84").inv(lon, lat, *expected)[2]
+        print(f"first pixel {float(found.lat[0, 0]):.4f} N {float(found.lon[0, 0]):.4f} E; off the true place by {np.max(away):.2f} m")
+    else:
+        print(f"first pixel {float(found[y][0]):.4f} N {float(found[x][0]):.4f} E")
+    print(", ".join(f"{what} {'right' if fine else 'WRONG'}" for what, fine in right.items()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("make", "ask"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--latlon", type=Path, help="a run trained on latlon.nc")
     parser.add_argument("--projected", type=Path, help="a run trained on projected.zarr")
+    parser.add_argument("--members", type=int, default=4)
     arguments = parser.parse_args()
     if arguments.what == "make":
         make(arguments.folder)
+    for name, run, suffix in (("latlon", arguments.latlon, ".nc"), ("projected", arguments.projected, ".zarr")):
+        if arguments.what == "ask" and run:
+            ask(arguments.folder, run, name, f"{name}_newest{suffix}", count=arguments.members)
+            given = f"{name}_newest{suffix}", f"{name}_gauges.csv", f"{name}_stations.csv"
+            ask(arguments.folder, run, name, *given, task="assimilate", count=arguments.members)
+    if arguments.what == "ask" and arguments.projected:
+        ask(arguments.folder, arguments.projected, "projected_odim", "odim", count=arguments.members)
 
 
 if __name__ == "__main__":

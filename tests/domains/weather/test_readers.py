@@ -7,6 +7,7 @@ import scipy.io
 import xarray as xr
 
 from domains.weather import formats, readers
+from domains.weather.header import Header
 from domains.weather.readers import read_archive, read_sequence
 from domains.weather.transform import rain_rate, reflectivity
 from sciddm.errors import UserError
@@ -405,3 +406,13 @@ def test_coordinates_may_spell_their_unit_in_any_way(units, a_kilometre, tmp_pat
     coords = {d: (d, 2.0 * a_kilometre * np.arange(data.sizes[d]), data[d].attrs | {"units": units}) for d in "yx"}
     data.assign_coords(coords).to_netcdf(tmp_path / "f.nc", engine="h5netcdf")
     assert read_archive(tmp_path / "f.nc").spacing_km == pytest.approx(2)
+
+
+def test_an_odim_composite_has_the_mapping_of_its_definition(tmp_path):
+    import pyproj
+
+    found = Header.of("f", next(formats.open_parts(as_folder_of_odim(tmp_path)))[1])
+    lon, lat = found.lonlat()
+    definition = pyproj.Proj("+proj=laea +lat_0=52 +lon_0=5 +x_0=0 +y_0=0 +ellps=WGS84 +units=m")
+    np.testing.assert_allclose((lon[-1, 0], lat[-1, 0]), definition(1000, 1000, inverse=True), atol=1e-6)  # the south-western pixel
+    assert found.flipped == (True, False) and found.mapping == "crs" and lat[0, 0] > lat[-1, 0]
