@@ -58,11 +58,12 @@ def bring(thing: Thing, record: int | None = None, names: Sequence[str] = (), *,
     if isinstance(thing.value, Chem.Mol):
         name = thing.value.GetProp("_Name") if thing.value.HasProp("_Name") else ""
         return _made(Chem.Mol(thing.value), Chem.Mol(thing.value), name or "molecule", where, lenient)
+    block = thing.text or ""
     text = (thing.text or str(thing.path or "")).strip()  # a SMILES with a * may be the pattern of some files
     if not text:
         raise UserError(f"--given {where}: is no molecule; expected {TAKES}")
-    if "M  END" in text:
-        return _of_block(text, text.split("\n", 1)[0].strip() or "molecule", "the block", lenient)
+    if "M  END" in block:
+        return _of_block(block, block.split("\n", 1)[0].strip() or "molecule", "the block", lenient)
     return _of_smiles(text, text, where, names, lenient)
 
 

@@ -38,7 +38,8 @@ class FromGiven:
             raise UserError("grid: travels in time, and a repair starts in the midst of it; take a plain one")
         times = np.asarray(grid_times(grid, process, steps))
         alpha, sigma = (np.asarray(jax.vmap(level)(jnp.asarray(times))) for level in (process.alpha, process.sigma))
-        first = int(np.argmax(sigma <= self.noise * alpha))
+        weak = np.flatnonzero(sigma <= self.noise * alpha)
+        first = int(weak[0]) if len(weak) else len(times)
         if first >= len(times) - 1:
             least = float((sigma / alpha)[-2])
             raise UserError(f"noise = {self.noise:g}: the weakest level of the {steps} steps is {least:.3g}; expected more, or more steps")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from rdkit import Chem
 
-FLAT = 0.1  # of unit vectors; a tetrahedron has 0.77: what is as flat as this is neither left nor right
+FLAT = 0.1  # of unit vectors; a tetrahedron has 0.77: what is as flat as this is neither left nor right, as RDKit has it for angstrom, too
 TAGS = {Chem.ChiralType.CHI_TETRAHEDRAL_CCW: 1.0, Chem.ChiralType.CHI_TETRAHEDRAL_CW: -1.0}
 SAME = (Chem.BondStereo.STEREOZ, Chem.BondStereo.STEREOCIS)
 OTHER = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
@@ -49,7 +49,7 @@ class Stereo:
 
     def _triple(self, p):
         v = p[..., self.centres[:, 1:], :] - p[..., self.centres[:, :1], :]
-        v = v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9)
+        v = v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1.0)
         return np.sum(v[..., 0, :] * np.cross(v[..., 1, :], v[..., 2, :]), -1)
 
     def _side(self, p):
