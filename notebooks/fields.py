@@ -13,6 +13,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
@@ -84,7 +85,8 @@ xr.testing.assert_identical(xr.load_dataset(saved), samples)
 
 # %% [markdown]
 # ## What a few sensors say about everything
-# Twelve sensors see one variable, off the grid, at places in the coordinates of the file, with an error in its units. Where your own
+# Twelve sensors see one variable, off the grid, at places in the coordinates of the file, with an error in its units, in a table. A file is
+# given by its name, here and on the command line: `sciddm sample --task observe --given sensors.csv`. Where your own
 # measurements stand, a held-out sample is measured here.
 
 # %%
@@ -97,31 +99,27 @@ free = grid[~domain.masked[..., 0]]
 places = free[rng.choice(len(free), 12, replace=False)]
 places += 0.02 * (grid.reshape(-1, grid.shape[-1]).mean(0) - places)
 
-sensors, std = interpolate(layout, name, places), 0.05 * domain.scales[0]
-values = np.asarray(sensors(fields)[0]) + std * rng.standard_normal(12)
-observation = domain.observation(sensors, values, std)
+error = 0.05 * domain.scales[0]
+values = np.asarray(interpolate(layout, name, places)(fields)[0]) + error * rng.standard_normal(12)
+when = {layout.time: 0.0} if layout.frames else {}
+table = pd.DataFrame({"variable": name, **when, **dict(zip(layout.space, places.T, strict=True)), "value": values, "error": error})
+print(table.head(3))
 
-
-def posterior(observation, members=6):
-    """(members, ...) in physical units."""
-    guided = sd.lookahead.mmps(model.denoiser, observation)
-    return model.draw(0, members, denoiser=guided, solver="ddpm", steps=20, grid="logsnr")
-
-
-members = posterior(observation)
-plots.ensemble(layout, members, truth, observed={name: (places, values)} if not layout.frames else None)
+answers = model.sample(0, 6, task="observe", given=table, steps=20)
+plots.ensemble(layout, domain.from_native(answers), truth, observed={name: (places, values)} if not layout.frames else None)
 plt.show()
-print(domain.to_native(members)[name].attrs, "spread:", float(members[..., 0].std(0).mean()))
+print(answers[name].attrs, "spread:", float(answers[name].std(layout.sample or "sample").mean()))
 
 # %% [markdown]
 # ## Coarse pictures, and any instrument of your own
 # Means over blocks of 4 x 4 points; and something nonlinear, the flux of the dye: the product of both variables, averaged over the first
-# dimension of space. An instrument is any JAX function of fields by name in physical units; it leaves out what is masked.
+# dimension of space. An instrument is any JAX function of fields by name in physical units, with a value and an error in its own; it leaves
+# out what is masked.
 
 # %%
 blocks = block_means(layout, 4)
-sharpened = posterior(domain.observation(blocks, blocks(fields)[0], 0.05 * domain.scales))
-plots.ensemble(layout, sharpened, truth)
+coarse = model.observe(blocks, blocks(fields)[0], 0.05 * domain.scales)
+plots.ensemble(layout, domain.from_native(model.sample(0, 6, observe=coarse, steps=20)), truth)
 plt.show()
 
 there = jnp.asarray(~domain.masked.any(-1), jnp.float32)
@@ -133,9 +131,10 @@ def flux(fields):
 
 
 measured = flux(fields)[0]
-steered = posterior(domain.observation(flux, measured, 0.02 * float(measured.std())))
-for what, x in {"steered": steered, "plain samples": domain.from_native(samples)}.items():
-    print(f"{what}: the flux is off by {np.abs(flux(domain.by_name(jnp.asarray(x))) - measured).mean():.2g}")
+steered = model.sample(0, 6, observe=model.observe(flux, measured, 0.02 * float(measured.std())), steps=20)
+for what, native in {"steered": steered, "plain samples": samples}.items():
+    x = jnp.asarray(domain.from_native(native))
+    print(f"{what}: the flux is off by {np.abs(flux(domain.by_name(x)) - measured).mean():.2g}")
 
 # %% [markdown]
 # ## How probable is a field?
