@@ -86,6 +86,15 @@ plt.show()
 print(domain.tasks["scaffold"].metrics(grown, problem))
 
 # %% [markdown]
+# ## Your own molecule
+# `given` takes what you have: SMILES, files, RDKit molecules, `name=value`. Here lactic acid, whose centre stays as it is; `sciddm info
+# --workdir RUN --task conformers` says what a task takes.
+
+# %%
+own = model.sample(4, 4, task="conformers", given="C[C@H](O)C(=O)O")
+print([(molecule.GetProp("stereo"), molecule.GetProp("RMSD to MMFF")) for molecule in own])
+
+# %% [markdown]
 # ## A potential of your own
 # Any function of positions, kinds and orders steers. Here molecules are to be long: one nat for every angstrom of the radius of gyration
 # that the expected molecule has, and the less the more is still noise. The task `repair` does the same with valences and clashes.

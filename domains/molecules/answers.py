@@ -47,7 +47,8 @@ def fields(molecule: Chem.Mol) -> dict[str, str]:
 
 
 def quantities(molecules) -> xr.Dataset:
-    """Numbers of each molecule over "member", NaN for what is none, or where RDKit refuses it; valid and connected: 0 or 1."""
+    """Numbers of each molecule over "member", NaN for what is none, or where RDKit refuses it, logP and QED also of what is in pieces; valid
+    and connected: 0 or 1."""
     rows = [_numbers(molecule) for molecule in molecules]
     units = dict(UNITS)
     for name, unit in OF_TASKS.items():
@@ -73,7 +74,8 @@ def _numbers(molecule):
     clean = metrics.sanitised(molecule)
     if clean is None:
         return found
-    found |= {name: descriptor(name, molecule) for name in DESCRIPTORS}
+    if found["connected"]:
+        found |= {name: descriptor(name, molecule) for name in DESCRIPTORS}
     return found | {"molecular weight": Descriptors.MolWt(clean), "rings": float(rdMolDescriptors.CalcNumRings(clean)), "valid": 1.0}
 
 

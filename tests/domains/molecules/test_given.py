@@ -160,6 +160,8 @@ def test_a_repair_starts_from_what_is_given_and_stays_nearer_the_less_noise(mode
 
 
 def test_numbers_of_answers_are_rdkit_s_and_missing_where_there_is_no_molecule(model):
+    pieces = Chem.CombineMols(embedded("C"), embedded("CC"))
+    assert np.isnan(model.domain.quantities([pieces])["logP"].values[0])
     found = model.domain.quantities([embedded("c1ccccc1C"), None])
     assert found["heavy atoms"].values[0] == 7 and found["rings"].values[0] == 1 and found["valid"].values.tolist() == [1, 0]
     assert found["molecular weight"].values[0] == pytest.approx(92.14, abs=0.01) and found["molecular weight"].attrs["units"] == "g/mol"
