@@ -11,6 +11,7 @@ from pathlib import Path
 import jax
 import matplotlib.pyplot as plt
 import numpy as np
+import xarray as xr
 
 import sciddm as sd
 from domains.weather import animate, plots, verification_plots, verify
@@ -102,6 +103,24 @@ problem = model.problem("rollout", example)
 hours = model.solve(2, "rollout", problem, members=2)
 plots.gallery(domain.to_native(hours))
 plt.show()
+
+# %% [markdown]
+# ## Your own frames
+# The newest frames of any file or data set: the answer has their places, their names and the times it is valid. Here they stand for four
+# frames of a radar in degrees; `sciddm sample --task nowcast --given newest.nc` does the same.
+
+# %%
+size = domain.size
+newest = xr.Dataset(
+    {"rain": (("time", "lat", "lon"), rain_rate(np.moveaxis(decode(example[..., : domain.past]), -1, 0)), {"units": "mm/h"})},
+    {
+        "time": np.datetime64("2026-06-01T12:00", "ns") + np.timedelta64(5, "m") * np.arange(domain.past),
+        "lat": 52 + domain.spacing / 111.195 * np.arange(size), "lon": 5 + domain.spacing / 68.2 * np.arange(size),
+    },
+)  # fmt: skip
+own = model.sample(4, 4, task="nowcast", given=newest)
+print(own.time.values[[0, -1]], own.forecast_reference_time.values)
+print("P(rain > 1 mm/h) at the end:", float((own.rain_rate[:, -1] > 1).mean()))
 
 # %% [markdown]
 # ## Your own archive
