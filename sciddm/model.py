@@ -130,8 +130,8 @@ class Model:
         """(n, ...) samples of `denoiser` (None: the model's own) in physical units, made in batches of config.sampling.batch_size.
 
         Args:
-            key: a jax key, an integer seed, or (n,) keys; cond: one for all, its leaves (1, ...), or None: what the domain draws for
-            each sample (`Domain.draw_cond`).
+            key: a jax key, an integer seed, or (n,) keys; cond: one for all, its leaves (1, ...), or one each, (n, ...); None: what
+            the domain draws for each sample (`Domain.draw_cond`).
             shape: of one sample where it is not the domain's, a shape or a pytree of them; the normaliser must broadcast to it.
             sampler: (keys, denoiser, shape, *, cond, **options) -> (samples, info); None: `sd.sample`.
         """
@@ -139,12 +139,15 @@ class Model:
         options = self.sampling_options(denoiser, **options)
         keys, one = sample_keys(key, n), as_structs(self.domain.example if shape is None else shape)
 
+        def own(rows):
+            return jax.tree.map(lambda leaf: leaf if len(leaf) == 1 else jnp.asarray(leaf)[rows], cond)
+
         def batch(rows):
             some = keys[rows]
             like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((len(rows), *leaf.shape), leaf.dtype), one)
             try:
                 made, _ = (sampler or sample)(
-                    some, denoiser, like, cond=self.domain.draw_cond(some) if cond is None else cond, **options
+                    some, denoiser, like, cond=self.domain.draw_cond(some) if cond is None else own(rows), **options
                 )
             except Refusal as error:
                 raise UserError(f"config.sampling, or the guide of the task: {error}") from error

@@ -74,6 +74,8 @@ def put_together(domain, given: Sequence[Thing], takes: str, noise: float, *, la
         measured, kept = windows.newest(measured, layout, past)
     when = [times for _, times in tables] + [one.times for one in (measured or given_fields)]
     start = start_of(when, layout, options.get("start"), first=bool(past))
+    if layout.frames and start is not None and "start" not in options and not past:
+        say(f"the window begins at {in_words(start, layout)}, the earliest time that is given; --given start=TIME says otherwise")
     conditions = windows.conditions_of(given_fields, layout, start)
     title = ", ".join([one.rpartition("/")[2] for one in sources] + ([in_words(start, layout)] if start is not None else []))
     if past:

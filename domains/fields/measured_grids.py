@@ -50,7 +50,10 @@ class Opened:
             self.source, self.template, self.read = fields.source, fields.template, fields.read
 
     def _read(self, name):
-        values = np.asarray(self.template[name].values, np.float32)
+        values = self.template[name].values
+        if values.dtype.kind not in "biuf":
+            raise UserError(f"{self.source}: variable {name!r} holds {values.dtype}; expected numbers")
+        values = np.asarray(values, np.float32)
         check_finite(self.source, name, values, missing=True)
         return values
 

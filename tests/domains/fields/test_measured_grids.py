@@ -107,6 +107,7 @@ def changed(field, name="T", **attrs):
         (lambda f: f[["T"]].drop_vars(["y", "x"]).isel(x=slice(0, 7)), "7 points along x, which are neither the model's 10 nor"),
         (lambda f: f[["T"]].interp(x=0.3125 + 0.625 * np.arange(4) - 0.125), "4 cells along x cover the model's 10 points, 2.5 each"),
         (lambda f: f[["T"]].assign_coords(x=np.zeros(10)), "coordinate 'x' is missing or the same at two points"),
+        (lambda f: f[["T"]].astype(str), "'T' holds .*; expected numbers"),
         (lambda f: f[["T"]].assign(T_error=-0.1), "'T_error' is -0.1 at index .*; expected one standard deviation, above 0"),
         (lambda f: f[["T"]].assign(T_error=f["T"].where(f.x > 1) * 0 + 1), "'T_error' is nan at index"),
     ],
@@ -142,11 +143,12 @@ def windows(domain, count=4, step=10.0, first=0.0):
     return xr.Dataset({"c": (("time", "y", "x"), x)}, {"time": times, **places})
 
 
-def test_frames_are_laid_into_the_window_by_their_times(moving):
+def test_frames_are_laid_into_the_window_by_their_times(moving, capsys):
     task = tasks.Fill(moving)
     known = lambda problem: np.flatnonzero(np.asarray(problem.observation.operator.mask).any((1, 2, 3))).tolist()  # noqa: E731
     assert known(given(task, windows(moving).isel(time=[1, 3]))) == [1, 3]
     late = given(task, windows(moving, first=500.0))
+    assert "the window begins at time 500 s, the earliest time that is given" in capsys.readouterr().err
     assert known(late) == [0, 1, 2, 3] and late.extras["start"] == 500.0
     native = task.to_native(np.zeros((1, *moving.layout.shape), np.float32), late)
     np.testing.assert_array_equal(native["time"], [500.0, 510.0, 520.0, 530.0])
