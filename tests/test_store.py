@@ -48,3 +48,9 @@ def test_a_disk_that_fills_up_while_chunks_are_written_leaves_nothing(tmp_path, 
     with pytest.raises(UserError, match=r"u.zarr: the data set can't be written \(No space left on device\)"):
         store.write(xr.Dataset({"u": (("sample",), np.zeros(3))}), tmp_path / "u.zarr")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_scalar_that_other_libraries_do_not_write_is_no_lost_chunk(tmp_path):
+    data = xr.Dataset({"u": ("x", np.ones(3)), "crs": ((), np.int32(0), {"grid_mapping_name": "latitude_longitude"})})
+    data.to_zarr(tmp_path / "u.zarr", zarr_format=3, consolidated=False)
+    assert store.open_store(tmp_path / "u.zarr").crs.attrs["grid_mapping_name"] == "latitude_longitude"
