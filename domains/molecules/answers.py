@@ -47,8 +47,8 @@ def fields(molecule: Chem.Mol) -> dict[str, str]:
 
 
 def quantities(molecules) -> xr.Dataset:
-    """Numbers of each molecule over "member", NaN for what is none or what RDKit refuses, logP and QED also for what is in pieces; valid and
-    connected: 0 or 1."""
+    """Numbers of each molecule over "member", NaN for what is none or what RDKit refuses, logP and QED also for what is in pieces; valid
+    and connected: 0 or 1."""
     rows = [_numbers(molecule) for molecule in molecules]
     units = dict(UNITS)
     for name, unit in OF_TASKS.items():

@@ -8,7 +8,9 @@ import numpy as np
 from rdkit import Chem
 
 from domains.molecules import mending, metrics, plots, potentials, regressor
+from domains.molecules.answers import whole_molecule
 from domains.molecules.brought import TAKES
+from domains.molecules.candidates import best_of
 from domains.molecules.descriptors import DESCRIPTORS, descriptor
 from domains.molecules.given import decimal, titled
 from domains.molecules.tasks import MoleculeTask
@@ -159,10 +161,15 @@ class Repair(MoleculeTask):
         return [str(self.write_molecule(problem.truth, folder / "molecule.sdf"))]
 
     def answers(self, model, keys, problem, **options):
-        """From the molecule, noised to the level that `noise` says, and down to data again."""
+        """From the molecule, noised to the level that `noise` says, and down to data again; where one is no valid molecule in one piece,
+        others are drawn in its place, `candidates.ROUNDS` in all at most."""
         z = self.domain.normalizer.normalize(jax.tree.map(lambda leaf: leaf[None], problem.extras["x"]))
-        sampler = mending.FromGiven(z, problem.extras["noise"])
-        return super().answers(model, keys, problem, sampler=sampler, **options)
+        draw, options = super().answers, options | {"sampler": mending.FromGiven(z, problem.extras["noise"])}
+
+        def judge(x):
+            return x, np.array([float(whole_molecule(m)) for m in self.domain.to_native(x)])
+
+        return best_of(lambda some: draw(model, some, problem, **options), keys, judge)
 
     def to_native(self, samples, problem):
         molecules = super().to_native(samples, problem)
