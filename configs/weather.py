@@ -18,7 +18,7 @@ def get_config(variant: str = "smoke"):
             "stride": 1,  # frames between two training windows
             "events": 1024,  # of the made rain; no say in your own data
             "frames": 24,  # of each
-            "held_out": 64,  # events never trained on, the last in time; below 1 their share
+            "held_out": 64.0,  # events never trained on, the last in time; below 1 their share
             "most_missing": 0.1,  # windows whose pixels lack more of their number are left out
             "augment": True,  # turned and mirrored; False where the wind has a direction to be learned
             "outages": 0.1,  # share of training windows with a hole in their past

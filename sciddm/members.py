@@ -103,9 +103,11 @@ def _name(thing):
 def digest_of(problem) -> str:
     """Of all that the answers depend on and the command does not say, such as what stands in a file."""
     found = hashlib.sha256()
-    for leaf in jax.tree.leaves((problem.observation, problem.cond)):
-        if isinstance(leaf, (np.ndarray, jax.Array)):
+    for leaf in jax.tree.leaves((problem.observation, problem.cond, dict(problem.extras or {}))):
+        if isinstance(leaf, (np.ndarray, jax.Array)) and leaf.dtype != object:
             found.update(str((leaf.shape, leaf.dtype)).encode() + np.ascontiguousarray(leaf).tobytes())
+        elif isinstance(leaf, (str, int, float)):
+            found.update(str(leaf).encode())
     return found.hexdigest()[:16]
 
 
