@@ -45,7 +45,7 @@ def write_members(
         if path.exists():
             raise UserError(f"{path}: is there already; give another --out or --seed")
     problem = None if task is None else model.problem(task, key=seed, given=given)
-    model.sampling_options(model.denoiser, **({} if task is None else model.task(task).sampling) | options)  # for what it refuses
+    model.sampling_options(model.denoiser, **({} if task is None else model.task(task).sampling_of(problem)) | options)  # what it refuses
     settings = settings_of(model, task, problem, given, seed, options)
     _check_events(model, task, problem, events)
     if before := made_of(folder):
@@ -85,7 +85,7 @@ def settings_of(model, task, problem, given, seed, options) -> dict[str, str | i
     own = {}
     if task is not None:
         kind = model.task(task)
-        own = {name: value for name, value in kind.sampling.items() if value is not None}
+        own = {name: value for name, value in kind.sampling_of(problem).items() if value is not None}
         own |= {name: getattr(kind, name) for name in ("method",) if hasattr(kind, name)}
         if kind.strength:
             own["strength"] = model.config.tasks[task].get(kind.strength, 1.0)

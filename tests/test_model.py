@@ -123,3 +123,16 @@ def test_the_averaged_weights_are_loaded_unless_the_plain_ones_are_asked_for_and
     assert 0.0 < distance(averaged, plain) < distance(early, plain)
     # an average is between where the weights were and where they are
     assert distance(averaged, early) < distance(plain, early)
+
+
+def test_each_sample_has_its_own_cond_whatever_the_batch_and_one_cond_is_for_all(toy_run):
+    model = sd.load(toy_run, changes={"sampling.batch_size": 2})
+    seen = []
+
+    def sampler(keys, denoiser, shape, *, cond, **options):
+        seen.append(np.asarray(cond["a"]).tolist())
+        return np.zeros(shape.shape), {}
+
+    model.draw(0, 5, cond={"a": np.arange(5)}, sampler=sampler)
+    model.draw(0, 3, cond={"a": np.array([7])}, sampler=sampler)
+    assert seen == [[0, 1], [2, 3], [4, 4], [7], [7]]

@@ -207,9 +207,8 @@ class GenerateFields(Brings, Generate):
     def guide(self, denoiser, problem):
         return denoiser if problem.observation is None else guide(denoiser, problem.observation, self.method)
 
-    def solve(self, model, key, problem, members, **options):
-        steered = {} if problem.observation is None else SAMPLING
-        return super().solve(model, key, problem, members, **(steered | self.sampling | options))
+    def sampling_of(self, problem):
+        return (SAMPLING if problem.observation is not None else {}) | self.sampling
 
     def plot(self, samples, problem, answers):
         if problem.observation is not None:

@@ -126,7 +126,11 @@ class Task(abc.ABC):
         Args: model: `sciddm.model.Model`; options: of `sd.sample`, before those of the task, and whether to show `progress`.
         """
         guided = self.guided(model.denoiser, problem)
-        return model.draw(key, members, denoiser=guided, cond=problem.cond, **self.sampling | options)
+        return model.draw(key, members, denoiser=guided, cond=problem.cond, **self.sampling_of(problem) | options)
+
+    def sampling_of(self, problem: Problem) -> dict[str, Any]:
+        """Options of `sd.sample` that serve a problem best, before those of config.sampling."""
+        return self.sampling
 
     def guided(self, denoiser: Denoiser, problem: Problem) -> Denoiser:
         """`guide`, which must give a denoiser. Raises: UserError where it gives something else."""
