@@ -58,8 +58,9 @@ def refuse(thing: Thing, takes: str, names: Sequence[str] = ()):
     text, hint = thing.text, ""
     if text is not None and not thing.name:
         name = text.partition("=")[0].strip()
-        hint = near(name, names) if "=" in text else ""
-        if Path(text).suffix or "/" in text:
+        hint, rest = (near(name, names), text.partition("=")[2].strip()) if "=" in text else ("", "")
+        there = bool(rest) and Path(rest).expanduser().exists()  # a name that is not known, of a file that is
+        if not there and (Path(text).suffix or "/" in text):
             raise UserError(f"--given {thing}: no such file{hint}; expected {takes}")
     raise UserError(f"--given {thing}: can't be meant here{hint}; expected {takes}")
 

@@ -41,6 +41,7 @@ class Assimilate(TakesPast, WeatherTask, Steered):
             need(options, name, options[name] > 0, "a number above 0")
 
     given_names = (*NAMES, "stations")
+    gauges_too = True
 
     @property
     def takes(self):
@@ -57,7 +58,9 @@ class Assimilate(TakesPast, WeatherTask, Steered):
             raise UserError(f"--given: frames and no gauges, for which --task nowcast is; expected {self.takes}")
         now, horizon = brought.times[brought.now], domain.future * domain.interval
         things = [table.value for table in tables]
-        found = read_reports(things, options.get("stations"), brought.header, now, horizon, domain.interval, self.gauge_dbz)
+        found = read_reports(
+            things, options.get("stations"), brought.header, now, horizon, domain.interval, self.gauge_dbz, domain.past * domain.interval
+        )
         frames = domain.past - 1 + np.clip(np.rint(found.minutes / domain.interval), 1, domain.future).astype(int)
         there = np.isfinite(found.dbz)
         brought = replace(brought, reports=(*found.pixels[there].T, frames[there], found.dbz[there]))

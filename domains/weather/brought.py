@@ -1,15 +1,18 @@
 """The frames that a user brings, of any format that the reader knows: the newest ones, in dBZ, with their times and their place."""
 
+import glob
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
 from domains.weather import formats, readers
 from domains.weather.header import Header
+from sciddm.data.reading import reading
 from sciddm.data.tables import as_utc, is_table
 from sciddm.errors import UserError
 from sciddm.given import Thing, refuse
@@ -32,17 +35,19 @@ class Frames:
     header: Header
     unit: str
     source: str
+    older: int = 0  # frames there were before them
 
     def __len__(self):
         return len(self.times)
 
     @property
     def step(self) -> float | None:
-        """Minutes, the commonest of the steps from frame to frame; None of a single frame."""
+        """Minutes, the commonest of the steps from frame to frame, those within 10 % taken for the same; None of a single frame."""
         if len(self) < 2:
             return None
-        steps, counts = np.unique(np.diff(self.times).astype(np.int64), return_counts=True)
-        return float(steps[counts.argmax()]) / 60
+        steps = np.sort(np.diff(self.times).astype(np.int64))
+        near = np.abs(steps / steps[:, None] - 1) <= 0.1
+        return float(np.median(steps[near[near.sum(1).argmax()]])) / 60
 
     def cut(self, row: int, column: int, height: int, width: int) -> "Frames":
         """A window of the grid."""
@@ -60,11 +65,14 @@ def sort_out(given: Sequence[Thing], takes: str, names: Sequence[str]) -> tuple[
     frames, tables, options = [], [], {}
     for thing in given:
         if thing.name:
+            if thing.name not in names:
+                refuse(thing, takes, names)
             if thing.name in options:
                 raise UserError(f"--given {thing}: {thing.name} is given twice; leave one out")
-            options[thing.name] = thing.value if is_table(thing.value) else str(thing.value)
-        elif is_table(thing.value):
-            tables.append(thing)
+            value = ",".join(map(str, thing.value)) if isinstance(thing.value, (list, tuple)) else thing.value
+            options[thing.name] = value if is_table(value) else str(value)
+        elif is_table(thing.value) and thing.text is None:
+            tables += _each(thing)
         elif thing.path is not None or isinstance(thing.value, (xr.Dataset, xr.DataArray)):
             frames.append(thing)
         else:
@@ -72,6 +80,13 @@ def sort_out(given: Sequence[Thing], takes: str, names: Sequence[str]) -> tuple[
     if not frames:
         raise UserError(f"--given {', '.join(map(str, given))}: no frames among it; expected {takes}")
     return frames, tables, options
+
+
+def _each(thing):
+    # A pattern of tables, one by one.
+    if thing.path is None or thing.path.exists():
+        return [thing]
+    return [Thing(Path(name)) for name in sorted(glob.glob(str(thing.path.expanduser())))]
 
 
 def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
@@ -83,7 +98,7 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
     now, parts, first = None, [], None
     if "now" in options:
         now = as_utc(options["now"], "--given now")
-    unit, late = "", 0
+    unit, late, total = "", 0, 0
     for file, array in _opened(things, options, data):
         header, plain = Header.of(file, array), readers.canonical(file, array)
         if plain["time"].dtype.kind != "M":
@@ -93,7 +108,7 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
             unit = readers.unit_of(file, plain, options.get("units", "" if plain.attrs.get("units") else data.units))
         times = plain["time"].values.astype("datetime64[s]")
         fine = np.flatnonzero(times <= now) if now is not None else np.arange(len(times))
-        late += len(times) - len(fine)
+        late, total = late + len(times) - len(fine), total + len(fine)
         newest = fine[np.argsort(times[fine], kind="stable")][-count:]
         if np.isnat(times).any():
             raise UserError(f"{file}: frame {int(np.isnat(times).argmax())} has no time; expected a date for every frame")
@@ -110,7 +125,7 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
     if late:
         say(f"{source}: {late} frames later than now, {now}, are left out")
     parts = parts[-count:]
-    return Frames(np.concatenate([p[1] for p in parts]), np.array([p[0] for p in parts]), first[1], unit, source)
+    return Frames(np.concatenate([p[1] for p in parts]), np.array([p[0] for p in parts]), first[1], unit, source, total - len(parts))
 
 
 def _values(file, frame, unit, start):
@@ -125,6 +140,8 @@ def _opened(things, options, data):
         with _as_given():
             if thing.path is None:
                 whole = thing.value if isinstance(thing.value, xr.Dataset) else thing.value.to_dataset(name=thing.value.name or "frames")
+                with reading(str(thing)):  # packed and undecoded, as it may have been opened
+                    whole = xr.decode_cf(whole, decode_timedelta=False)
                 yield str(thing), formats.pick_field(str(thing), whole, options.get("variable", ""))
                 continue
             try:
@@ -140,6 +157,11 @@ def _same(file, header, first):
         raise UserError(
             f"{file}: a grid of {header.shape} pixels of {header.spacing:.4g} km, but {first[1].shape} of {first[1].spacing:.4g} km in "
             f"{first[0]}; expected the same grid in all files"
+        )
+    if first is not None and not header.lies_where(first[1]):
+        raise UserError(
+            f"{file}: its first pixel lies at {header.in_words(0, 0)}, but at {first[1].in_words(0, 0)} in {first[0]}; expected the same "
+            "grid in all files"
         )
     return first or (file, header)
 

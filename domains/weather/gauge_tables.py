@@ -1,5 +1,6 @@
 """Rain gauges as tables that a user brings: when, where and how much, in dBZ with its error; a second table says where stations stand."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,8 +8,8 @@ import numpy as np
 
 from domains.weather import formats
 from domains.weather.brought import say
-from domains.weather.header import Header
-from domains.weather.readers import RATES
+from domains.weather.header import METRES, Header
+from domains.weather.readers import RATES, of_length
 from domains.weather.transform import reflectivity
 from sciddm.data.tables import read_table
 from sciddm.errors import UserError
@@ -20,6 +21,8 @@ LON, LAT = ("lon", "longitude", "long"), ("lat", "latitude")
 X, Y = ("x", "easting"), ("y", "northing")
 VALUE = ("value", "rain", "rainfall", "rain_rate", "rainfall_rate", "precipitation", "precip", "rr", "amount", "reflectivity", "dbz")
 UNITS, ERROR, INTERVAL = ("units", "unit"), ("error", "std", "sigma", "uncertainty"), ("interval", "duration", "accumulation")
+AMOUNTS = ("mm", "kg m-2", "kg/m2")  # over an interval
+DEGREES = re.compile(r"(decimal )?(deg(ree)?s?|°|dd)?[ _]?(e|n|east|north|true)?|wgs ?84|epsg:4326", re.IGNORECASE)
 SLOPE = 10 * 1.6 / np.log(10)  # dBZ of a relative change of the rate, of Z = 200 R^1.6
 DRY = 0.1  # mm/h; the least that a report of no rain leaves room for
 FLOOR = 1.0  # dBZ; no gauge tells a pixel's rain better, whatever its own error
@@ -40,7 +43,7 @@ class Reports:
     dry: np.ndarray
 
 
-def read_reports(tables: Sequence, stations, header: Header, now, horizon: float, interval: float, error: float) -> Reports:
+def read_reports(tables: Sequence, stations, header: Header, now, horizon: float, interval: float, error: float, before: float) -> Reports:
     """The reports of all tables; one with stations and places but no time says where they stand.
 
     Rates in mm/h, and amounts in mm over `interval` minutes, become dBZ by Z = 200 R^1.6; an error e of a rate R is one of
@@ -48,11 +51,12 @@ def read_reports(tables: Sequence, stations, header: Header, now, horizon: float
     more than that. dBZ are taken as they are, 0 as no echo.
 
     Args: stations: a table, or None; now: datetime64 of the newest frame; horizon: minutes of forecast; interval: minutes of a frame;
-        error: dBZ, where the table has no column for it.
+        error: dBZ, where the table has no column for it; before: minutes up to `now` that the past covers.
     Raises: UserError with file and line.
     """
     tables, places = _sorted(tables, stations)
-    found = [_reports(table, places, header, now, horizon, interval, error) for table in tables]
+    seen = {}
+    found = [_reports(table, places, header, now, horizon, interval, error, before, seen) for table in tables]
     return Reports(*(np.concatenate([getattr(one, name) for one in found]) for name in Reports.__dataclass_fields__))
 
 
@@ -75,7 +79,7 @@ def _sorted(tables, stations):
     return tables, places[0] if places else None
 
 
-def _reports(table, places, header, now, horizon, interval, error) -> Reports:
+def _reports(table, places, header, now, horizon, interval, error, before, seen) -> Reports:
     times = table.times(table.need(TIME, "when a report ends"))
     if np.isnat(times).any():
         raise UserError(f"{table.where(int(np.isnat(times).argmax()))}: no time; expected a date and time such as 2024-05-01 10:05")
@@ -83,7 +87,7 @@ def _reports(table, places, header, now, horizon, interval, error) -> Reports:
     values, missing = table.numbers(column), table.missing(column)
     pixels, station = _pixels(table, places, header)
     minutes = (times - now).astype(np.int64) / 60
-    _unique(table, times, station, pixels, values)
+    _unique(table, times, station, pixels, values, seen)
     early, late = minutes < interval / 2, minutes > horizon + interval / 2
     outside = ~header.inside(np.nan_to_num(pixels, nan=-9e9))
     elsewhere = outside & ~early & ~late
@@ -97,8 +101,18 @@ def _reports(table, places, header, now, horizon, interval, error) -> Reports:
         raise UserError(f"{table.source}: no report is inside of the grid and between {span}; {_hint(table, places, header, outside)}")
     if missing[kept].any():
         say(f"{table.source}: {missing[kept].sum()} reports without a value count for nothing")
+    if missing[kept].all():
+        raise UserError(f"{table.source}: no report inside of the grid and the time of the forecast has a value; expected one at least")
     spans, dbz, std, dry = _in_dbz(table, column, values, kept, times, station, error)
-    return Reports(np.rint(pixels[kept]).astype(int), minutes[kept], spans, dbz, std, dry)
+    known = spans <= before + minutes[kept] + interval / 2
+    if not known.all():
+        first = int(kept[known.argmin()])
+        said = f"{(~known).sum()} of {len(table)} reports sum up more than the {before:g} min of the past and what came after it"
+        if not known.any():
+            raise UserError(f"{table.where(first)}: {said}; expected shorter ones")
+        say(f"{table.source}: {said}; they are left out, the first in {table.counted} {table.lines[first]}")
+    pixels = np.clip(np.rint(pixels[kept]), 0, np.asarray(header.shape) - 1).astype(int)
+    return Reports(*(each[known] for each in (pixels, minutes[kept], spans, dbz, std, dry)))
 
 
 def _pixels(table, places, header):
@@ -121,12 +135,13 @@ def _pixels(table, places, header):
             lines[name] = i
         if unknown := [i for i, name in enumerate(names) if name not in lines]:
             name = names[unknown[0]]
-            raise UserError(f"{table.where(unknown[0])}: station {name!r} is not in {places.source}{near(name, lines)}")
+            alike = [other for other in lines if other.lstrip("0") == name.lstrip("0") != ""]
+            hint = f"; there is {alike[0]!r}: write it alike in both tables" if alike else near(name, lines)
+            raise UserError(f"{table.where(unknown[0])}: station {name!r} is not in {places.source}{hint}")
         source, rows = places, np.array([lines[name] for name in names])
     degrees = source.find(LON) is not None
     across, up = (LON, LAT) if degrees else (X, Y)
-    a = source.numbers(source.need(across, "where a gauge stands"))
-    b = source.numbers(source.need(up, "where a gauge stands"))
+    a, b = (_coordinate(source, names, degrees, header) for names in (across, up))
     used = np.unique(rows)
     if (lost := used[~np.isfinite(a[used] + b[used])]).size:
         raise UserError(f"{source.where(int(lost[0]))}: no place; expected {across[0]} and {up[0]}")
@@ -147,18 +162,32 @@ def _hint(table, places, header, outside):
         swapped = header.pixels(source.numbers(source.find(LAT)), np.clip(source.numbers(source.find(LON)), -90, 90))
         if swapped is not None and header.inside(np.nan_to_num(swapped, nan=-9e9)).any():
             return "lon and lat are swapped"
-    corners = f"{header.in_words(0, 0)} to {header.in_words(header.shape[0] - 1, header.shape[1] - 1)}"
-    return f"the grid reaches from {corners}"
+    return f"the grid reaches from {header.corners(source is not None and not source.find(LON))}"
 
 
-def _unique(table, times, station, pixels, values):
-    seen = {}
+def _coordinate(source, names, degrees, header):
+    # Of where gauges stand, in the frames' unit of length, or in degrees.
+    name = source.need(names, "where a gauge stands")
+    unit, own = source.units.get(name, ""), header.x.attrs.get("units", "")
+    values, length = source.numbers(name), of_length(own)
+    if not unit or ((degrees or header.degrees) and DEGREES.fullmatch(unit)) or (not degrees and unit == own):
+        return values
+    if degrees or length not in METRES or of_length(unit) not in METRES:
+        expected = "degrees, east and north" if degrees else f"{own or 'the unit'} of the frames' coordinates"
+        raise UserError(f"{source.source}: {name} is in {unit!r}; expected {expected}")
+    return values / METRES[of_length(unit)] * METRES[length]
+
+
+def _unique(table, times, station, pixels, values, seen):
+    # seen: of the tables before, too
     for i, key in enumerate(zip(times.tolist(), station.tolist(), map(tuple, np.nan_to_num(pixels)), strict=True)):
         if key in seen:
             when = str(times[i])[:16].replace("T", " ")
-            before = f"{table.counted} {table.lines[seen[key]]} ({values[seen[key]]:g} and {values[i]:g})"
+            other, row, value = seen[key]
+            place = f"{table.counted} {table.lines[row]}" if other is table else other.where(row)
+            before = f"{place} ({value:g} and {values[i]:g})"
             raise UserError(f"{table.where(i)}: a second report of {station[i]} at {when}, also in {before}; leave one out")
-        seen[key] = i
+        seen[key] = table, i, values[i]
 
 
 def _in_dbz(table, column, values, kept, times, station, default):
@@ -168,14 +197,16 @@ def _in_dbz(table, column, values, kept, times, station, default):
         stated = np.full(len(table), "dBZ", object)
     errors = table.find(ERROR)
     error = table.numbers(errors) if errors else np.full(len(table), np.nan)
+    of_error = formats.plain_units(table.units.get(errors, "")) if errors else ""
     spans, per_hour = _intervals(table, times, station, stated, kept), np.full(len(table), np.nan)
+    hourly = np.full(len(table), np.nan)  # of an error
     for i in kept:
         unit = formats.plain_units(stated[i])
-        if unit in RATES:
-            per_hour[i] = RATES[unit]
-        elif unit in ("mm", "kg m-2", "kg/m2"):
-            per_hour[i] = 60 / spans[i]
-        elif unit != "dbz":
+        per_hour[i] = _per_hour(unit, spans[i])
+        hourly[i] = _per_hour(of_error or unit, spans[i])
+        if of_error not in ("", "dbz") and (unit == "dbz" or not np.isfinite(hourly[i])):
+            raise UserError(f"{table.where(i)}: {errors} is in {table.units[errors]!r}; expected {stated[i]}, the unit of {column}")
+        if not np.isfinite(per_hour[i]) and unit != "dbz":
             way_out = f"expected mm/h, mm, or dBZ, as in {column} [mm/h], or in a column units"
             raise UserError(f"{table.where(i)}: {column} is in {stated[i] or 'no unit'!r}; {way_out}")
         if error[i] < 0 or error[i] == 0:
@@ -189,13 +220,19 @@ def _in_dbz(table, column, values, kept, times, station, default):
     rate, least = v * per_hour[kept], np.full(len(kept), np.nan)
     if (positive := v[is_rate & (v > 0)]).size:
         least[is_rate] = positive.min() * per_hour[kept][is_rate]
-    limit = reflectivity(np.fmax(np.fmax(least, e * per_hour[kept]), DRY))
+    limit = reflectivity(np.fmax(np.fmax(least, e * hourly[kept]), DRY))
     wet = reflectivity(np.where(is_rate, rate, 0.0))
     dbz = np.where(is_rate, np.where(rate > 0, wet, 0.0), np.where(v < WEAKEST, 0.0, v))
-    slope = np.where(is_rate & (rate > 0), np.fmax(SLOPE * e * per_hour[kept] / np.where(rate > 0, rate, 1.0), FLOOR), np.nan)
+    relative = e if of_error == "dbz" else SLOPE * e * hourly[kept] / np.where(rate > 0, rate, 1.0)
+    slope = np.where(is_rate & (rate > 0), np.fmax(relative, FLOOR), np.nan)
     std = np.where(np.isnan(e) | (is_rate & ~(rate > 0)), default, np.where(is_rate, slope, e))
     dry = np.where(is_rate & (wet <= 0) & np.isfinite(v), limit, np.nan)
     return np.where(is_rate & np.isfinite(spans[kept]), spans[kept], 0.0), np.where(np.isnan(v), np.nan, dbz), std, dry
+
+
+def _per_hour(unit, span):
+    # mm/h of one of a unit, NaN of what is no rain.
+    return 60 / span if unit in AMOUNTS and span > 0 else float(RATES.get(unit, np.nan))
 
 
 def _intervals(table, times, station, stated, kept):
@@ -203,14 +240,18 @@ def _intervals(table, times, station, stated, kept):
     name = table.find(INTERVAL)
     if name:
         found = table.numbers(name)
-        if (off := [i for i in kept if not found[i] > 0]) and any(formats.plain_units(stated[i]) in ("mm", "kg m-2", "kg/m2") for i in off):
+        if (off := [i for i in kept if not found[i] > 0]) and any(formats.plain_units(stated[i]) in AMOUNTS for i in off):
             raise UserError(f"{table.where(off[0])}: {name} is {found[off[0]]:g}; expected minutes above 0")
         unit = table.units.get(name, "min").lower()
         if unit not in ("min", "minutes", "minute", "h", "hours", "s", "seconds"):
             raise UserError(f"{table.source}: {name} is in {unit!r}; expected minutes")
         return found * {"h": 60.0, "s": 1 / 60}.get(unit[0] if unit[0] in "hs" else "", 1.0)
     found = np.full(len(table), np.nan)
-    summed = np.array([formats.plain_units(unit) in ("mm", "kg m-2", "kg/m2") for unit in stated])
+    units = [formats.plain_units(unit) for unit in stated]
+    for i, unit in enumerate(units):
+        if several := re.fullmatch(r"mm/(\d+) ?min", unit):
+            found[i] = float(several[1])
+    summed = np.array([unit in AMOUNTS for unit in units])
     for one in np.unique(station[summed]) if summed.any() else ():
         rows = np.flatnonzero(station == one)
         steps, counts = np.unique(np.diff(np.sort(times[rows])).astype(np.int64), return_counts=True)

@@ -25,10 +25,13 @@ class TakesFrames(Task):
     """Shared by all: frames are read, put beside the model's interval and pixels, and answers lie where they did."""
 
     given_names = NAMES
+    gauges_too = False  # whether tables of gauges may be beside the frames
 
     def frames_of(self, given, count: int) -> tuple[Frames, list, dict]:
         """(the newest `count` frames, tables, options by name)."""
         frames, tables, options = sort_out(given, self.takes, self.given_names)
+        if tables and not self.gauges_too:
+            raise UserError(f"--given {tables[0]}: a table; --task assimilate takes gauges, here expected {self.takes}")
         return read_frames(frames, count, options, self.domain.data), tables, options
 
     def brought(self, key, brought: Brought, observation=None, cond=None, truth=None) -> Problem:
@@ -92,9 +95,7 @@ class TakesPast(TakesFrames):
         return encode(np.moveaxis(values, 0, -1))
 
     def problem_given(self, key, given):
-        cond, brought, tables, _ = self.past_given(given)
-        if tables:
-            raise UserError(f"--given {tables[0]}: a table; --task assimilate takes gauges, here expected {self.takes}")
+        cond, brought, _, _ = self.past_given(given)
         return self.brought(key, brought, self.event_given(), cond, self.unknown(brought))
 
     def event_given(self):
@@ -128,12 +129,14 @@ class TakesGaps(TakesFrames):
         frames, _, options = self.frames_of(given, domain.length)
         check_pixels(frames, domain.spacing, COARSER)
         values, times, now = in_time(frames, domain.length, domain.interval, newest=False)
+        gaps = np.isnan(values[: now + 1]).any()
         frames = in_space(replace(frames, values=values[: now + 1]), domain.size, options.get("at"), wide="")
         seen = np.full((domain.length, domain.size, domain.size), np.nan, np.float32)
         seen[: now + 1] = frames.values
         hidden = np.isnan(seen[: now + 1])
         if not hidden.any():
-            raise UserError(f"{frames.source}: nothing is missing in its {now + 1} frames; expected gaps, NaN or _FillValue")
+            way_out = "the gaps are elsewhere: choose their window by --given at=LON,LAT" if gaps else "expected gaps, NaN or _FillValue"
+            raise UserError(f"{frames.source}: nothing is missing in its {now + 1} frames{' here' if gaps else ''}; {way_out}")
         if hidden.all():
             raise UserError(f"{frames.source}: everything is missing in this window; choose another by --given at=LON,LAT")
         say(f"{frames.source}: {hidden.mean():.1%} of {now + 1} frames to be filled")
@@ -164,8 +167,8 @@ class TakesFewer(TakesFrames):
         check_pixels(frames, domain.spacing, COARSER)
         every = max(round((frames.step or 0) / domain.interval), 1)
         most = (domain.length - 1) // every + 1
-        if every < 2 or most < 2:
-            step = "1 frame" if frames.step is None else f"frames {frames.step:g} min apart"
+        if every < 2 or most < 2 or abs((frames.step or 0) / domain.interval / every - 1) > 0.1:
+            step = "1 frame" if frames.step is None else f"frames {frames.step:.3g} min apart"
             expected = f"2 to {domain.length - 1} times {domain.interval:g} min, the model's interval, between frames"
             raise UserError(f"{frames.source}: {step}; expected {expected}")
         last = (most - 1) * every + 1

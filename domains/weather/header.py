@@ -73,6 +73,18 @@ class Header:
             not self.degrees or "grid_north_pole_latitude" in self.mapping_attrs
         )  # fmt: skip
 
+    def lies_where(self, other: "Header") -> bool:
+        """Whether its pixels are those of another of the same shape, to a tenth of a pixel, in the same projection."""
+        names = {attrs["grid_mapping_name"] for attrs in (self.mapping_attrs, other.mapping_attrs) if "grid_mapping_name" in attrs}
+        if self.degrees != other.degrees or len(names) > 1:
+            return False
+        scale = other._scale / self._scale
+        ends = [other.pixels_at(scale * self.axes[1][i], scale * self.axes[0][i])[0] for i in (0, -1)]
+        if self.degrees:  # the globe begins anew
+            around = 360 / ((other.axes[1][-1] - other.axes[1][0]) / max(len(other.axes[1]) - 1, 1))
+            ends = [end - [0, around * np.rint(end[1] / around)] for end in ends]
+        return bool(np.abs(ends - np.array([[0, 0], [n - 1 for n in other.shape]])).max() <= 0.1)
+
     def cut(self, row: int, column: int, height: int, width: int) -> "Header":
         """A window of it."""
         starts = [n - first - size if turned else first for n, first, size, turned in
@@ -133,9 +145,13 @@ class Header:
         """(n,) whether rows and columns lie on one of the pixels."""
         return ((pixels >= -0.5) & (pixels <= np.asarray(self.shape) - 0.5)).all(-1)
 
-    def in_words(self, row: float, column: float) -> str:
+    def corners(self, coordinates: bool = False) -> str:
+        """Both ends of the grid for a message; coordinates: in those of the file, also where longitudes and latitudes are known."""
+        return " to ".join(self.in_words(row, column, coordinates) for row, column in ((0, 0), (self.shape[0] - 1, self.shape[1] - 1)))
+
+    def in_words(self, row: float, column: float, coordinates: bool = False) -> str:
         """A place for a message: "52.10 N 5.20 E", or in the coordinates of the file."""
-        known = self.lonlat()
+        known = None if coordinates else self.lonlat()
         at = tuple(int(n - 1 - round(i) if turned else round(i)) for i, n, turned in
                    zip((row, column), self.shape, self.flipped, strict=True))  # fmt: skip
         if known is not None:

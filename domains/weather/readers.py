@@ -92,7 +92,7 @@ def canonical(file, array: xr.DataArray) -> xr.DataArray:
     dated = array[t]
     if "valid_time" in array.coords and array["valid_time"].dims == (t,):
         dated = array["valid_time"]
-    coords = {"time": dated.variable, "y": array[y].variable, "x": array[x].variable}
+    coords = {"time": _dates(dated.variable), "y": array[y].variable, "x": array[x].variable}
     array = array.transpose(t, y, x).reset_coords(drop=True)
     array = array.rename({old: new for old, new in ((t, "time"), (y, "y"), (x, "x")) if old != new})
     array = array.assign_coords(
@@ -109,6 +109,16 @@ def canonical(file, array: xr.DataArray) -> xr.DataArray:
         elif len(values) > 1 and values[0] > values[-1]:
             array = array.isel({dim: slice(None, None, -1)})
     return array
+
+
+def _dates(variable):
+    # Of any calendar, as far as its days are days of ours.
+    if variable.dtype.kind != "O":
+        return variable
+    try:
+        return variable.copy(data=np.array([when.isoformat() for when in variable.values], "datetime64[ns]"))
+    except (AttributeError, ValueError):
+        return variable
 
 
 def axes_of(file, array: xr.DataArray) -> tuple[xr.DataArray, tuple[str, str, str]]:

@@ -65,11 +65,10 @@ def in_time(frames: Frames, count: int, interval: float, *, every: int = 1, newe
     another, or fewer than `least` frames fall into the time.
     """
     step = frames.step
-    if step is not None and abs(step / (every * interval) - 1) > 0.1:
-        raise UserError(
-            f"{frames.source}: frames {step:g} min apart; expected {every * interval:g} min, the steps of the model; choose those, or make "
-            "them by --task interpolate"
-        )
+    if step is not None and abs(step / (every * interval) - 1) > 0.15:
+        way_out = "make them by --task interpolate" if step > interval else f"take one in {round(every * interval / step)}"
+        expected = f"expected {every * interval:g} min, the steps of the model"
+        raise UserError(f"{frames.source}: frames {step:.3g} min apart; {expected}; {way_out}")
     offset = (frames.times - frames.times[-1]).astype(np.int64) / 60 / interval  # in steps of the model before the newest frame
     place = np.rint(offset).astype(int)
     inside = place > -count
@@ -88,6 +87,8 @@ def in_time(frames: Frames, count: int, interval: float, *, every: int = 1, newe
     expected = np.arange(0 if newest else at.min(), at.max() + 1, every)
     if absent := [_clock(times[i]) for i in expected if i not in at]:
         say(f"{frames.source}: no frame of {', '.join(absent)}; taken as missing")
+    if not newest and (older := frames.older + int((~inside).sum())):
+        say(f"{frames.source}: {older} frame(s) before {_clock(times[0])} are left out; the model takes {(count - 1) * interval:g} min")
     return values, times, int(at.max())
 
 
@@ -142,8 +143,7 @@ def _place(frames, at):
             return found[0]
     swapped = header.pixels(two, one) if abs(one) <= 90 else None
     hint = f"; did you mean at={two:g},{one:g}?" if swapped is not None and header.inside(swapped)[0] else ""
-    corners = f"{header.in_words(0, 0)} to {header.in_words(header.shape[0] - 1, header.shape[1] - 1)}"
-    raise UserError(f"--given at={at}: lies outside of {frames.source}, {corners}{hint}")
+    raise UserError(f"--given at={at}: lies outside of {frames.source}, {header.corners()}{hint}")
 
 
 def _clock(time) -> str:

@@ -26,6 +26,7 @@ TIME = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2}|\d{8})(?:[T ]?(?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?|\d{4}(?:\d{2})?))?"
     r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?)?"
 )
+ZONE = re.compile(r"(?:Z|UTC|GMT)?(?P<hours>[+-]\d{2}(?::?\d{2})?)?", re.IGNORECASE)  # of a header
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,12 +101,16 @@ class Table:
     def times(self, name: str) -> np.ndarray:
         """(n,) datetime64[s] in UTC, NaT where empty: "2024-05-01 10:05", with T or seconds, "202405011005", and with a zone, "+02:00".
 
-        Without a zone they are UTC. Raises: UserError with the line of what is no date and time.
+        Without a zone they are in that of the header, "time [+02:00]", or in UTC. Raises: UserError with the line of what is no time.
         """
-        found = np.full(len(self), "NaT", "datetime64[s]")
+        found, zone = np.full(len(self), "NaT", "datetime64[s]"), self.units.get(name, "")
+        if zone.lower().startswith(("yyyy", "iso")):  # how they are written
+            zone = ""
+        if zone and not (known := ZONE.fullmatch(zone)):
+            raise UserError(f"{self.source}: {name} is in {zone!r}; expected UTC, or hours from it, such as {name} [+02:00]")
         for i, cell in enumerate(self.columns[name]):
             if not _is_empty(cell):
-                found[i] = as_utc(cell, f"{self.where(i)}: {name}")
+                found[i] = as_utc(cell, f"{self.where(i)}: {name}", (known["hours"] or "") if zone else "")
         return found
 
 
@@ -149,6 +154,8 @@ def read_table(thing) -> Table:
 def _of_frame(frame, source) -> Table:
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
+    elif getattr(frame.index.dtype, "kind", "") == "M" and "time" not in frame.columns:
+        frame = frame.rename_axis("time").reset_index()
     names, units = _header([str(name) for name in frame.columns], f"{source}: its header")
     columns = {name: frame.iloc[:, i].to_numpy(object) for i, name in enumerate(names) if name}
     if not len(frame):
@@ -236,7 +243,8 @@ def _is_empty(cell) -> bool:
     return cell is None or cell != cell or str(cell) == "<NA>"
 
 
-def as_utc(cell, what: str) -> np.datetime64:
+def as_utc(cell, what: str, zone: str = "") -> np.datetime64:
+    # zone: hours from UTC of what has none, "+02:00"
     if not isinstance(cell, str):
         if getattr(cell, "tzinfo", None) is not None:
             cell = cell.tz_convert("UTC").tz_localize(None) if hasattr(cell, "tz_convert") else cell.isoformat()
@@ -254,7 +262,7 @@ def as_utc(cell, what: str) -> np.datetime64:
         time = np.datetime64(text).astype("datetime64[s]")
     except ValueError:
         raise UserError(f"{what} is {cell.strip()!r}, which is no date; {expected}") from None
-    zone = found["zone"] or "Z"
+    zone = found["zone"] or zone or "Z"
     if zone[0] in "+-":
         hours, minutes = int(zone[1:3]), int(zone[3:].replace(":", "") or 0)
         time = time - np.timedelta64((1 if zone[0] == "+" else -1) * (60 * hours + minutes), "m")

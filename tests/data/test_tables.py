@@ -60,6 +60,16 @@ def test_times_are_utc(tmp_path, text, utc):
     assert read_table(write(tmp_path, f"time,a\n{text},1\n")).times("time")[0] == np.datetime64(utc)
 
 
+def test_a_zone_in_the_header_is_of_all_times_that_have_none(tmp_path):
+    for zone, utc in (("[+02:00]", "08:05"), ("(UTC-01)", "11:05"), ("[UTC]", "10:05"), ("[YYYY-MM-DD hh:mm]", "10:05")):
+        table = read_table(write(tmp_path, f"time {zone},a\n2024-05-01 10:05,1\n2024-05-01 10:05Z,1\n"))
+        assert [str(time)[11:16] for time in table.times("time")] == [utc, "10:05"]
+    with pytest.raises(UserError, match="t.csv: time is in 'CEST'; expected UTC, or hours from it, such as time .\\+02:00."):
+        read_table(write(tmp_path, "time [CEST],a\n2024-05-01 10:05,1\n")).times("time")
+    frame = pd.DataFrame({"a": [1.0]}, pd.to_datetime(["2024-05-01"]))
+    assert read_table(frame).times("time")[0] == np.datetime64("2024-05-01")
+
+
 @pytest.mark.parametrize(
     "text, said",
     [

@@ -75,6 +75,64 @@ def test_amounts_without_an_interval_are_of_the_station_s_own_step(domain, tmp_p
         problem(domain, FRAMES, table(tmp_path, rows[0], header="time,station,lon,lat,rain [mm]"))
 
 
+def test_an_amount_in_its_unit_s_own_minutes_is_of_all_its_frames(domain, tmp_path):
+    found = problem(domain, FRAMES, table(tmp_path, row(60, 3, 7, 1.5), header="time,lon,lat,rain [mm/15min]")).observation
+    np.testing.assert_array_equal(np.sort(found.operator.groups % 16), [[5, 6, 7]])
+
+
+def test_errors_are_in_the_unit_of_their_header_and_no_other(domain, tmp_path):
+    for header, cells, std in (
+        ("time,lon,lat,value [mm/h],error [dBZ]", (6, 2.5), 2.5), ("time,lon,lat,value [mm/h],error [mm/h]", (6, 2), SLOPE / 3),
+        ("time,lon,lat,value [mm],interval,error [mm/h]", (0.5, 5, 2), SLOPE / 3),
+        ("time,lon,lat,value [mm],interval,error [mm]", (0.5, 5, 1 / 6), SLOPE / 3), ("time,lon,lat,dbz,error", (30, 3), 3),
+    ):  # fmt: skip
+        path = table(tmp_path, row(45, 3, 7, *cells), header=header)
+        np.testing.assert_allclose(seen(domain, problem(domain, FRAMES, path))[2], std, 1e-5)
+    for header, unit in (("value [mm/h],error [%]", "mm/h"), ("value [mm/h],error [mm]", "mm/h"), ("dbz,error [mm/h]", "dBZ")):
+        with pytest.raises(UserError, match=f"line 2: error is in '.*'; expected {unit}, the unit of"):
+            problem(domain, FRAMES, table(tmp_path, row(45, 3, 7, 6, 1), header=f"time,lon,lat,{header}"))
+
+
+def test_times_and_places_are_in_the_units_of_their_headers(domain, tmp_path):
+    rows = f"2026-06-14 17:45,{LON[7]},{LAT[3]},6"
+    places, _, _ = seen(domain, problem(domain, FRAMES, table(tmp_path, rows, header="time [UTC+02:00],lon [°E],lat (deg),value [mm/h]")))
+    np.testing.assert_array_equal(places, [[3], [7], [4]])
+    frames = projected(storm())
+    x, y = 1000 * frames.xc.values[5], 1000 * frames.yc.values[::-1][6]
+    metres = table(tmp_path, f"2026-06-14 15:45,{x},{y},3", header="time,x [m],y [m],value [mm/h]")
+    np.testing.assert_array_equal(seen(domain, problem(domain, frames, metres))[0], [[6], [5], [4]])
+    for header, said in (
+        ("time [CEST],lon,lat", "time is in 'CEST'; expected UTC, or hours from it, such as time .\\+02:00."),
+        ("time,lon [degrees_west],lat", "lon is in 'degrees_west'; expected degrees, east and north"),
+        ("time,x [m],y [m]", "x is in 'm'; expected degrees_east of the frames' coordinates"),
+    ):
+        with pytest.raises(UserError, match=said):
+            problem(domain, FRAMES, table(tmp_path, row(45, 3, 7, 6), header=f"{header},value [mm/h]"))
+    with pytest.raises(UserError, match="the grid reaches from xc = 4200, yc = 3000 km to xc = 4262"):
+        problem(domain, frames, table(tmp_path, f"2026-06-14 15:45,{x},{y},3", header="time,x,y,value [mm/h]"))
+
+
+def test_a_sum_over_more_than_is_known_is_left_out(domain, tmp_path, capsys):
+    rows = [row(60, 3, 7, 5, 1440), row(60, 4, 7, 5, 40), row(60, 5, 7, 5, 45)]
+    header = "time,lon,lat,rain [mm],interval [min]"
+    found = problem(domain, FRAMES, table(tmp_path, *rows, header=header)).observation
+    assert found.operator.groups.shape == (1, 8) and (found.operator.groups >= 0).all()
+    assert "2 of 3 reports sum up more than the 20 min of the past and what came after it; they are left out, the first in line 2" in (
+        capsys.readouterr().err
+    )
+    with pytest.raises(UserError, match="line 2: 1 of 1 reports sum up more than the 20 min"):
+        problem(domain, FRAMES, table(tmp_path, rows[0], header=header))
+
+
+def test_tables_add_up_and_no_report_counts_twice(domain, tmp_path):
+    for minute in (45, 50):
+        table(tmp_path, row(minute, 3, 7, 6), name=f"g{minute}.csv")
+    places, _, _ = seen(domain, problem(domain, FRAMES, str(tmp_path / "g*.csv")))
+    np.testing.assert_array_equal(places, [[3, 3], [7, 7], [4, 5]])
+    with pytest.raises(UserError, match="g45.csv, line 2: a second report of .*, also in .*g45.csv, line 2"):
+        problem(domain, FRAMES, str(tmp_path / "g*.csv"), tmp_path / "g45.csv")
+
+
 def test_no_rain_is_explained_by_all_that_the_gauge_can_not_tell_from_it(domain, tmp_path):
     found = problem(domain, FRAMES, table(tmp_path, row(45, 3, 7, 0), row(45, 4, 7, 1.2), row(50, 3, 7, 6))).observation
     assert isinstance(found.noise, lookahead.Clipped)
@@ -140,6 +198,7 @@ def test_a_window_is_where_most_gauges_stand(domain, tmp_path):
         (["2026-06-14 15:45,1"], "time,value [mm/h]", "no column 'lon', where a gauge stands"),
         (["2026-06-14 15:45,5.1,51.8,1"], "time,lon,lat,wetness", "no column 'value', what a gauge reports"),
         (["2026-06-14 15:45,5.1,,1"], None, "line 2: no place; expected lon and lat"),
+        (["2026-06-14 15:45,5.1,51.8,"], None, "no report inside of the grid and the time of the forecast has a value"),
     ],
 )  # fmt: skip
 def test_tables_at_fault_are_refused_with_the_line_and_a_way_out(domain, tmp_path, rows, header, said):
@@ -154,6 +213,7 @@ def test_stations_at_fault_are_refused_with_the_line(domain, tmp_path):
         (["Delf,5.1,51.8"], "gauges.csv, line 2: station 'Delft' is not in .*stations.csv; did you mean Delf?"),
         (["Delft,5.1,51.8", "Delft,5.2,51.8"], "stations.csv, line 3: station 'Delft' is there twice, also in line 2"),
         (["Delft,,51.8"], "stations.csv, line 2: no place"),
+        (["00Delft,5.1,51.8"], "station 'Delft' is not in .*; there is '00Delft': write it alike in both tables"),
     ):
         stations = table(tmp_path, *rows, header="station,lon,lat", name="stations.csv")
         with pytest.raises(UserError, match=said):

@@ -58,6 +58,43 @@ def test_frames_in_mm_an_hour_packed_or_in_several_files_are_the_same_frames(dom
     refused(domain, "is there twice", *paths, paths[1])
 
 
+def test_frames_in_memory_are_read_as_their_file_would_be_packed_or_of_another_calendar(domain, tmp_path):
+    dbz = storm()
+    packing = {"dtype": "uint8", "scale_factor": 0.5, "add_offset": -32.0, "_FillValue": 255}
+    latlon(dbz).to_netcdf(tmp_path / "packed.nc", engine="h5netcdf", encoding={"reflectivity": packing})
+    with xr.open_dataset(tmp_path / "packed.nc", mask_and_scale=False, decode_times=False) as raw:
+        np.testing.assert_allclose(past(domain, problem(domain, raw))[0], dbz, atol=0.26)
+    when = xr.date_range("2026-06-14T15:25", periods=4, freq="5min", calendar="noleap", use_cftime=True)
+    found = problem(domain, latlon(dbz).assign_coords(time=when))
+    np.testing.assert_allclose(past(domain, found)[0], dbz, atol=1e-4)
+    assert found.extras["brought"].times[3] == NOW
+
+
+def test_files_of_another_place_are_no_frames_of_the_same_grid(domain):
+    one, other = latlon(storm()).isel(time=[0, 1]), {"time": [2, 3]}
+    refused(domain, "first pixel lies at 51.44 N 6.00 E, but at 51.44 N 5.00 E in", one, latlon(storm(), west=6.0).isel(other))
+    refused(domain, "expected the same grid in all files", projected(storm()).isel(time=[0, 1]), latlon(storm()).isel(other))
+    for same in (latlon(storm(), west=365.0), latlon(storm()).isel(lat=slice(None, None, -1)), latlon(storm(), west=5.001)):
+        np.testing.assert_allclose(past(domain, problem(domain, one, same.isel(other)))[0], storm(), atol=1e-4)
+    metres = projected(storm(), unit="m").isel(other)
+    np.testing.assert_allclose(past(domain, problem(domain, projected(storm()).isel(time=[0, 1]), metres))[0], storm(), atol=1e-4)
+
+
+def test_frames_some_seconds_off_are_those_of_the_interval(domain):
+    late = np.array([3, -12, 8, 0], "timedelta64[s]")
+    np.testing.assert_allclose(past(domain, problem(domain, latlon(storm(), times(4) + late)))[0], storm(), atol=1e-4)
+
+
+def test_frames_before_those_that_fit_and_gaps_elsewhere_are_said(domain, capsys):
+    dbz = storm(20)
+    dbz[10, 3:9] = np.nan
+    problem(domain, latlon(dbz), task="fill")
+    assert "4 frame(s) before 2026-06-14 14:25 are left out; the model takes 75 min" in capsys.readouterr().err
+    wide = storm(10, (64, 64))
+    wide[3, 55:] = np.nan
+    refused(domain, "the gaps are elsewhere: choose their window by --given at=LON,LAT", latlon(wide), task="fill")
+
+
 def test_missing_pixels_and_frames_are_masked_and_said(domain, capsys):
     dbz = storm()
     dbz[:, :5] = np.nan
@@ -83,6 +120,7 @@ def test_a_larger_grid_gives_the_window_with_the_most_rain_or_that_about_a_place
     metres = problem(domain, projected(dbz, unit="m"), "at=4250000,3090000").extras["brought"].header
     np.testing.assert_allclose((metres.x.values.mean(), metres.y.values.mean()), (4250e3, 3090e3), atol=2000)
     refused(domain, r"at=60,5: lies outside of .*, \d+.\d+ N .* to ", latlon(dbz), "at=60,5")
+    assert problem(domain, latlon(dbz), {"at": (lon, lat)}).extras["brought"].header.y.equals(about.y)
     refused(domain, "did you mean at=5.5,51.5?", latlon(dbz), "at=51.5,5.5")
     refused(domain, "at=here: expected two numbers", latlon(dbz), "at=here")
 
@@ -90,7 +128,8 @@ def test_a_larger_grid_gives_the_window_with_the_most_rain_or_that_about_a_place
 @pytest.mark.parametrize(
     "given, said",
     [
-        (latlon(storm(), times(4, 10)), "frames 10 min apart; expected 5 min"),
+        (latlon(storm(), times(4, 10)), "frames 10 min apart; expected 5 min.*; make them by --task interpolate"),
+        (latlon(storm(), times(4, 1)), "frames 1 min apart; expected 5 min.*; take one in 5"),
         (latlon(storm(1)), r"1 frame\(s\) in the 15 min up to 2026-06-14 15:40; expected 4, 5 min apart, 2 of them at least"),
         (latlon(storm(), pixel=0.5), "pixels of 1 km; expected 2 km, those of the model; --task downscale"),
         (latlon(storm(shape=(24, 40))), "a grid of 24 x 40 pixels; expected at least 32 x 32"),
@@ -111,6 +150,12 @@ def test_what_is_no_frame_is_refused(domain, tmp_path):
     (tmp_path / "gauges.csv").write_text("time,lon,lat,value [mm/h]\n2026-06-14 15:45,5,51,1\n")
     refused(domain, "no frames among it; expected the newest 4 frames of radar, 5 min apart", tmp_path / "gauges.csv")
     refused(domain, "a table; --task assimilate takes gauges", latlon(storm()), tmp_path / "gauges.csv")
+    for task in ("fill", "interpolate", "downscale"):
+        refused(domain, "a table; --task assimilate takes gauges", latlon(storm()), tmp_path / "gauges.csv", task=task)
+    refused(domain, "nwo=2026-06-14: can't be meant here", latlon(storm()), {"nwo": "2026-06-14"})
+    stations = f"staions={tmp_path / 'gauges.csv'}"
+    refused(domain, "can't be meant here; did you mean stations?", latlon(storm()), stations, task="assimilate")
+    refused(domain, "gauges.csv: can't be meant here; expected", latlon(storm()), f"stations={tmp_path / 'gauges.csv'}")
     refused(domain, "newest.nc: no such file", "newest.nc")
     refused(domain, "now=soon|'soon'; expected a date", latlon(storm()), "now=soon")
     refused(domain, "no frame up to 2020", latlon(storm()), "now=2020-01-01")
@@ -140,6 +185,7 @@ def test_gaps_coarse_fields_and_frames_further_apart_are_what_is_observed(domain
     np.testing.assert_array_equal(np.flatnonzero(np.asarray(apart.observation.operator.mask).max((0, 1))), [0, 4, 8, 12])
     assert apart.extras["brought"].kept == 13
     refused(domain, "frames 5 min apart; expected 2 to 15 times 5 min", latlon(storm(4)), task="interpolate")
+    refused(domain, "frames 12 min apart; expected 2 to 15 times 5 min", latlon(storm(4), times(4, 12)), task="interpolate")
     coarse = storm(6).reshape(6, 16, 2, 16, 2).mean((2, 4))
     means = problem(domain, latlon(coarse, pixel=2), task="downscale")
     assert means.observation.operator.factor == 2 and means.extras["brought"].header.shape == (32, 32)
