@@ -53,7 +53,7 @@ def put_together(domain, given: Sequence[Thing], takes: str, noise: float, *, la
     if unknown := [one for one in given if one.name and one.name not in NAMES]:
         refuse(unknown[0], takes, NAMES)
     sums = _sums(options)
-    tables, fields, sources = [], [], []
+    tables, fields, sources, plain = [], [], [], []
     for one in (one for one in given if not one.name):
         thing = one.path or one.value
         if is_table(thing):
@@ -62,7 +62,9 @@ def put_together(domain, given: Sequence[Thing], takes: str, noise: float, *, la
             sources.append(table.source)
         elif one.path or isinstance(thing, (xr.Dataset, xr.DataArray)):
             opened = Opened(thing, layout.variables)
-            fields += fields_of(opened, domain, layout)
+            plain.append(opened.source)
+            opened.source += f" ({plain.count(opened.source)})" if plain.count(opened.source) > 1 else ""  # each one stands for itself
+            fields += fields_of(opened, domain, layout, sums=sums)
             sources.append(opened.source)
         else:
             refuse(one, takes, NAMES)
@@ -72,12 +74,17 @@ def put_together(domain, given: Sequence[Thing], takes: str, noise: float, *, la
         if tables:
             raise UserError(f"{sources[0]}: a table; expected the newest {past} frames in a file or a dataset on the model's grid")
         measured, kept = windows.newest(measured, layout, past)
+        for one in measured:
+            there = np.argwhere(~np.isnan(one.values))
+            label = lambda i, one=one, there=there: f"{one.source}: {one.name}, frame {there[i][0] + 1} of {past}"  # noqa: E731
+            channel = np.full(len(there), layout.variables.index(one.name))
+            say_what_is_far(domain, layout, channel, one.values[~np.isnan(one.values)].astype(float), label)
     when = [times for _, times in tables] + [one.times for one in (measured or given_fields)]
     start = start_of(when, layout, options.get("start"), first=bool(past))
     if layout.frames and start is not None and "start" not in options and not past:
         say(f"the window begins at {in_words(start, layout)}, the earliest time that is given; --given start=TIME says otherwise")
     conditions = windows.conditions_of(given_fields, layout, start)
-    title = ", ".join([one.rpartition("/")[2] for one in sources] + ([in_words(start, layout)] if start is not None else []))
+    title = ", ".join([one.rpartition("/")[2] for one in sources] + ([f"from {in_words(start, layout)}"] if start is not None else []))
     if past:
         return Parts(conditions=conditions, seen=kept, start=start, title=title, sources=sources)
     points = [replace(one, times=after(times, start, layout) if layout.frames else None) for one, times in tables]
@@ -168,12 +175,22 @@ def _as_grid(domain, layout, some, factors, start, sums, noise) -> Gridded:
             errors[(at, ..., c) if frames else (..., c)] = np.broadcast_to(one.errors, one.values.shape)[... if frames else 0]
         there = np.argwhere(~np.isnan(part))
         label = lambda i, one=one, there=there: f"{one.source}: variable {one.name!r}, index {tuple(int(k) for k in there[i])}"  # noqa: E731
-        if not sums:
-            say_what_is_far(domain, layout, np.full(len(there), c), part[~np.isnan(part)].astype(float), label)
+        means = part / _counts(layout, factors) if sums else part
+        say_what_is_far(domain, layout, np.full(len(there), c), means[~np.isnan(part)].astype(float), label)
+    if coarse:
+        each = " x ".join(f"{dim} ({factor})" for dim, factor in zip(layout.space, factors, strict=True))
+        names, kind = ", ".join(one.name for one in some), "sum" if sums else "mean"
+        say(f"{some[0].source}: each value of {names} is taken as the {kind} over {each} points of the model")
     _say_land(domain, layout, some, values, coarse)
     if default:
         say_default_error(domain, layout, some[0].source, default, noise)
     return Gridded(values, errors, factors, sums and coarse)
+
+
+def _counts(layout, factors) -> np.ndarray:
+    # (*blocks,) how many points a block has; the last one may have fewer
+    each = [np.add.reduceat(np.ones(n), np.arange(0, n, factor)) for n, factor in zip(layout.grid, factors, strict=True)]
+    return np.prod(np.meshgrid(*each, indexing="ij"), axis=0)
 
 
 def _say_land(domain, layout, some, values, coarse) -> None:

@@ -9,10 +9,11 @@ import xarray as xr
 from domains.fields.format_compare import is_time
 from domains.fields.layout import Layout
 from domains.fields.matching import match
-from domains.fields.naming import FILL, errors_in_units, in_units, names_of, say, units_of, variable_of
+from domains.fields.naming import ERRORS, errors_in_units, in_units, names_of, refuse_fill, say, units_of, variable_of
 from domains.fields.readers import is_sample, open_fields
 from domains.fields.times import Times, as_times
 from sciddm.data.reading import check_finite, index_of, listed, reading
+from sciddm.data.units import factor
 from sciddm.errors import UserError
 from sciddm.named import near
 from sciddm.transforms import transform
@@ -58,27 +59,47 @@ class Opened:
         return values
 
 
-def fields_of(opened: Opened, domain, layout: Layout) -> list[Brought]:
-    """What of a file the model knows, variable by variable. Raises: UserError with the file, the variable, what was expected."""
+def fields_of(opened: Opened, domain, layout: Layout, *, sums: bool = False) -> list[Brought]:
+    """What of a file the model knows, variable by variable. Raises: UserError with the file, the variable, what was expected.
+
+    sums: whether values of blocks are sums.
+    """
     template, known, others = opened.template, {}, []
-    plain = {str(name).lower(): name for name in template.data_vars}
     for name in template.data_vars:
         try:
-            known.setdefault(variable_of(domain, str(name), opened.source), name)
+            own = variable_of(domain, str(name), opened.source)
         except UserError:
             others.append(name)
+            continue
+        if own in known:
+            raise UserError(f"{opened.source}: {known[own]!r} and {name!r} both are the model's {own}; leave one of them out")
+        known[own] = name
     if not known:
         found = listed({str(name): template[name] for name in template.data_vars})
         wanted, hint = ", ".join(domain.spellings), near(str(others[0]).lower(), domain.spellings) if others else ""
         raise UserError(f"{opened.source}: none of {wanted} is in it, found {found}{hint}")
-    errors = {own: plain.get(f"{str(name).lower()}_error", plain.get(f"{own.lower()}_error")) for own, name in known.items()}
+    errors = {own: _error_of(opened, own, name, others) for own, name in known.items()}
     rest = [name for name in others if name not in errors.values() and template[name].ndim and not str(name).endswith(("_bnds", "_bounds"))]
     if rest:
         say(f"{opened.source}: not used: {', '.join(map(str, rest))}")
-    return [_brought(opened, domain, layout, own, name, errors[own]) for own, name in known.items()]
+    return [_brought(opened, domain, layout, own, name, errors[own], sums) for own, name in known.items()]
 
 
-def _brought(opened, domain, layout, own, name, error) -> Brought:
+def _error_of(opened, own, name, others):
+    # The variable that is the error of another: u_error, u_std, sigma_u and the like.
+    plain = {str(one).lower(): one for one in others}
+    for of in (str(name).lower(), own.lower()):
+        found = [plain[one] for end in ERRORS for one in (f"{of}_{end}", f"{end}_{of}") if one in plain]
+        if len(found) > 1:
+            raise UserError(f"{opened.source}: {found[0]!r} and {found[1]!r} both are errors of {name!r}; leave one of them out")
+        if found:
+            if str(found[0]).lower() != f"{of}_error":
+                say(f"{opened.source}: {found[0]} is taken as the error of {name}, one standard deviation")
+            return found[0]
+    return None
+
+
+def _brought(opened, domain, layout, own, name, error, sums) -> Brought:
     where, array = f"{opened.source}: variable {name!r}", opened.template[name]
     dims, time = _dims(opened, array, layout, where)
     order = ([time] if time else []) + [dims[dim] for dim in layout.space]
@@ -98,12 +119,18 @@ def _brought(opened, domain, layout, own, name, error) -> Brought:
         return values if time else values[None]
 
     values = np.asarray(opened.read(name))
-    _refuse_fill(where, values)
-    values = in_units(values, array.attrs.get("units"), units_of(layout, own), where)
+    raw, stated = values, array.attrs.get("units")
+    sums = sums and whole and any(one.factor > 1 for one in found)
+    if sums and stated and units_of(layout, own):
+        factor(stated, units_of(layout, own), f"{where}: a sum", way_out="give means")
+    values = in_units(values, stated, units_of(layout, own), where)
+    label = lambda i: f"{where}, index {tuple(int(k) for k in np.unravel_index(i, raw.shape))}"  # noqa: E731
+    refuse_fill(domain, layout, own, raw, values, label, "write NaN, or name it in _FillValue")
     values = arranged(np.asarray(values, np.float32), array)
     if np.isnan(values).all():
         raise UserError(f"{where} is NaN everywhere, so that nothing is known; expected some values")
-    _refuse_outside(domain, layout, own, values, where)
+    if not sums:
+        _refuse_outside(domain, layout, own, values, where)
     errors = None if error is None else _errors(opened, error, array, own, layout, arranged, values)
     times = None
     if time and time in opened.template.coords:
@@ -131,13 +158,13 @@ def _dims(opened, array, layout, where) -> tuple[Mapping[str, str], str]:
         found = dict(zip(layout.space, nameless, strict=True))
         left = [dim for dim in left if dim not in found.values()]
     lacking = [dim for dim in layout.space if dim not in found]
-    extra = [dim for dim in left if dim != time and array.sizes[dim] > 1]
+    extra = [dim for dim in left if array.sizes[dim] > 1 and (dim != time or not layout.frames)]
     if lacking or extra:
         there = ", ".join(f"{dim} ({array.sizes[dim]})" for dim in array.dims)
         expected = ", ".join([*([layout.time] if layout.frames else []), *map(str, layout.space)])
         hint = ""
         if extra and not lacking:
-            what = "samples" if is_sample(extra[0]) else "entries"
+            what = "times" if extra[0] == time else "samples" if is_sample(extra[0]) else "entries"
             hint = f"; take one of the {what} along {extra[0]!r} first"
         raise UserError(f"{where} lies on {there or 'no dimension'}; expected {expected}{hint}")
     return found, time
@@ -172,17 +199,9 @@ def _errors(opened, error, array, own, layout, arranged, values):
     found = arranged(found, of) if of.ndim and found.size > 1 else found.reshape(-1)[0]
     wrong = ~(np.broadcast_to(found, values.shape) > 0) & ~np.isnan(values)
     if wrong.any():
-        value = np.broadcast_to(found, values.shape)[wrong][0]
-        raise UserError(f"{where} is {value:g} at index {index_of(wrong)}; expected one standard deviation, above 0, at every value")
+        value, at = np.broadcast_to(found, values.shape)[wrong][0], index_of(wrong if len(wrong) > 1 else wrong[0])
+        raise UserError(f"{where} is {value:g} at index {at}; expected one standard deviation, above 0, at every value")
     return found
-
-
-def _refuse_fill(where, values) -> None:
-    wrong = np.abs(values) >= FILL
-    if wrong.any():
-        raise UserError(
-            f"{where} is {values[wrong][0]:g} at index {index_of(wrong)}, as a missing value; write NaN, or name it in _FillValue"
-        )
 
 
 def _refuse_outside(domain, layout, own, values, where) -> None:
@@ -204,4 +223,5 @@ def _as_dataset(thing, names, source) -> xr.Dataset:
         thing = thing.to_dataset(name=thing.name or names[0])
     with reading(source, "can't be decoded"):
         decoded = xr.decode_cf(thing, decode_timedelta=False)
-        return decoded.reset_coords([name for name in decoded.coords if name not in decoded.dims and str(name).endswith("_error")])
+        ends = tuple(f"_{end}" for end in ERRORS)
+        return decoded.reset_coords([name for name in decoded.coords if name not in decoded.dims and str(name).lower().endswith(ends)])

@@ -11,6 +11,8 @@ from sciddm.errors import UserError
 from sciddm.named import near
 
 FILL = 1e20  # from here on a number stands for a missing one
+FILLS = [-32768.0, -32767.0, 32767.0, *(sign * (10.0**n - 1) for n in range(3, 8) for sign in (1, -1))]  # so do these, far from all others
+ERRORS = ("error", "errors", "err", "std", "stdev", "std_dev", "sd", "sigma", "uncertainty", "standard_deviation", "standard_error")
 LONGITUDES, LATITUDES = ("lon", "longitude", "long"), ("lat", "latitude")
 
 
@@ -42,8 +44,10 @@ def names_of(layout: Layout, dim: str) -> tuple[str, ...]:
 
 
 def units_of(layout: Layout, name: str) -> str:
-    """Of a variable or a dimension, "" where the data say nothing."""
-    return str(layout.header[name].attrs.get("units", "")) if name in layout.header.variables else ""
+    """Of a variable or a dimension, "" where the data say nothing; longitudes and latitudes are degrees in any case."""
+    attrs = layout.header[name].attrs if name in layout.header.variables else {}
+    turned = name in layout.space and name in layout.header.coords and (is_longitude(name, attrs) or is_latitude(name, attrs))
+    return str(attrs.get("units", "")) or ("degrees" if turned else "")
 
 
 def in_units(values, stated: str | None, own: str, what: str):
@@ -63,6 +67,23 @@ def errors_in_units(errors, stated: str | None, own: str, what: str):
         return errors
     zero, one = (convert(x, stated, own, what, way_out=f"give it in {own!r}") for x in (0.0, 1.0))
     return np.asarray(errors, float) * abs(one - zero)
+
+
+def refuse_fill(domain, layout: Layout, name: str, raw, values, label, way_out: str) -> None:
+    """Raises: UserError of numbers that stand for a missing one: 1e20 and more, or -9999 and its like far from the training data.
+
+    raw: as they stand; values: the same in the model's units; label: of a flat index.
+    """
+    raw, values = np.ravel(raw), np.ravel(values)
+    wrong = np.abs(raw) >= FILL
+    if name in layout.variables:
+        c = layout.variables.index(name)
+        beyond = 0.5 * (domain.facts.most[c] - domain.facts.least[c])
+        far = (values < domain.facts.least[c] - beyond) | (values > domain.facts.most[c] + beyond)
+        wrong = wrong | (far & np.isin(raw, FILLS))
+    if wrong.any():
+        i = int(np.argmax(wrong))
+        raise UserError(f"{label(i)} is {raw[i]:g}, which stands for a missing one; {way_out}")
 
 
 def say_what_is_far(domain, layout: Layout, channel, values, label) -> None:

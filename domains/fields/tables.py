@@ -1,15 +1,18 @@
 """A table of values at points, `variable, <coordinates>, value[, error][, units]`, as readings of a model's variables in its own units."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import numpy as np
 
 from domains.fields.layout import Layout
 from domains.fields.naming import (
+    ERRORS,
     FILL,
     errors_in_units,
     in_units,
     names_of,
+    refuse_fill,
     say,
     say_default_error,
     say_what_is_far,
@@ -17,13 +20,15 @@ from domains.fields.naming import (
     variable_of,
 )
 from domains.fields.observations import Points
-from domains.fields.times import Times, as_times
+from domains.fields.times import Times, are_dates, as_times, fractions
 from sciddm.data.tables import NUMBER, Table
+from sciddm.data.units import same
 from sciddm.errors import UserError
 from sciddm.named import near
 
 VARIABLE, VALUE = ("variable", "var", "quantity", "parameter"), ("value", "values", "measured")
-ERROR, UNITS = ("error", "errors", "std", "sigma", "stdev", "uncertainty"), ("units", "unit")
+UNITS = ("units", "unit")
+ERROR = (*ERRORS, *(f"value_{one}" for one in ERRORS))
 TIMES = ("time", "times", "date", "datetime", "timestamp")
 
 
@@ -82,16 +87,27 @@ def _measured(table, domain, layout, column, names, channel, noise):
     values = _numbers(table, column, "leave the row out")
     units_column, errors_column = table.find(UNITS), table.find(ERROR)
     stated = table.text(units_column) if units_column else np.full(len(table), "", object)
-    stated = np.array([one or table.units.get(column, "") for one in stated.tolist()], object)
+    above = table.units.get(column, "")
+    _refuse(
+        table, np.array([bool(one and above) and not same(one, above) for one in stated.tolist()]),
+        lambda i: f"{column} is in {stated[i]!r} by the column {units_column!r}, and in {above!r} by the header; leave one of them out",
+    )  # fmt: skip
+    stated = np.array([one or above for one in stated.tolist()], object)
     errors = None
     if errors_column:
+        both = [name for name in table.columns if name.lower().replace(" ", "_") in ERROR]
+        if len(both) > 1:
+            raise UserError(f"{table.source}: columns {both[0]!r} and {both[1]!r} are both errors; leave one of them out")
         errors = _numbers(table, errors_column, "give one for every row, or leave the column out")
         _refuse(table, errors <= 0, lambda i: f"{errors_column} is {errors[i]:g}; expected one standard deviation, above 0")
     values = values.copy()
     for name, unit in {pair: None for pair in zip(names.tolist(), stated.tolist(), strict=True)}:
         rows = (names == name) & (stated == unit)
         what = f"{table.where(int(np.argmax(rows)))}: {name}"
-        values[rows] = in_units(values[rows], unit, units_of(layout, name), what)
+        raw, at = values[rows], np.flatnonzero(rows)
+        values[rows] = in_units(raw, unit, units_of(layout, name), what)
+        place = lambda i, at=at: f"{table.where(int(at[i]))}: {column}"  # noqa: E731
+        refuse_fill(domain, layout, name, raw, values[rows], place, "leave the row out")
         if errors is not None:
             of_errors = table.units.get(errors_column) or unit
             errors[rows] = errors_in_units(errors[rows], of_errors, units_of(layout, name), f"{what}: {errors_column}")
@@ -126,7 +142,12 @@ def _times(table, layout) -> tuple[Times | None, str | None]:
     _refuse(table, gone, lambda i: f"{column} is missing; leave the row out")
     cell = table.columns[column][0]
     plain = isinstance(cell, str) and bool(NUMBER.fullmatch(cell.strip())) or isinstance(cell, (int, float, np.number))
-    raw = table.numbers(column) if plain else table.times(column)
+    if isinstance(cell, timedelta):
+        raw = table.columns[column].astype("timedelta64[ns]")
+    elif plain and (column in table.units or not are_dates(table.columns[column])):
+        raw = table.numbers(column)
+    else:
+        raw = table.times(column).astype("datetime64[ns]") + fractions(table.columns[column])
     times = as_times(raw, table.units.get(column), layout, f"{table.source}: {column}")
     if not layout.frames and len(np.unique(raw)) > 1:
         raise UserError(

@@ -1,5 +1,6 @@
 """When a window of a model begins, out of the times of what a user brings: dates, or numbers as the file counts."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +9,12 @@ import numpy as np
 import xarray as xr
 
 from domains.fields.layout import Layout
+from sciddm.data.tables import as_utc
 from sciddm.data.units import convert
 from sciddm.errors import UserError
+
+WRITTEN = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{4}(\d{2})?)?")  # 202603010805
+FRACTION = re.compile(r":\d{2}(\.\d+)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +53,23 @@ def as_times(raw, units: str | None, layout: Layout, where: str) -> Times:
     if units and layout.time_units:
         raw = convert(raw.astype(float), units, layout.time_units, where, way_out=f"give it in {layout.time_units!r}")
     return Times(raw.astype(float), where)
+
+
+def are_dates(cells) -> bool:
+    """Whether numbers are dates written without signs, 20260301 or 202603010805."""
+    written = [str(cell).strip() for cell in cells]
+    if not all(WRITTEN.fullmatch(one) for one in written):
+        return False
+    try:
+        return all(as_utc(one, "") is not None for one in written)
+    except UserError:
+        return False
+
+
+def fractions(cells) -> np.ndarray:
+    """(n,) timedelta64[ns] of what stands behind the seconds of dates, "08:00:00.25"."""
+    found = [FRACTION.search(str(cell)) for cell in cells]
+    return np.array([0 if one is None else round(float(one[1]) * 1e9) for one in found], "timedelta64[ns]")
 
 
 def start_of(times: Sequence[Times | None], layout: Layout, asked: str | float | None, *, first: bool = False) -> Any:
@@ -117,8 +139,8 @@ def _asked(asked, layout):
     except (TypeError, ValueError):
         pass
     try:
-        date = np.datetime64(str(asked).strip().removesuffix("Z").replace(" ", "T"), "ns")
-    except ValueError:
+        date = as_utc(str(asked), "").astype("datetime64[ns]") + fractions([asked])[0]
+    except UserError:
         raise UserError(f"--given start={asked}: expected a number as the data count times, or a date such as 2026-03-01T08:00") from None
     _unit_in_seconds(layout, f"--given start={asked}")
     return date

@@ -1,6 +1,7 @@
 """Frames of a file laid into the window of a model: all that were observed, the newest ones, or those of conditions."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -55,6 +56,7 @@ def newest(fields: Sequence[Brought], layout: Layout, past: int) -> tuple[list[B
     """
     if not fields:
         raise UserError(f"no frames are given; expected the newest {past} of {', '.join(layout.variables)} on the model's grid")
+    fields = [_in_order(one, layout) for one in _once(fields)]
     found, kept = np.full((past, *layout.shape[1:]), np.nan, np.float32), []
     last = {id(one): int(np.flatnonzero(~np.isnan(one.values.reshape(len(one.values), -1)).all(1))[-1]) for one in fields}
     for one in fields:
@@ -83,7 +85,7 @@ def conditions_of(fields: Sequence[Brought], layout: Layout, start) -> np.ndarra
     """([frames], *space, Cc) of conditions that were given, None of none. Raises: UserError where one is missing or elsewhere."""
     if not fields:
         return None
-    known = {one.name: one for one in fields}
+    known = {one.name: one for one in _once(fields)}
     if lacking := [name for name in layout.conditions if name not in known]:
         raise UserError(f"{fields[0].source}: condition {lacking[0]!r} is missing; expected all of {', '.join(layout.conditions)}")
     frames = (layout.frames,) if layout.frames else ()
@@ -93,7 +95,25 @@ def conditions_of(fields: Sequence[Brought], layout: Layout, start) -> np.ndarra
         if one.places is not None or set(one.factors) != {1}:
             raise UserError(f"{one.source}: condition {name!r} is not on the model's grid; expected values on all of its points")
         found[..., i] = _condition_frames(one, layout, start) if frames else one.values[0]
+        if gone := int(np.isnan(found[..., i]).sum()):
+            say(f"{one.source}: {gone} of {found[..., i].size} values of condition {name} are missing; its mean stands for them")
     return found
+
+
+def _once(fields: Sequence[Brought]) -> Sequence[Brought]:
+    for i, one in enumerate(fields):
+        if before := [other for other in fields[:i] if other.name == one.name]:
+            raise UserError(f"{one.source}: {one.name} is in {before[0].source}, too; expected all of its frames in one file, and once")
+    return fields
+
+
+def _in_order(one: Brought, layout: Layout) -> Brought:
+    # Frames by their times, whatever their order in the file.
+    if one.times is None:
+        return one
+    order = np.argsort(one.times.raw, kind="stable")
+    order = order if layout.step > 0 else order[::-1]
+    return replace(one, values=one.values[order], times=Times(one.times.raw[order], one.times.source))
 
 
 def _condition_frames(one, layout, start):

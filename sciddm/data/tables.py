@@ -21,6 +21,8 @@ EMPTY = {"", "nan", "na", "n/a", "null", "none", "-", "--", "nat", "<na>"}
 HEADER = re.compile(r"^\s*(?P<name>[^\[\]()]*?)\s*(?:\[(?P<square>[^\]]*)\]|\((?P<round>[^)]*)\))\s*$")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 COMMA = re.compile(r"[+-]?\d+,\d+")
+THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
+BRACKETED = re.compile(r"(\S+?)\s*(\[[^\]]*\]|\([^)]*\))")
 DATE = re.compile(r"(\d{4})-?(\d{2})-?(\d{2})")
 TIME = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2}|\d{8})(?:[T ]?(?P<clock>\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?|\d{4}(?:\d{2})?))?"
@@ -88,8 +90,7 @@ class Table:
             if _is_empty(cell):
                 continue
             if isinstance(cell, str) and not NUMBER.fullmatch(cell.strip()):
-                hint = f"; write {cell.strip().replace(',', '.')} with a decimal point" if COMMA.fullmatch(cell.strip()) else ""
-                raise UserError(f"{self.where(i)}: {name} is {cell.strip()!r}; expected a number{hint}")
+                raise UserError(f"{self.where(i)}: {name} is {cell.strip()!r}; expected a number{_hint(cell.strip())}")
             try:
                 found[i] = float(cell)
             except (TypeError, ValueError):
@@ -122,8 +123,8 @@ def is_table(thing) -> bool:
 
 
 def read_table(thing) -> Table:
-    """The columns of a table: a path of CSV (by commas, semicolons or tabs, with a header; lines of # are comments) or parquet, or a
-    DataFrame of pandas or polars.
+    """The columns of a table: a path of CSV (by commas, semicolons, tabs or blanks, with a header; lines of # are comments) or
+    parquet, or a DataFrame of pandas or polars.
 
     Raises: UserError in one line with the file and the line, where it has no header, a name twice, no rows, another number of cells in a
     row, decimal commas or is no text.
@@ -169,6 +170,10 @@ def _of_text(text: str, source: str) -> Table:
     if first is None:
         raise UserError(f"{source}: is empty; expected a line with the names of the columns, and rows")
     sign = max(",;\t", key=lambda s: _outside_quotes(lines[first]).count(s))
+    if sign not in _outside_quotes(lines[first]) and len(lines[first].split()) > 1:
+        sign, lines = " ", [line.strip() + "\n" for line in lines]
+        if '"' not in lines[first]:
+            lines[first] = BRACKETED.sub(r'"\1 \2"', lines[first])  # a unit belongs to its name
     # A file by commas tells its line itself: a cell in quotes may go over several.
     kept = [line for line in lines[first:] if not line.lstrip().startswith("#")]
     places = [i for i, line in enumerate(lines[first:], first + 1) if not line.lstrip().startswith("#")]
@@ -240,7 +245,15 @@ def _outside_quotes(line: str) -> str:
 def _is_empty(cell) -> bool:
     if isinstance(cell, str):
         return cell.strip().lower() in EMPTY
-    return cell is None or cell != cell or str(cell) == "<NA>"
+    return cell is None or str(cell) == "<NA>" or cell != cell  # pandas.NA is not to be compared
+
+
+def _hint(text: str) -> str:
+    if THOUSANDS.fullmatch(text):
+        return f"; write {text.replace(',', '')} without a comma" + (f", or {text.replace(',', '.')}" if COMMA.fullmatch(text) else "")
+    if COMMA.fullmatch(text):
+        return f"; write {text.replace(',', '.')} with a decimal point"
+    return "; leave out what is only known to be beyond a limit" if text[:1] in "<>≤≥" else ""
 
 
 def as_utc(cell, what: str, zone: str = "") -> np.datetime64:

@@ -98,7 +98,7 @@ def changed(field, name="T", **attrs):
         (lambda f: f.rename(T="temp", c="conc"), "none of c, T is in it, found conc .*, temp"),
         (lambda f: f[["T"]] * np.nan, "'T' is NaN everywhere"),
         (lambda f: changed(f, units="m"), "'T' is in 'm'; expected 'degC', but they measure different things"),
-        (lambda f: f[["T"]].fillna(0) * 0 + 1e30, "'T' is 1e\\+30 at index \\(0, 0\\), as a missing value"),
+        (lambda f: f[["T"]].fillna(0) * 0 + 1e30, "'T', index \\(0, 0\\) is 1e\\+30, which stands for a missing one"),
         (lambda f: f[["T"]] / 0, "is inf at index"),
         (lambda f: f[["c"]] * 0 - 1, "'c' is -1 at index .*; expected values within \\(0, inf\\)"),
         (lambda f: f[["T"]].isel(y=0), "'T' lies on x \\(10\\); expected y, x"),
