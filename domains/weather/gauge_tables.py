@@ -111,8 +111,7 @@ def _reports(table, places, header, now, horizon, interval, error, before, seen)
         if not known.any():
             raise UserError(f"{table.where(first)}: {said}; expected shorter ones")
         say(f"{table.source}: {said}; they are left out, the first in {table.counted} {table.lines[first]}")
-    pixels = np.clip(np.rint(pixels[kept]), 0, np.asarray(header.shape) - 1).astype(int)
-    return Reports(*(each[known] for each in (pixels, minutes[kept], spans, dbz, std, dry)))
+    return Reports(*(each[known] for each in (header.nearest(pixels[kept]), minutes[kept], spans, dbz, std, dry)))
 
 
 def _pixels(table, places, header):
@@ -240,7 +239,7 @@ def _intervals(table, times, station, stated, kept):
     name = table.find(INTERVAL)
     if name:
         found = table.numbers(name)
-        if (off := [i for i in kept if not found[i] > 0]) and any(formats.plain_units(stated[i]) in AMOUNTS for i in off):
+        if off := [i for i in kept if found[i] <= 0 or (np.isnan(found[i]) and formats.plain_units(stated[i]) in AMOUNTS)]:
             raise UserError(f"{table.where(off[0])}: {name} is {found[off[0]]:g}; expected minutes above 0")
         unit = table.units.get(name, "min").lower()
         if unit not in ("min", "minutes", "minute", "h", "hours", "s", "seconds"):

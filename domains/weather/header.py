@@ -13,6 +13,7 @@ import xarray as xr
 from scipy.spatial import cKDTree
 
 from domains.weather.readers import axes_of, canonical, in_degrees, of_length, spacing_of
+from sciddm.errors import UserError
 
 METRES = {"m": 1.0, "km": 1e-3}  # of a coordinate's unit in a metre
 
@@ -40,6 +41,9 @@ class Header:
         """That of a field as its file has it. Raises: UserError as `readers.canonical` and `readers.spacing_of`."""
         array, (t, y, x) = axes_of(file, array)
         plain = canonical(file, array)
+        units = [array[dim].attrs.get("units", "") for dim in (y, x)]
+        if not in_degrees(plain["x"]) and of_length(units[0]) != of_length(units[1]):
+            raise UserError(f"{file}: coordinate {str(y)!r} is in {units[0]!r} and {str(x)!r} in {units[1]!r}; expected both in one unit")
         falling = [np.sum(np.diff(array[dim].values.astype(float)) < 0) > array.sizes[dim] / 2 for dim in (y, x)]
         name = str(array.attrs.get("grid_mapping", ""))
         attrs = dict(array[name].attrs) if name in array.coords else {}
@@ -144,6 +148,10 @@ class Header:
     def inside(self, pixels) -> np.ndarray:
         """(n,) whether rows and columns lie on one of the pixels."""
         return ((pixels >= -0.5) & (pixels <= np.asarray(self.shape) - 0.5)).all(-1)
+
+    def nearest(self, pixels) -> np.ndarray:
+        """(n, 2) int, the pixels that broken rows and columns inside lie on; the outer edges are of the outermost."""
+        return np.clip(np.rint(pixels), 0, np.asarray(self.shape) - 1).astype(int)
 
     def corners(self, coordinates: bool = False) -> str:
         """Both ends of the grid for a message; coordinates: in those of the file, also where longitudes and latitudes are known."""

@@ -114,7 +114,7 @@ def in_space(frames: Frames, size: int, at: str | None, wide: str = "--task wide
         most, weight = "rain", rain_rate(np.nan_to_num(frames.values[-1])).astype(float)
         if gauges is not None and (inside := frames.header.inside(gauges)).any():
             most, weight = "gauges", np.zeros_like(weight)
-            np.add.at(weight, tuple(np.rint(gauges[inside]).astype(int).T), 1.0)
+            np.add.at(weight, tuple(frames.header.nearest(gauges[inside]).T), 1.0)
         wet = np.pad(weight.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         sums = wet[size:, size:] - wet[:-size, size:] - wet[size:, :-size] + wet[:-size, :-size]
         # Of windows that hold the same the one with it in the middle.

@@ -171,6 +171,15 @@ def test_reports_of_other_times_and_places_are_left_out_and_said(domain, tmp_pat
         assert line in said
 
 
+def test_a_gauge_on_the_edge_is_of_the_outermost_pixel(domain, tmp_path):
+    for frames, edge in ((FRAMES, 31), (latlon(storm(shape=(64, 64))), 31)):
+        lon, lat = frames.lon.values, frames.lat.values[::-1]
+        east, north = lon[-1] + (lon[1] - lon[0]) / 2 - 1e-13, lat[-1] + (lat[1] - lat[0]) / 2 - 1e-13
+        path = table(tmp_path, f"2026-06-14 15:45,{float(east)!r},{float(lat[-4])!r},1", f"2026-06-14 15:45,{lon[-3]},{float(north)!r},1")
+        places, _, _ = seen(domain, problem(domain, frames, path))
+        np.testing.assert_array_equal(places[:2], [[28, edge], [edge, 29]])
+
+
 def test_a_window_is_where_most_gauges_stand(domain, tmp_path):
     frames = latlon(storm(shape=(64, 64)))
     lon, lat = frames.lon.values, frames.lat.values[::-1]
@@ -198,6 +207,7 @@ def test_a_window_is_where_most_gauges_stand(domain, tmp_path):
         (["2026-06-14 15:45,1"], "time,value [mm/h]", "no column 'lon', where a gauge stands"),
         (["2026-06-14 15:45,5.1,51.8,1"], "time,lon,lat,wetness", "no column 'value', what a gauge reports"),
         (["2026-06-14 15:45,5.1,,1"], None, "line 2: no place; expected lon and lat"),
+        (["2026-06-14 15:45,5.1,51.8,1,-5"], "time,lon,lat,value [mm/h],interval", "line 2: interval is -5; expected minutes above 0"),
         (["2026-06-14 15:45,5.1,51.8,"], None, "no report inside of the grid and the time of the forecast has a value"),
     ],
 )  # fmt: skip

@@ -134,6 +134,10 @@ def test_a_larger_grid_gives_the_window_with_the_most_rain_or_that_about_a_place
         (latlon(storm(), pixel=0.5), "pixels of 1 km; expected 2 km, those of the model; --task downscale"),
         (latlon(storm(shape=(24, 40))), "a grid of 24 x 40 pixels; expected at least 32 x 32"),
         (latlon(storm()).drop_vars("reflectivity"), "no field is there"),
+        (
+            projected(storm()).assign_coords(yc=projected(storm(), unit="m").yc),
+            "coordinate 'yc' is in 'm' and 'xc' in 'km'; expected both in one unit",
+        ),
         (latlon(storm(), units="m s-1"), "doesn't say that it is rain; add --given units=UNIT"),
         (latlon(storm(), units=""), "add --given units=UNIT, one of dBZ"),
         (latlon(storm()).assign_coords(time=np.arange(4)), "the times are no dates"),
