@@ -12,16 +12,28 @@ ALIKE = 0.02  # of a step that two coordinates may differ by, and still be the s
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """factor: points of the model in one of the file; order: which of the file's entries comes first, second, ... in the model's order."""
+    """factor: points of the model in one of the file; order: which of the file's entries comes first, second, ... in the model's order, -1
+    where the file has none."""
 
     factor: int
     order: np.ndarray
+
+    @property
+    def partial(self) -> bool:
+        """Whether the file ends within the model's grid."""
+        return bool((self.order < 0).any())
+
+    def laid(self, values: np.ndarray, axis: int) -> np.ndarray:
+        """`values` in the model's order along an axis, NaN where the file has none."""
+        values = np.take(values, self.order, axis)
+        return np.where(np.expand_dims(self.order < 0, [i for i in range(values.ndim) if i != axis]), np.nan, values).astype(values.dtype)
 
 
 def match(layout: Layout, dim: str, coordinate: np.ndarray | None, size: int, where: str) -> Match | None:
     """How `size` entries along `dim` lie to the model's grid; None: at places of their own.
 
-    coordinate: (size,) in the model's units, None: the file has none, so that only sizes tell. A last block may be smaller.
+    coordinate: (size,) in the model's units, None: the file has none, so that only sizes tell. A last block may be smaller. Neighbours
+    that cover a part of the grid alone, two at least, lie on it, too.
     Raises: UserError where they are no whole number of points, or not all different.
     """
     own = layout.coordinate(dim)
@@ -46,6 +58,11 @@ def match(layout: Layout, dim: str, coordinate: np.ndarray | None, size: int, wh
                 order = _order(centres, coordinate, ALIKE * step * factor, around)
                 if order is not None:
                     return Match(factor, order)
+    for factor in range(1, n // 2 + 1) if size > 1 else ():
+        for centres in block_centres(own, factor):
+            order = _part(centres, coordinate, ALIKE * step * factor, around)
+            if order is not None:
+                return Match(factor, order)
     _refuse_uneven(own, coordinate, step, where, dim)
     return None
 
@@ -67,6 +84,21 @@ def _order(centres, coordinate, tolerance, around):
     nearest = np.abs(difference).argmin(1)
     apart = np.abs(difference)[np.arange(len(centres)), nearest]
     return nearest if len({*nearest.tolist()}) == len(coordinate) and (apart <= tolerance).all() else None
+
+
+def _part(centres, coordinate, tolerance, around):
+    # The same where the file has some of the centres, one beside the other.
+    if len(coordinate) >= len(centres):
+        return None
+    difference = coordinate[None] - centres[:, None]
+    if around:
+        difference = difference - around * np.round(difference / around)
+    there = np.abs(difference) <= tolerance
+    at = np.flatnonzero(there.any(1))
+    beside = len(at) and (np.diff(at) == 1).sum() >= len(at) - (2 if around else 1)  # a part that goes over the seam is in two pieces
+    if len(at) != len(coordinate) or not (there.sum(0) == 1).all() or not beside:
+        return None
+    return np.where(there.any(1), there.argmax(1), -1)
 
 
 def _refuse_uneven(own, coordinate, step, where, dim) -> None:

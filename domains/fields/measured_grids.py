@@ -25,7 +25,8 @@ class Brought:
 
     values: (times, *blocks) float32 in the model's order, NaN where nothing is known; errors: like it, or a number, None: not given;
     factors: points of a block along each dimension of space; places: the coordinates of the file's axes where they are neither the
-    model's grid nor blocks of it, else None; times: of the first axis, None: the file has none; timed: whether it has such an axis at all.
+    model's grid nor blocks of it, else None; times: of the first axis, None: the file has none; timed: whether it has such an axis at all;
+    partial: whether the file covers a part of the grid alone.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Brought:
     places: tuple[np.ndarray, ...] | None
     times: Times | None
     timed: bool
+    partial: bool = False
 
 
 class Opened:
@@ -115,7 +117,7 @@ def _brought(opened, domain, layout, own, name, error, sums) -> Brought:
             raise UserError(f"{opened.source}: variable {of.name!r} lies on {of.dims}; expected the dimensions of {name!r}, {array.dims}")
         values = values.transpose([kept.index(dim) for dim in order])
         for i, one in enumerate(found if whole else ()):
-            values = np.take(values, one.order, i + bool(time))
+            values = one.laid(values, i + bool(time))
         return values if time else values[None]
 
     values = np.asarray(opened.read(name))
@@ -139,7 +141,8 @@ def _brought(opened, domain, layout, own, name, error, sums) -> Brought:
     elif not time:
         times = _only_time(opened, array, layout)
     factors = tuple(one.factor for one in found) if whole else (1,) * len(found)
-    return Brought(own, opened.source, values, errors, factors, None if whole else _places(layout, axes), times, bool(time))
+    partial = whole and any(one.partial for one in found)
+    return Brought(own, opened.source, values, errors, factors, None if whole else _places(layout, axes), times, bool(time), partial)
 
 
 def _dims(opened, array, layout, where) -> tuple[Mapping[str, str], str]:
@@ -156,6 +159,7 @@ def _dims(opened, array, layout, where) -> tuple[Mapping[str, str], str]:
     if not found and nameless and len(nameless) in (len(layout.space), len(layout.space) + 1):
         time = nameless.pop(0) if len(nameless) > len(layout.space) else time
         found = dict(zip(layout.space, nameless, strict=True))
+        say(f"{where} has axes without names: taken as {', '.join(map(str, layout.space))}, in this order")
         left = [dim for dim in left if dim not in found.values()]
     lacking = [dim for dim in layout.space if dim not in found]
     extra = [dim for dim in left if array.sizes[dim] > 1 and (dim != time or not layout.frames)]

@@ -75,6 +75,9 @@ def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None
     if view.y is None:
         fig = ensemble_of_lines(layout, view, members, truth, answers, observed)
         return _titled(fig, *notes)
+    if truth is None:
+        notes.append("circles: measured" if any(len(values) for _, values in observed.values()) else "")
+        notes.append("grey: not known" if given is not None and np.isnan(given).any() else "")
     several = len(members) > 1
     fig, axes = panels(view, len(layout.variables), len(shown) + several, bars=1 + several)
     for i, (name, row) in enumerate(zip(layout.variables, axes, strict=True)):

@@ -60,7 +60,7 @@ def newest(fields: Sequence[Brought], layout: Layout, past: int) -> tuple[list[B
     found, kept = np.full((past, *layout.shape[1:]), np.nan, np.float32), []
     last = {id(one): int(np.flatnonzero(~np.isnan(one.values.reshape(len(one.values), -1)).all(1))[-1]) for one in fields}
     for one in fields:
-        if one.places is not None or set(one.factors) != {1}:
+        if one.places is not None or set(one.factors) != {1} or one.partial:
             raise UserError(f"{one.source}: {one.name} is not on the model's grid; expected frames on all of its points")
         stop = max(last[id(other)] for other in fields if other.source == one.source) + 1
         if stop < past:
@@ -92,7 +92,7 @@ def conditions_of(fields: Sequence[Brought], layout: Layout, start) -> np.ndarra
     found = np.empty((*frames, *layout.grid, len(layout.conditions)), np.float32)
     for i, name in enumerate(layout.conditions):
         one = known[name]
-        if one.places is not None or set(one.factors) != {1}:
+        if one.places is not None or set(one.factors) != {1} or one.partial:
             raise UserError(f"{one.source}: condition {name!r} is not on the model's grid; expected values on all of its points")
         found[..., i] = _condition_frames(one, layout, start) if frames else one.values[0]
         if gone := int(np.isnan(found[..., i]).sum()):

@@ -187,6 +187,23 @@ def test_sums_in_units_of_another_zero_are_refused_and_means_are_said(domain, fi
     assert "each value of T is taken as the sum over y (2) x x (5) points" in said and "far outside" in said
 
 
+@pytest.mark.parametrize("factors", [(1, 1), (2, 3), (1, 2)])
+def test_a_part_of_the_grid_or_of_its_blocks_lies_on_it(factors, domain, field, x):
+    some = field.isel(x=slice(0, 6)).coarsen(y=factors[0], x=factors[1]).mean().isel(x=slice(None, None, -1))
+    problem = given(domain, "fill", some.transpose("x", "y"))
+    assert off(domain, problem, x) < 1e-5 and not problem.extras["observed"]
+    known = ~np.isnan(problem.extras["given"][..., 0])
+    assert known[:, :6].all() and not known[:, 6:].any()
+
+
+def test_frames_of_a_part_are_no_frames_and_axes_without_names_are_said(moving, frames, domain, field, tmp_path, capsys):
+    with pytest.raises(UserError, match="c is not on the model's grid; expected frames on all of its points"):
+        given(moving, "forecast", frames.isel(x=slice(0, 5)))
+    np.savez(tmp_path / "c.npz", c=field["c"].values)
+    given(domain, "fill", tmp_path / "c.npz")
+    assert "'c' has axes without names: taken as y, x, in this order" in capsys.readouterr().err
+
+
 # Frames and conditions
 
 
