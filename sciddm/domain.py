@@ -50,7 +50,7 @@ class Domain(abc.ABC):
     Instances hold: name: str; example: pytree of jax.ShapeDtypeStruct, one x without its batch axis; cond_example: the same for cond, or
     None; normalizer: Normalizer; noise: the noise law, a `sd.noise.ByCondition` where cond holds a mask of each sample; network_inputs:
     arguments that the domain gives its network; rewards: name -> Reward, for `sciddm evaluate --steer`; suffix: of the files that `save`
-    writes where the caller names none. `get_domain` adds tasks: name -> Task.
+    writes where the caller names none; suffixes: all that it writes, () for any. `get_domain` adds tasks: name -> Task.
 
     Where x is a sequence: frame_axis, along which frames follow each other, counted from the end; past: how many of them may be given
     (`tasks.Rollout`). Where x may be larger than the model: space_axes, counted from the front (`tasks.Wide`).
@@ -58,6 +58,7 @@ class Domain(abc.ABC):
 
     name: str
     suffix: str = ".nc"
+    suffixes: tuple[str, ...] = ()
     networks: Mapping[str, Callable] = {}
     task_types: Mapping[str, type[Task]] = {}
     renamed_keys: Mapping[str, tuple[str, ...]] = {}

@@ -40,7 +40,9 @@ def write_members(
     `sd.sample`.
     Raises: UserError if there is something at `out`, before anything is made; as `Model.problem`, and as saving does.
     """
-    out, folder = Path(out), Path(f"{out}.partial")
+    out, folder, known = Path(out), Path(f"{out}.partial"), model.domain.suffixes
+    if known and out.suffix.lower() not in known:
+        raise UserError(f"--out {out}: {out.suffix or 'a name without a suffix'} can't be written; expected {' or '.join(known)}")
     for path in (out, *(out.with_name(f"{out.stem}-summary{suffix}") for suffix in summary.SUFFIXES)):
         if path.exists():
             raise UserError(f"{path}: is there already; give another --out or --seed")

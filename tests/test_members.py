@@ -53,6 +53,14 @@ def test_members_are_those_of_the_model_whatever_the_parts_and_what_was_stopped_
         write(model, out)
 
 
+def test_a_name_of_no_format_is_refused_before_anything_is_made(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(type(model), "solve", None)
+    monkeypatch.setattr(type(model.domain), "suffixes", (".nc", ".zarr"))
+    for name, said in (("a.csv", "a.csv: .csv"), ("a", "/a: a name without a suffix")):
+        with pytest.raises(sd.UserError, match=f"--out .*{said} can't be written; expected .nc or .zarr"):
+            write(model, tmp_path / name)
+
+
 def test_what_stands_in_a_file_that_has_changed_is_another_answer(model, tmp_path):
     settings = members.settings_of(model, "half", model.problem("half", given="x=2"), ["sensor.csv"], 0, {})
     digests = {members.digest_of(model.problem("half", given=f"x={x}")) for x in (2, 2, 3)}

@@ -35,7 +35,7 @@ class FieldsDomain(Domain):
     are known, conditions, static fields, where the grid is masked, and which values of a sample are there at all.
     """
 
-    name, task_types = "fields", TASKS
+    name, suffixes, task_types = "fields", (".nc", ".zarr"), TASKS
     networks = {"unet": FieldUNet, "space-time": FieldSpaceTime}
 
     def __init__(self, config, stored=None):

@@ -41,7 +41,7 @@ class MoleculesDomain(Domain):
     cond is what `conditions.Conditions` makes: a mask of the atoms always, and what config.data.conditions says.
     """
 
-    name, suffix, task_types = "molecules", ".sdf", TASKS
+    name, suffix, suffixes, task_types = "molecules", ".sdf", (".sdf", ".xyz"), TASKS
     networks = {"egnn": EGNN, "transformer": PairTransformer}
     renamed_keys = {  # in version 1
         "data.told": ("data.conditions",),

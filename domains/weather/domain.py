@@ -73,6 +73,7 @@ class WeatherDomain(Domain):
     """
 
     name, task_types, renamed_keys = "weather", TASKS, RENAMED
+    suffixes = (".nc", ".zarr")
     networks = {"nowcaster": Nowcaster, "space-time": SpaceTime}
     frame_axis, space_axes = -1, (0, 1)
 

@@ -74,9 +74,12 @@ def as_frames(native: xr.Dataset) -> np.ndarray:
 
 
 def quantities(native: xr.Dataset) -> xr.Dataset:
-    """reflectivity [dBZ] and rain [mm h-1] by member, which events and summaries are asked of."""
+    """reflectivity [dBZ] and rain [mm h-1] by member, which events and summaries are asked of; of a forecast what comes after now, as
+    the frames before it are known."""
     first = next((dim for dim in ("member", "sample") if dim in native.dims), "member")
     native = native.rename({first: "member"}) if first != "member" else native
+    if "lead" in native.coords and (native["lead"] > 0).any():
+        native = native.isel({native["lead"].dims[0]: np.flatnonzero(native["lead"] > 0)})
     dbz = native["reflectivity"]
     rain = native["rain_rate"] if "rain_rate" in native else dbz.copy(data=rain_rate(dbz.values)).assign_attrs(RAIN)
     return native.drop_vars("rain_rate", errors="ignore").assign(rain=rain)

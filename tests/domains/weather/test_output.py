@@ -8,6 +8,7 @@ import xarray as xr
 from own_rain import NOW, latlon, projected, storm
 
 from domains.weather.transform import decode, encode, rain_rate
+from sciddm.events import Event
 from sciddm.given import things
 
 
@@ -82,3 +83,18 @@ def test_quantities_are_rain_and_reflectivity_by_member(domain):
         found = domain.quantities(one)
         assert found.sizes["member"] == 2 and (found.rain.units, found.reflectivity.units) == ("mm h-1", "dBZ")
         np.testing.assert_allclose(found.rain, rain_rate(found.reflectivity.values), rtol=1e-6)
+
+
+def test_events_of_a_forecast_are_of_what_comes_after_the_newest_frame(domain):
+    heavy = np.concatenate([storm(), np.zeros((12, 32, 32), np.float32)])
+    kind = domain.tasks["nowcast"]
+    for given, count in ((latlon(storm()), 12), (latlon(storm()).rename(time="valid_time"), 12)):
+        problem = kind.problem_given(jax.random.key(0), things(given))
+        found = domain.quantities(kind.to_native(np.stack([encode(np.moveaxis(heavy, 0, -1))] * 2), problem))
+        assert found.rain.shape == (2, count, 32, 32) and found.lead.values.min() == 5
+        assert float(Event.parse("max(rain) > 5 mm/h").probability(found)[0]) == 0
+    dbz = storm(10)
+    dbz[4] = np.nan
+    fill = domain.tasks["fill"]
+    native = fill.to_native(np.stack([encode(np.moveaxis(heavy, 0, -1))] * 2), fill.problem_given(jax.random.key(0), things(latlon(dbz))))
+    assert domain.quantities(native).sizes["time"] == 10
