@@ -43,7 +43,7 @@ def test_options_are_held_against_the_signature_of_the_task(options, said):
 
 def test_options_of_base_classes_are_known_and_have_their_defaults():
     half = sd.domain.domain_type(toy_config()).task_types["half"]
-    assert task_options(half) == {"noise_std": 0.1, "method": "pigdm", "solver": "ddpm", "steps": 40, "grid": "logsnr"}
+    assert task_options(half) == {"noise_std": 0.1, "method": "pigdm", "strength": 1.0, "solver": "ddpm", "steps": 40, "grid": "logsnr"}
 
 
 def test_a_task_of_one_s_own_is_named_by_its_class_and_says_what_it_lacks():
