@@ -53,12 +53,16 @@ def run_sample(arguments, rest) -> None:
 
 def steering(model, arguments) -> list[str]:
     """--method and --strength as keys of the config, for the task's own checks."""
+    from sciddm.lookahead.by_name import SAMPLERS
+
     task, keys = model.task(arguments.task), []
     options = task_options(type(task))
     if arguments.method is not None:
         if "method" not in options:
             raise UserError(f"--method: task {arguments.task!r} has no method to choose; leave it out")
         keys.append(f"--config.tasks.{arguments.task}.method={arguments.method}")
+        if arguments.solver is None and arguments.method.partition("(")[0].strip() in SAMPLERS:  # which sample in their own way
+            keys += [f"--config.tasks.{arguments.task}.{name}=None" for name in ("solver", "steps", "grid") if name in options]
     if arguments.strength is not None:
         if not task.strength:
             raise UserError(f"--strength: task {arguments.task!r} has none; leave it out")
@@ -159,6 +163,7 @@ def tell_task(arguments) -> None:
 
     if not (arguments.workdir and arguments.task):
         raise UserError("--task, --example: expected --workdir RUN --task T, and --example FOLDER to have files written")
+    print(f"reading {arguments.workdir}", file=sys.stderr)
     model, name = load(arguments.workdir), arguments.task
     print(f"--task {name} --given takes {model.task(name).takes}")
     if arguments.example is None:

@@ -69,6 +69,8 @@ def write_members(
     except KeyboardInterrupt:
         print(f"\nstopped; the members made so far are in {folder}, the same command goes on", file=sys.stderr)
         raise
+    if progress:
+        print("summary and pictures", file=sys.stderr)
     native, figure = _shown(model, task, problem, x, seed)
     out.parent.mkdir(parents=True, exist_ok=True)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

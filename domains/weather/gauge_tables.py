@@ -217,8 +217,10 @@ def _in_dbz(table, column, values, kept, times, station, default):
             raise UserError(f"{table.where(i)}: {column} is {values[i]:g} dBZ; expected -100 to 100; leave empty what is missing")
     v, e, is_rate = values[kept], error[kept], np.isfinite(per_hour[kept])
     rate, least = v * per_hour[kept], np.full(len(kept), np.nan)
-    if (positive := v[is_rate & (v > 0)]).size:
-        least[is_rate] = positive.min() * per_hour[kept][is_rate]
+    for unit in set(stated[kept]):  # what a gauge resolves is a number of its own unit
+        alike = is_rate & (stated[kept] == unit)
+        if (positive := v[alike & (v > 0)]).size:
+            least[alike] = positive.min() * per_hour[kept][alike]
     limit = reflectivity(np.fmax(np.fmax(least, e * hourly[kept]), DRY))
     wet = reflectivity(np.where(is_rate, rate, 0.0))
     dbz = np.where(is_rate, np.where(rate > 0, wet, 0.0), np.where(v < WEAKEST, 0.0, v))

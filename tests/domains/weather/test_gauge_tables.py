@@ -144,6 +144,13 @@ def test_no_rain_is_explained_by_all_that_the_gauge_can_not_tell_from_it(domain,
     assert float(residual[0] * domain.normalizer.std) == pytest.approx(-10, abs=1e-3)
 
 
+def test_what_a_gauge_resolves_is_of_its_own_unit(domain, tmp_path):
+    rows = [row(45, 3, 7, 0, "mm/h", ""), row(45, 9, 7, 6, "mm/h", ""), row(45, 12, 7, 0.1, "mm", 5), row(45, 15, 7, 0, "mm", 5)]
+    noise = problem(domain, FRAMES, table(tmp_path, *rows, header="time,lon,lat,value,units,interval")).observation.noise
+    low = np.asarray(noise.low) * domain.normalizer.std + domain.normalizer.mean
+    np.testing.assert_allclose(rain_rate(low[[0, 3]]), [6.0, 1.2], rtol=1e-4)
+
+
 def test_stations_stand_where_another_table_says(domain, tmp_path):
     stations = table(tmp_path, f"7,{LON[7]},{LAT[3]}", f"8,{LON[8] + 360},{LAT[4]}", header="station,lon,lat", name="stations.csv")
     reports = table(tmp_path, "2026-06-14 17:45+02:00,8,3.0", "2026-06-14 17:45+02:00,7,3.0", header="time,station,value [mm/h]")
