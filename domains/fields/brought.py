@@ -197,5 +197,7 @@ def _say_land(domain, layout, some, values, coarse) -> None:
     if coarse or layout is not domain.layout or not domain.masked.any():
         return
     land = (~np.isnan(values) & domain.masked).sum()
+    if land and land == (~np.isnan(values)).sum():
+        raise UserError(f"{some[0].source}: all of its values lie where the model has none (masked in all of its training data)")
     if land:
         say(f"{some[0].source}: {land} values where the model has none (masked in all of its training data): left out")

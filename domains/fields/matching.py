@@ -51,6 +51,8 @@ def match(layout: Layout, dim: str, coordinate: np.ndarray | None, size: int, wh
     if n == 1:
         return Match(1, np.zeros(1, int)) if size == 1 else None
     step = float(np.abs(np.diff(own)).min())
+    if size == 1 and np.abs(own - coordinate[0]).min() <= ALIKE * step:
+        return None  # a slice at a point of the model, also where this is the middle of all
     around = 360.0 if dim in layout.header.coords and is_longitude(dim, layout.header[dim].attrs) else None
     for factor in range(1, n + 1):
         if -(-n // factor) == size:

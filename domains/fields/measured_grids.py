@@ -132,7 +132,7 @@ def _brought(opened, domain, layout, own, name, error, sums) -> Brought:
     if np.isnan(values).all():
         raise UserError(f"{where} is NaN everywhere, so that nothing is known; expected some values")
     if not sums:
-        _refuse_outside(domain, layout, own, values, where)
+        _refuse_outside(domain, layout, own, raw, in_units(raw, stated, units_of(layout, own), where), label)
     errors = None if error is None else _errors(opened, error, array, own, layout, arranged, values)
     times = None
     if time and time in opened.template.coords:
@@ -208,15 +208,16 @@ def _errors(opened, error, array, own, layout, arranged, values):
     return found
 
 
-def _refuse_outside(domain, layout, own, values, where) -> None:
+def _refuse_outside(domain, layout, own, raw, values, label) -> None:
     if own not in layout.variables:
         return
+    raw, values = np.ravel(raw), np.ravel(values)
     one = transform(domain.normalizer.transforms[layout.variables.index(own)])
     wrong = ~np.isnan(values) & ~((values > one.low) & (values < one.high))
     if wrong.any():
         raise UserError(
-            f"{where} is {values[wrong][0]:g} at index {index_of(wrong)}; expected values within ({one.low:g}, {one.high:g}), as its "
-            "transform in the model asks: NaN where it was too little to be measured, or points in a table"
+            f"{label(int(np.argmax(wrong)))} is {raw[wrong][0]:g}; expected values within ({one.low:g}, {one.high:g}) "
+            f"{units_of(layout, own)}, as its transform in the model asks: NaN where it was too little to be measured, or points in a table"
         )
 
 

@@ -52,7 +52,7 @@ def units_of(layout: Layout, name: str) -> str:
 
 def in_units(values, stated: str | None, own: str, what: str):
     """Values in the model's units; the same where the one or the other is not stated. Raises: UserError on units of another kind."""
-    if not stated:
+    if not str(stated or "").strip():
         return values
     if not own:
         if stated not in NONE:

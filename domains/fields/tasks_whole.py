@@ -149,18 +149,24 @@ class WideFields(Brings, Wide):
         layout, header, sizes, places = self.domain.layout, opened.template, [], {}
         for dim, n in zip(layout.space, layout.grid, strict=True):
             found = next((name for name in header.dims if str(name).lower() in names_of(layout, dim)), None)
-            if found is None or header.sizes[found] < n:
+            if found is None:
                 return None
             sizes.append(header.sizes[found])
             if found in header.coords and n > 1 and header[found].dtype.kind in "iuf":
                 what, own = f"{opened.source}: {found}", units_of(layout, dim)
                 at = np.asarray(in_units(header[found].values, header[found].attrs.get("units"), own, what), float)
                 step = np.diff(layout.coordinate(dim)).mean()
-                if np.abs(np.abs(np.diff(at)) - abs(step)).max() > 0.02 * abs(step):
+                at = at if (at[-1] > at[0]) == (step > 0) else at[::-1]
+                factor = max(round(np.diff(at).mean() / step), 1) if len(at) > 1 else 1  # points of a block
+                if len(at) > 1 and np.abs(np.diff(at) / factor - step).max() > 0.02 * abs(step):
                     raise UserError(
-                        f"{what} has steps of {abs(np.diff(at).mean()):.4g}; expected those of the model, {abs(step):.4g} {own}".rstrip()
+                        f"{what} has steps of {abs(np.diff(at).mean()):.4g}; expected those of the model, {abs(step):.4g} {own}, or a "
+                        "whole number of them"
                     )
-                places[dim] = at if (at[-1] > at[0]) == (step > 0) else at[::-1]
+                sizes[-1] *= factor
+                places[dim] = at if factor == 1 else at[0] + step * (np.arange(sizes[-1]) - 0.5 * (factor - 1))
+            if sizes[-1] < n:
+                return None
         return layout.wider(sizes, places)
 
     def to_native(self, samples, problem):

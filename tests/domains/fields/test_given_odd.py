@@ -1,5 +1,7 @@
 """Odd files that must not be misunderstood: each is taken as it is meant, or is one line."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pandas as pd
@@ -204,6 +206,35 @@ def test_frames_of_a_part_are_no_frames_and_axes_without_names_are_said(moving, 
     assert "'c' has axes without names: taken as y, x, in this order" in capsys.readouterr().err
 
 
+def test_one_plane_of_a_whole_axis_is_that_plane(tmp_path):
+    values = np.random.default_rng(0).standard_normal((9, 3, 4, 5))
+    places = {"z": [0.0, 1.0, 2.0], "y": np.arange(4.0), "x": np.arange(5.0)}
+    domain = domain_of(xr.Dataset({"p": (("sample", "z", "y", "x"), values)}, places), tmp_path)
+    x = domain.dataset("test")[0]["x"]
+    plane = domain.to_native(x[None]).isel(sample=0, z=[1])
+    problem = given(domain, "fill", plane)
+    assert problem.extras["observed"]["p"][0].shape == (20, 3) and off(domain, problem, x) < 1e-5
+
+
+def test_a_coarse_file_beyond_the_model_s_grid_is_means_there(domain, field):
+    wide = xr.concat([field, field.assign_coords(x=field.x + 2.5)], "x")
+    problem = given(domain, "wide", wide.coarsen(x=2).mean().isel(x=slice(None, None, -1)))
+    assert problem.truth.shape == (6, 20, 2)
+    np.testing.assert_allclose(problem.extras["layout"].coordinate("x"), np.arange(20) * 0.25)
+    np.testing.assert_allclose(problem.extras["given"][0, ::2, 0], wide.coarsen(x=2).mean()["c"][0], rtol=1e-6)
+    with pytest.raises(UserError, match="x has steps of 0.375; expected those of the model, 0.25 mm, or a whole number of them"):
+        given(domain, "wide", wide.assign_coords(x=np.arange(20) * 0.375))
+
+
+def test_values_of_land_alone_are_nothing_and_a_blank_unit_is_none(domain, field, x, tmp_path):
+    data = small_dataset(samples=12).isel(time=0, drop=True)
+    sea = domain_of(data.where((data.y > 0.6) | (data.x > 0.6)), tmp_path)
+    with pytest.raises(UserError, match="all of its values lie where the model has none"):
+        given(sea, "fill", field.where((field.y < 0.6) & (field.x < 0.6)))
+    blank = field.assign(c=field["c"].assign_attrs(units=" "))
+    assert off(domain, given(domain, "fill", blank), x) < 1e-5
+
+
 # Frames and conditions
 
 
@@ -224,3 +255,13 @@ def test_what_is_given_twice_or_is_far_off_is_no_silent_choice(moving, condition
         given(conditioned, "observe", field[["c"]], field[["T"]], field[["T"]])
     given(conditioned, "observe", field[["c"]], field[["T"]].where(field.x > 0.3))
     assert "12 of 60 values of condition T are missing; its mean stands for them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method, free", [("ddrm", True), ("reddiff(steps=5)", True), ("mmps", False)])
+def test_a_method_that_samples_in_its_own_way_needs_no_other_option(method, free, domain):
+    from sciddm.commands import steering
+
+    asked = SimpleNamespace(task="observe", method=method, strength=None, solver=None)
+    keys = steering(SimpleNamespace(task=domain.tasks.get), asked)
+    own = [f"--config.tasks.observe.{name}=None" for name in ("solver", "steps", "grid")]
+    assert keys == [f"--config.tasks.observe.method={method}", *(own if free else [])]

@@ -100,7 +100,7 @@ def changed(field, name="T", **attrs):
         (lambda f: changed(f, units="m"), "'T' is in 'm'; expected 'degC', but they measure different things"),
         (lambda f: f[["T"]].fillna(0) * 0 + 1e30, "'T', index \\(0, 0\\) is 1e\\+30, which stands for a missing one"),
         (lambda f: f[["T"]] / 0, "is inf at index"),
-        (lambda f: f[["c"]] * 0 - 1, "'c' is -1 at index .*; expected values within \\(0, inf\\)"),
+        (lambda f: f[["c"]] * 0 - 1, "'c', index .* is -1; expected values within \\(0, inf\\)"),
         (lambda f: f[["T"]].isel(y=0), "'T' lies on x \\(10\\); expected y, x"),
         (lambda f: f[["T"]].expand_dims(sample=3), "take one of the samples along 'sample' first"),
         (lambda f: f[["T"]].expand_dims(lev=3), "expected y, x; take one of the entries along 'lev' first"),
