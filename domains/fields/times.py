@@ -41,6 +41,10 @@ def as_times(raw, units: str | None, layout: Layout, where: str) -> Times:
     Raises: UserError where numbers are in units of another kind, or dates are given to a model that counts in no unit of time.
     """
     raw = np.asarray(raw)
+    if raw.dtype.kind in "USO" and all(isinstance(one, str) for one in raw.tolist()):
+        raw = np.array([as_utc(one, where) for one in raw.tolist()]).astype("datetime64[ns]") + fractions(raw)
+    if gone := [i for i, one in enumerate(raw.tolist()) if one is None or one != one or one in (np.inf, -np.inf)]:
+        raise UserError(f"{where} is missing at index {gone[0]}; expected a time for each, or leave it out")
     if raw.dtype.kind == "m":
         raw, units = raw / np.timedelta64(1, "s"), "s"
     if raw.dtype.kind in "MO":
@@ -80,11 +84,12 @@ def start_of(times: Sequence[Times | None], layout: Layout, asked: str | float |
     number nor a date.
     """
     there = [one for one in times if one is not None]
-    if asked is not None:
-        return _asked(asked, layout)
     dates = [one.raw.min() for one in there if one.dated]
+    calendar = next((type(one) for one in dates if not isinstance(one, np.datetime64)), None)
+    if asked is not None:
+        return _in_calendar(_asked(asked, layout), calendar)
     if dates:
-        return min(dates)
+        return min(_in_calendar(one, calendar) for one in dates)
     numbers = np.concatenate([one.raw for one in there]) if there else np.zeros(0)
     length = layout.step * (max(layout.frames, 1) - 1)
     within = (numbers >= -0.5 * abs(layout.step)) & (numbers <= length + 0.5 * abs(layout.step))
@@ -135,7 +140,8 @@ def in_words(start, layout: Layout) -> str:
 
 def _asked(asked, layout):
     try:
-        return float(asked)
+        if np.isfinite(number := float(asked)):
+            return number
     except (TypeError, ValueError):
         pass
     try:
@@ -150,7 +156,23 @@ def _one(start):
     return start if isinstance(start, (float, np.datetime64)) else np.array(start, object)
 
 
+def _in_calendar(date, calendar):
+    # A date of numpy as one of a calendar of cftime, where there is one; Raises: UserError where that has no such day
+    if calendar is None or not isinstance(date, np.datetime64):
+        return date
+    text = str(date.astype("datetime64[us]"))
+    parts = [int(one) for one in re.findall(r"\d+", text)]
+    try:
+        return calendar(*parts)
+    except ValueError as error:
+        raise UserError(f"{text}: no date of the calendar of the other times ({error}); give times of one calendar") from None
+
+
 def _seconds(raw, start) -> np.ndarray:
+    if raw.dtype.kind == "O":
+        start = _in_calendar(start, type(raw[0]))
+    elif not isinstance(start, np.datetime64):
+        raw = np.array([_in_calendar(one, type(start)) for one in raw], object)
     if raw.dtype.kind == "M":
         return (raw - start) / np.timedelta64(1, "s")
     return np.array([(one - start).total_seconds() for one in raw])

@@ -238,6 +238,31 @@ def test_values_of_land_alone_are_nothing_and_a_blank_unit_is_none(domain, field
 # Frames and conditions
 
 
+def test_dates_of_another_calendar_go_with_plain_ones(moving, frames, tmp_path):
+    some = frames.isel(time=slice(0, 2)).assign_coords(
+        time=xr.date_range("2026-01-01", periods=2, freq="10s", use_cftime=True, calendar="noleap")
+    )
+    rows = table(tmp_path, "time,y,x,value,error\n2026-01-01T00:00:20,1,1,3,.1\n")
+    problem = given(moving, "fill", some, rows)
+    np.testing.assert_allclose(problem.extras["observed"]["c"][0][:, 0], [20.0])
+    known = ~np.isnan(given(moving, "fill", some, "start=2025-12-31T23:59:50").extras["given"]).all((1, 2, 3))
+    assert known.tolist() == [False, True, True, False]
+    with pytest.raises(UserError, match="2028-02-29.*: no date of the calendar of the other times"):
+        given(moving, "fill", some, "start=2028-02-29")
+
+
+def test_times_as_texts_are_read_and_missing_ones_refused(moving, frames):
+    some = frames.isel(time=slice(0, 2))
+    problem = given(moving, "fill", some.assign_coords(time=["2026-01-01T00:00:00", "2026-01-01T00:00:10Z"]))
+    assert problem.extras["start"] == np.datetime64("2026-01-01")
+    for times in ([0.0, np.nan], np.array(["2026-01-01", "NaT"], "datetime64[ns]")):
+        for task in ("fill", "forecast"):
+            with pytest.raises(UserError, match="time is missing at index 1"):
+                given(moving, task, some.assign_coords(time=times))
+    with pytest.raises(UserError, match="start=nan: expected a number"):
+        given(moving, "fill", some, "start=nan")
+
+
 def test_frames_come_in_the_order_of_their_times(moving, frames):
     orders = slice(None), slice(None, None, -1), [5, 0, 4, 3]
     plain, turned, mixed = (given(moving, "forecast", frames.isel(time=order)) for order in orders)
