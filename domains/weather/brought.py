@@ -36,6 +36,7 @@ class Frames:
     unit: str
     source: str
     older: int = 0  # frames there were before them
+    mixed: bool = False  # whether some are in dBZ and some are rates
 
     def __len__(self):
         return len(self.times)
@@ -98,7 +99,7 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
     now, parts, first = None, [], None
     if "now" in options:
         now = as_utc(options["now"], "--given now")
-    unit, late, total = "", 0, 0
+    unit, late, total, kinds = "", 0, 0, set()
     for file, array in _opened(things, options, data):
         header, plain = Header.of(file, array), readers.canonical(file, array)
         if plain["time"].dtype.kind != "M":
@@ -106,6 +107,7 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
         first = _same(file, header, first)
         with _as_given():
             unit = readers.unit_of(file, plain, options.get("units", "" if plain.attrs.get("units") else data.units))
+        kinds.add(unit == "dbz")
         times = plain["time"].values.astype("datetime64[s]")
         fine = np.flatnonzero(times <= now) if now is not None else np.arange(len(times))
         late, total = late + len(times) - len(fine), total + len(fine)
@@ -122,10 +124,14 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
     for before, after in zip(parts[:-1], parts[1:], strict=True):
         if before[0] == after[0]:
             raise UserError(f"{after[2]}: the frame of {after[0]} is there twice, also in {before[2]}; leave one out")
+    if first[1].unknown:
+        what = f"the grid mapping {first[1].mapping!r} lacks something or is not known"
+        say(f"{source}: {what}; where on the Earth its pixels lie is not told")
     if late:
         say(f"{source}: {late} frames later than now, {now}, are left out")
     parts = parts[-count:]
-    return Frames(np.concatenate([p[1] for p in parts]), np.array([p[0] for p in parts]), first[1], unit, source, total - len(parts))
+    values, times = np.concatenate([p[1] for p in parts]), np.array([p[0] for p in parts])
+    return Frames(values, times, first[1], unit, source, total - len(parts), len(kinds) > 1)
 
 
 def _values(file, frame, unit, start):

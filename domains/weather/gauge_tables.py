@@ -23,6 +23,7 @@ VALUE = ("value", "rain", "rainfall", "rain_rate", "rainfall_rate", "precipitati
 UNITS, ERROR, INTERVAL = ("units", "unit"), ("error", "std", "sigma", "uncertainty"), ("interval", "duration", "accumulation")
 AMOUNTS = ("mm", "kg m-2", "kg/m2")  # over an interval
 DEGREES = re.compile(r"(decimal )?(deg(ree)?s?|°|dd)?[ _]?(e|n|east|north|true)?|wgs ?84|epsg:4326", re.IGNORECASE)
+TIMES = re.compile(r"min(ute)?s?|h((ou)?rs?)?|s(ec(ond)?s?)?")
 SLOPE = 10 * 1.6 / np.log(10)  # dBZ of a relative change of the rate, of Z = 200 R^1.6
 DRY = 0.1  # mm/h; the least that a report of no rain leaves room for
 FLOOR = 1.0  # dBZ; no gauge tells a pixel's rain better, whatever its own error
@@ -244,8 +245,8 @@ def _intervals(table, times, station, stated, kept):
         if off := [i for i in kept if found[i] <= 0 or (np.isnan(found[i]) and formats.plain_units(stated[i]) in AMOUNTS)]:
             raise UserError(f"{table.where(off[0])}: {name} is {found[off[0]]:g}; expected minutes above 0")
         unit = table.units.get(name, "min").lower()
-        if unit not in ("min", "minutes", "minute", "h", "hours", "s", "seconds"):
-            raise UserError(f"{table.source}: {name} is in {unit!r}; expected minutes")
+        if not TIMES.fullmatch(unit):
+            raise UserError(f"{table.source}: {name} is in {unit!r}; expected min, h or s")
         return found * {"h": 60.0, "s": 1 / 60}.get(unit[0] if unit[0] in "hs" else "", 1.0)
     found = np.full(len(table), np.nan)
     units = [formats.plain_units(unit) for unit in stated]

@@ -174,6 +174,8 @@ class TakesFewer(TakesFrames):
         last = (most - 1) * every + 1
         values, times, now = in_time(frames, last, domain.interval, every=every, newest=False)
         frames = in_space(replace(frames, values=values[: now + 1]), domain.size, options.get("at"), wide="")
+        if np.isnan(frames.values).all():
+            raise UserError(f"{frames.source}: everything is missing in this window; choose another by --given at=LON,LAT")
         seen = np.full((domain.length, domain.size, domain.size), np.nan, np.float32)
         seen[: now + 1] = frames.values
         x = encode(np.moveaxis(seen, 0, -1))
@@ -200,6 +202,9 @@ class TakesCoarse(TakesFrames):
     def problem_given(self, key, given):
         domain = self.domain
         frames, _, options = self.frames_of(given, domain.length)
+        if frames.mixed:
+            what = "some frames are in dBZ and some are rain rates, whose means over a pixel differ"
+            raise UserError(f"{frames.source}: {what}; expected one of both")
         factor = max(round(frames.header.spacing / domain.spacing), 1)
         if factor < 2 or domain.size % factor:
             ways = [n for n in range(2, domain.size) if domain.size % n == 0]

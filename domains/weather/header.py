@@ -176,11 +176,20 @@ class Header:
 
     @cached_property
     def _transformer(self):
-        # From longitude and latitude to the projection's x and y; None without pyproj.
+        # From longitude and latitude to the projection's x and y; None without pyproj, and of what it does not know.
         if importlib.util.find_spec("pyproj") is None:
             return None
         pyproj = importlib.import_module("pyproj")
-        return pyproj.Transformer.from_crs(4326, pyproj.CRS.from_cf(self.mapping_attrs), always_xy=True)
+        try:
+            crs = pyproj.CRS.from_cf(self.mapping_attrs)
+        except (pyproj.exceptions.CRSError, KeyError, ValueError, TypeError):  # as pyproj has it of a mapping that lacks something
+            return None
+        return pyproj.Transformer.from_crs(4326, crs, always_xy=True)
+
+    @property
+    def unknown(self) -> bool:
+        """Whether its projection is stated in a way that can't be read."""
+        return self.projected and self._transformer is None and importlib.util.find_spec("pyproj") is not None
 
 
 def _sphere(lon, lat):

@@ -54,7 +54,8 @@ def test_a_report_is_of_its_pixel_and_its_frame_in_dbz_with_the_error_of_its_rat
     "header, cells",
     [
         ("time,lon,lat,value [mm/h]", "6"), ("time,lon,lat,value (mm),interval [min]", "0.5,5"),
-        ("time,lon,lat,rain [mm],interval [h]", "3,0.5"),
+        ("time,lon,lat,rain [mm],interval [h]", "3,0.5"), ("time,lon,lat,rain [mm],interval [hr]", "3,0.5"),
+        ("time,lon,lat,rain [mm],interval [mins]", "3,30"), ("time,lon,lat,rain [mm],interval [sec]", "3,1800"),
         ("Time,Longitude,Latitude,rain,units", "6,mm/h"), ("time,lon,lat,dbz", str(float(reflectivity(np.float64(6.0))))),
     ],
 )  # fmt: skip
@@ -214,6 +215,7 @@ def test_a_window_is_where_most_gauges_stand(domain, tmp_path):
         (["2026-06-14 15:45,1"], "time,value [mm/h]", "no column 'lon', where a gauge stands"),
         (["2026-06-14 15:45,5.1,51.8,1"], "time,lon,lat,wetness", "no column 'value', what a gauge reports"),
         (["2026-06-14 15:45,5.1,,1"], None, "line 2: no place; expected lon and lat"),
+        (["2026-06-14 15:45,5.1,51.8,1,1"], "time,lon,lat,value [mm],interval [d]", "interval is in 'd'; expected min, h or s"),
         (["2026-06-14 15:45,5.1,51.8,1,-5"], "time,lon,lat,value [mm/h],interval", "line 2: interval is -5; expected minutes above 0"),
         (["2026-06-14 15:45,5.1,51.8,"], None, "no report inside of the grid and the time of the forecast has a value"),
     ],

@@ -168,6 +168,17 @@ def test_what_is_no_frame_is_refused(domain, tmp_path):
     refused(domain, "a.nc: can't be read", tmp_path / "a.nc")
 
 
+def test_a_projection_that_can_not_be_read_is_said_and_gives_no_places(domain, capsys):
+    for attrs in ({"grid_mapping_name": "nonsense"}, {"grid_mapping_name": "polar_stereographic"}):
+        frames = projected(storm(shape=(64, 64)))
+        frames.laea.attrs = attrs
+        kind, found = domain.tasks["nowcast"], problem(domain, frames)
+        native = kind.to_native(np.zeros((1, 32, 32, 16), np.float32), found)
+        assert "lon" not in native.variables and native.laea.attrs == attrs
+        said = capsys.readouterr().err
+        assert "the grid mapping 'laea' lacks something or is not known" in said and "about xc = " in said
+
+
 def test_wide_takes_all_of_the_grid_and_a_rollout_goes_on_in_time(domain):
     wide = problem(domain, projected(storm(shape=(48, 40))), task="wide")
     assert wide.truth.shape == (48, 40, 16) and np.isnan(wide.truth[..., 4:]).all() and wide.cond["concat"].shape == (1, 48, 40, 8)
@@ -194,6 +205,9 @@ def test_gaps_coarse_fields_and_frames_further_apart_are_what_is_observed(domain
     means = problem(domain, latlon(coarse, pixel=2), task="downscale")
     assert means.observation.operator.factor == 2 and means.extras["brought"].header.shape == (32, 32)
     refused(domain, r"pixels of 6 km; expected 2 km, the model's, times one of \[2, 4, 8, 16\]", latlon(coarse, pixel=3), task="downscale")
+    rates = latlon(coarse, pixel=2, units="mm/h").isel(time=[3, 4, 5])
+    refused(domain, "some frames are in dBZ and some are rain rates", latlon(coarse, pixel=2).isel(time=[0, 1, 2]), rates, task="downscale")
+    refused(domain, "everything is missing", latlon(np.full((4, 32, 32), np.nan, np.float32), times(4, 20)), task="interpolate")
     native = domain.tasks["downscale"].to_native(np.zeros((2, 32, 32, 16), np.float32), means)
     np.testing.assert_allclose(native.lat.values.reshape(16, 2).mean(1), latlon(coarse, pixel=2).lat, atol=1e-9)
     assert native.sizes["time"] == 6 and isinstance(native, xr.Dataset)
