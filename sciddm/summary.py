@@ -75,11 +75,12 @@ def in_words(event: Event, quantities: xr.Dataset) -> str:
     """The probability as a line: the number, or of a map its mean and range, with the error that the number of members leaves."""
     p, error = event.probability(quantities)
     members = quantities.sizes["member"]
-    if p.ndim == 0:
-        count = int(round(float(p) * members)) if np.isfinite(p) else 0
-        return f"P({event.text}) = {float(p):.3g} +- {float(error):.2g}, {count} of {members} members"
     if not np.isfinite(p).any():
         return f"P({event.text}): no member has a value"
+    if p.ndim == 0:
+        valued = int(event.happens(quantities).notnull().sum())
+        which = f"{members} members" if valued == members else f"the {valued} members, of {members}, that have a value"
+        return f"P({event.text}) = {float(p):.3g} +- {float(error):.2g}, {round(float(p) * valued)} of {which}"
     return (
         f"P({event.text}): {float(p.mean()):.3g} over all places, {float(p.min()):.3g} to {float(p.max()):.3g}, each +- "
         f"{float(error.max()):.2g} at most by {members} members"

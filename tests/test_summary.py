@@ -45,6 +45,9 @@ def test_numbers_alone_become_a_table(tmp_path):
     np.testing.assert_allclose(rows.loc["logP", ["mean", "50 %", "std"]].astype(float), [7 / 3, 2.0, np.std([1, 2, 4], ddof=1)], rtol=1e-6)
     np.testing.assert_allclose(rows.loc["P(logP > 1.5)", ["mean", "error"]].astype(float), [2 / 3, 0.21650635], rtol=1e-6)
     assert summary.in_words(event, numbers) == "P(logP > 1.5) = 0.667 +- 0.22, 2 of 3 members"
+    gaps = xr.Dataset({"logP": (("member",), np.array([1.0, np.nan, 2.0, np.nan]))})
+    assert summary.in_words(event, gaps) == "P(logP > 1.5) = 0.5 +- 0.25, 1 of the 2 members, of 4, that have a value"
+    assert summary.in_words(event, gaps * np.nan) == "P(logP > 1.5): no member has a value"
 
 
 def test_maps_of_probabilities_are_drawn_with_axes_and_units(fields):

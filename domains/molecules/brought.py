@@ -1,5 +1,6 @@
 """The one molecule that a user brings: SMILES, InChI, a record of a file, the block of a molfile, or an RDKit molecule."""
 
+import glob
 import re
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 from domains.molecules import bonds
 from domains.molecules.readers import RECORDS
-from domains.molecules.record import ORDERS, check_atoms, reason_of
+from domains.molecules.record import ORDERS, check_atoms, check_scale, reason_of
 from sciddm.data.reading import kind_of
 from sciddm.errors import UserError
 from sciddm.given import Thing
@@ -62,9 +63,18 @@ def bring(thing: Thing, record: int | None = None, names: Sequence[str] = (), *,
     text = (thing.text or str(thing.path or "")).strip()  # a SMILES with a * may be the pattern of some files
     if not text:
         raise UserError(f"--given {where}: is no molecule; expected {TAKES}")
+    if thing.path is not None and len(found := glob.glob(text)) > 1 and Chem.MolFromSmiles(text, sanitize=False) is None:
+        raise UserError(f"--given {where}: fits {len(found)} files, one is meant; give {found[0]} or another of them")
     if "M  END" in block:
         return _of_block(block, block.split("\n", 1)[0].strip() or "molecule", "the block", lenient)
     return _of_smiles(text, text, where, names, lenient)
+
+
+def given_alone(brought: Brought) -> Chem.Mol:
+    """Heavy atoms with their bonds, where there are any: hydrogens may have been added, at a distance of RDKit's."""
+    with rdBase.BlockLogs():
+        heavy = Chem.RemoveAllHs(brought.molecule, sanitize=False)
+    return heavy if heavy.GetNumBonds() else brought.molecule
 
 
 def solid(brought: Brought) -> Brought:
@@ -75,6 +85,7 @@ def solid(brought: Brought) -> Brought:
         numbers, positions, _ = bonds.atoms(molecule)
         try:
             check_atoms(numbers, positions)
+            check_scale(given_alone(brought))
         except ValueError as error:
             raise UserError(f"{brought.where}: {error}") from error
         return brought
@@ -98,7 +109,13 @@ def solid(brought: Brought) -> Brought:
             rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=5000)
     way = "ETKDG and MMFF" if relaxed else "ETKDG; MMFF lacks parameters for it"
     say(f"{brought.where}: has no positions; its shape is made by {way}")
+    if free := [f"{brought.molecule.GetAtomWithIdx(i).GetSymbol()}{i}" for i, tag in _centres(brought.molecule) if tag == "?"]:
+        say(f"{brought.where}: {', '.join(free)} could be left or right and is not said; one of them is taken")
     return replace(brought, molecule=molecule, solid=True)
+
+
+def _centres(molecule):
+    return Chem.FindMolChiralCenters(Chem.Mol(molecule), includeUnassigned=True)  # which changes what it is given
 
 
 def _of_file(path: Path, record, lenient):
@@ -135,12 +152,18 @@ def _of_file(path: Path, record, lenient):
 
 
 def _of_block(block, name, where, lenient):
-    with rdBase.CaptureErrorLog() as log:
-        plain = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
-        clean = plain if lenient or plain is None else Chem.MolFromMolBlock(block, sanitize=True, removeHs=False)
+    with rdBase.BlockLogs(), rdBase.CaptureErrorLog() as log:
+        plain, clean = (_parsed(block, sanitize=sanitize) for sanitize in (False, not lenient))
     if clean is None:
         raise UserError(f"{where}: {reason_of(log.messages) or 'not a block of a molfile'}")
     return _made(plain, clean, name, where, lenient)
+
+
+def _parsed(block, *, sanitize):
+    # By the supplier, which gives its reasons as errors that can be caught.
+    supplier = Chem.SDMolSupplier()
+    supplier.SetData(block, sanitize=sanitize, removeHs=False)
+    return next(iter(supplier), None)
 
 
 def _of_smiles(text, name, where, names, lenient):
@@ -154,13 +177,18 @@ def _of_smiles(text, name, where, names, lenient):
             raise UserError(f"--given {where}: no such file; expected {TAKES}")
         word = text.partition("=")[0]
         hint = near(word, names) if "=" in text and word.isidentifier() and len(word) > 2 else ""
+        kind = "InChI" if text.startswith("InChI=") else "SMILES"
         reason = re.sub(r"^SMILES Parse Error: ", "", reason_of(log.messages))
         reason = re.sub(r" for input: .*| while parsing: .*", "", reason)
-        raise UserError(f"--given {where}: is no SMILES ({reason or 'not parsed'}){hint}; expected {TAKES}")
-    return _made(molecule, molecule, name, where, lenient)
+        raise UserError(f"--given {where}: is no {kind} ({reason or 'not parsed'}){hint}; expected {TAKES}")
+    reader.sanitize = False  # for what sanitising drops without a word
+    with rdBase.BlockLogs():
+        plain = molecule if lenient or text.startswith("InChI=") else Chem.MolFromSmiles(text, reader) or molecule
+    return _made(plain, molecule, name, where, lenient)
 
 
 def _made(plain, clean, name, where, lenient):
+    tags = _tags(plain)
     clean = Chem.Mol(clean)
     if not clean.GetNumAtoms():
         raise UserError(f"{where}: no atoms; expected a molecule")
@@ -181,13 +209,14 @@ def _made(plain, clean, name, where, lenient):
     odd = next((bond for bond in clean.GetBonds() if bond.GetBondType() not in ORDERS), None)
     if odd is not None:
         raise UserError(f"{where}: a bond of type {odd.GetBondType()}; expected single, double, triple or aromatic")
+    tags |= _tags(clean)
     clean, caps = _capped(clean, where)
     if there:
         Chem.AssignStereochemistryFrom3D(clean) if not lenient else None
     else:
         clean.RemoveAllConformers()
         Chem.AssignStereochemistry(clean, cleanIt=True, force=True) if not lenient else None
-    _say_oddities(clean, where)
+    _say_oddities(clean, where, set() if there or lenient else tags - _tags(clean))
     clean = Chem.AddHs(clean, addCoords=there)
     return Brought(clean, _orders(plain, clean), caps, there, name, where)
 
@@ -203,7 +232,8 @@ def _capped(molecule, where):
         ends = list(atom.GetBonds())
         order = int(ends[0].GetBondTypeAsDouble()) if len(ends) == 1 else 0
         if order not in CAPS or molecule.GetAtomWithIdx(ends[0].GetOtherAtomIdx(i)).GetAtomicNum() == 0:
-            raise UserError(f"{where}: * at {i} has {len(ends)} bonds; expected one, to the atom where the rest may grow")
+            what = "is bound to another *" if order in CAPS else f"has {len(ends)} bonds"
+            raise UserError(f"{where}: * at {i} {what}; expected one bond, to the atom where the rest may grow")
         fitting = Chem.Atom(CAPS[order])
         fitting.SetNoImplicit(True)
         molecule.ReplaceAtom(i, fitting)
@@ -228,7 +258,18 @@ def _orders(plain, clean):
     return orders
 
 
-def _say_oddities(molecule, where):
+def _tags(molecule):
+    # What is given of the stereo of atoms, (i,), and of double bonds, (i, j).
+    atoms = {(atom.GetIdx(),) for atom in molecule.GetAtoms() if atom.GetChiralTag() != Chem.ChiralType.CHI_UNSPECIFIED}
+    return atoms | {
+        (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in molecule.GetBonds() if bond.GetStereo() > Chem.BondStereo.STEREOANY
+    }
+
+
+def _say_oddities(molecule, where, dropped):
+    if dropped:
+        names = ("=".join(f"{molecule.GetAtomWithIdx(i).GetSymbol()}{i}" for i in one) for one in sorted(dropped)[:4])
+        say(f"{where}: the stereo of {', '.join(names)} is left out: no stereo centre or double bond for RDKit (or an axis, or beside a *)")
     isotopes = [f"{atom.GetIsotope()}{atom.GetSymbol()} ({atom.GetIdx()})" for atom in molecule.GetAtoms() if atom.GetIsotope()]
     if isotopes:
         say(f"{where}: isotopes are not modelled and are left out: {', '.join(isotopes[:4])}")

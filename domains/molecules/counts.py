@@ -58,7 +58,7 @@ class Count(MoleculeTask, Population):
         )
 
     def problem_given(self, key, given):
-        plain, values = parted(given)
+        plain, values = parted(given, self.given_names)
         if plain:
             refuse(plain[0], self.takes, self.given_names)
         wanted = [name for name in values if name != "atoms"]
@@ -69,6 +69,8 @@ class Count(MoleculeTask, Population):
         atoms = int(np.argmax(sizes)) if atoms is None else atoms
         if wanted[0] != "rings" and number > atoms:
             raise UserError(f"--given {wanted[0]}={number}: more than the {atoms} atoms of an answer; give atoms= too, or fewer")
+        if wanted[0] == "rings" and number > max(atoms - 1 if atoms > 2 else 0, 0):
+            raise UserError(f"--given rings={number}: more than {atoms} {self.atoms} can have; give more by --given atoms=, or fewer rings")
         slots = self.slots(atoms)
         mask = (np.arange(slots) < atoms).astype(np.float32)[None]
         extras = {"brought": True, "shape": self.shape(slots), "what": wanted[0], "number": number}

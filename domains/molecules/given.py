@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from rdkit import Chem
+from rdkit import Chem, rdBase
 
 from domains.molecules.brought import Brought, bring, say
 from domains.molecules.layout import Packed
@@ -15,15 +15,22 @@ from sciddm.batches import in_batches
 from sciddm.errors import UserError
 from sciddm.given import Thing
 from sciddm.keys import sample_keys
+from sciddm.named import near
 from sciddm.tasks import Problem
 
-FAR = 3.0  # standard deviations of the training data's property
+FAR, FARTHEST = 3.0, 100.0  # standard deviations of the training data's property: worse, and nothing but numbers that are none
+LARGEST = 10  # times the size of the largest molecule trained on; memory goes with its square
 
 
-def parted(given: Sequence[Thing]) -> tuple[list[Thing], dict[str, str]]:
-    """Things without a name, and the text of each name=value. Raises: UserError where a name comes twice."""
+def parted(given: Sequence[Thing], names: Sequence[str]) -> tuple[list[Thing], dict[str, str]]:
+    """Things without a name, and the text of each name=value. Raises: UserError where a name comes twice, or is none of `names`."""
     plain, values = [], {}
     for thing in given:
+        name = thing.name or _misnamed(thing)
+        if name and name not in names:
+            same = [one for one in names if one.lower() == name.lower()]
+            hint = f"; did you mean {same[0]}?" if same else near(name, names)
+            raise UserError(f"--given {thing}: {name}= is none of this task's names{hint}; expected one of {', '.join(names)}")
         if not thing.name:
             plain.append(thing)
         elif thing.name in values:
@@ -31,6 +38,13 @@ def parted(given: Sequence[Thing]) -> tuple[list[Thing], dict[str, str]]:
         else:
             values[thing.name] = str(thing.value)
     return plain, values
+
+
+def _misnamed(thing: Thing) -> str:
+    # The name of a text that was meant as name=value: it is no SMILES with a double bond.
+    found = re.match(r"\s*([A-Za-z]\w*)\s*=(?!.*\.\w{2,6}$)", thing.text or "")
+    with rdBase.BlockLogs():
+        return found[1] if found and found[1] != "InChI" and Chem.MolFromSmiles(thing.text, sanitize=False) is None else ""
 
 
 def whole(values, name: str, least: int = 1, most: int | None = None) -> int | None:
@@ -58,10 +72,10 @@ def decimal(values, name: str) -> float | None:
     return value
 
 
-def titled(figure, problem):
-    """The figure under what was given."""
+def titled(figure, problem, more: str = ""):
+    """The figure under what was given, and a second line."""
     if (problem.extras or {}).get("title"):
-        figure.suptitle(problem.extras["title"], fontsize=10)
+        figure.suptitle("\n".join(filter(None, (problem.extras["title"], more))), fontsize=10)
     return figure
 
 
@@ -84,7 +98,7 @@ class Brings:
 
     def one(self, given, **options) -> tuple[Brought | None, dict[str, str]]:
         """The one molecule that is given, None where there is none, and the text of each name=value."""
-        plain, values = parted(given)
+        plain, values = parted(given, self.given_names)
         if len(plain) > 1:
             raise UserError(f"--given {plain[0]}, {plain[1]}: two things where one molecule is meant; expected {self.takes}")
         if not plain:
@@ -132,6 +146,8 @@ class Brings:
         """How many atoms arrays of a molecule of so many have: those of the model, or as many as it needs, which is said."""
         sizes = self.domain.normalizer.sizes
         there = np.flatnonzero(sizes)
+        if atoms > LARGEST * there.max():
+            raise UserError(f"{atoms} {self.atoms}: expected {LARGEST * there.max()} at most, {LARGEST} times the largest trained on")
         if atoms > there.max() or atoms < there.min():
             say(f"{atoms} {self.atoms}: outside of the sizes trained on ({self.sizes}); expect worse")
         return max(self.domain.size, atoms)
@@ -163,6 +179,8 @@ class Brings:
         if value is None:
             return None
         mean, std = self.domain.normalizer.scalar
+        if abs(value - mean) > FARTHEST * std:
+            raise UserError(f"--given {name}={value:g}: expected {mean - FARTHEST * std:.3g} to {mean + FARTHEST * std:.3g}")
         if abs(value - mean) > FAR * std:
             say(f"{name}={value:g}: far outside of the training data, {mean:.3g} +- {std:.2g}; expect worse")
         return value, (value - mean) / std

@@ -13,6 +13,7 @@ from domains.molecules import bonds, fragments, open_ends, plots
 from domains.molecules.brought import TAKES, say, solid
 from domains.molecules.candidates import ROUNDS, best_of
 from domains.molecules.given import titled, whole
+from domains.molecules.stereo import stereo_of
 from domains.molecules.tasks import MoleculeTask
 from sciddm import lookahead
 from sciddm.errors import UserError
@@ -70,6 +71,9 @@ class Kept(MoleculeTask):
         atoms = self._atoms(brought, values, len(kept), len(rows))
         part = open_ends.part_of(brought, kept, rows, atoms, heavy)
         slots = self.slots(atoms)
+        names = {f"{brought.molecule.GetAtomWithIdx(int(i)).GetSymbol()}{i}" for i in kept}
+        if lost := [name for name in stereo_of(brought.molecule, kept).lost if set(name.split("=")) <= names]:
+            say(f"{brought.where}: the stereo of {', '.join(lost)} is not held: of its neighbours too few are kept")
         x = self.x_of(brought, part.rows, slots, part.places)
         mask = (np.arange(slots) < atoms).astype(np.float32)
         extras = {

@@ -130,7 +130,7 @@ class Layout:
         """The nearest kinds, whole charges, hydrogens and orders of a batch of x in physical units."""
         features, count = np.asarray(x["features"], np.float32), len(self.kinds)
         there = self.mask_of(x) > 0
-        whole = np.where(there[..., None], np.clip(np.rint(features[..., count:]), -4, 4), 0).astype(np.int8)
+        whole = np.where(there[..., None], np.clip(np.rint(np.nan_to_num(features[..., count:])), -4, 4), 0).astype(np.int8)
         n = there.shape[-1]
         orders = np.asarray(x["pairs"]).argmax(-1) if self.pairs else np.zeros((*there.shape, n))
         orders = np.where(there[..., :, None] & there[..., None, :] & ~np.eye(n, dtype=bool), orders, 0)

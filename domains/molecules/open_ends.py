@@ -87,6 +87,8 @@ def chosen(brought: Brought, text: str | None, match: int | None, rows, heavy: b
         return _by_index(brought, text, rows, heavy)
     found = _matches(brought, text)
     within = [one for one in found if set(one) & set(rows.tolist())]
+    if not within and found:
+        raise UserError(f"--given keep={text}: matches hydrogens alone, which come with their atoms; name those")
     if not within:
         aromatic = any(atom.GetIsAromatic() for atom in brought.molecule.GetAtoms())
         small = "; aromatic atoms are small letters" if aromatic and text.upper() == text else ""
@@ -106,6 +108,8 @@ def _by_index(brought, text, rows, heavy):
     count, kept = brought.molecule.GetNumAtoms(), set()
     for part in filter(None, (word.strip() for word in text.split(","))):
         first, _, last = part.partition("-")
+        if last and int(last) < int(first):
+            raise UserError(f"--given keep={text}: {part} runs backwards; expected {last.strip()}-{first.strip()}")
         kept |= set(range(int(first), int(last or first) + 1)) if int(last or first) < 10**6 else {10**6}
     if not kept or max(kept) >= count:
         raise UserError(f"--given keep={text}: {brought.where} has atoms 0 to {count - 1}; expected some of them")

@@ -21,6 +21,7 @@ from sciddm.errors import UserError
 ORDERS = {Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC}
 OVERLAP = 0.3  # angstrom; the shortest bond, of H2, is .74
 HYDROGEN_REACH = 1.75  # angstrom to the nearest atom: 1.1 in CH4, 1.61 in HI; in bohr 1.8 and more, but for H2
+SHORT, LONG = 0.5, 1.5  # median over bonds, of the sum of radii; in bohr 1.89, and broken molecules keep most of theirs
 SEARCH = 20_000  # steps of the search for bond orders, which else never ends on some molecules of a hundred atoms
 MANY = 1000  # records; starting processes takes longer than making fewer
 
@@ -159,6 +160,18 @@ def check_atoms(numbers, positions) -> None:
         raise ValueError(f"hydrogens are {reach:.2f} angstrom from the nearest atom, expected about 1; are these bohr?")
 
 
+def check_scale(molecule: Chem.Mol) -> None:
+    """That bonds are about as long as bonds are: of positions in bohr, nm or pm none is. Raises: ValueError with what the unit may be."""
+    if not molecule.GetNumBonds():
+        return
+    table, positions = Chem.GetPeriodicTable(), molecule.GetConformer().GetPositions()
+    ends = np.array([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in molecule.GetBonds()])
+    radii = np.array([table.GetRcovalent(atom.GetAtomicNum()) for atom in molecule.GetAtoms()])
+    ratio = np.median(np.linalg.norm(positions[ends[:, 0]] - positions[ends[:, 1]], axis=-1) / radii[ends].sum(-1))
+    if not SHORT < ratio < LONG:
+        raise ValueError(f"bonds are {ratio:.2g} times as long as expected; are positions in another unit than angstrom?")
+
+
 def fail(reason: str):
     """`make` of a record that can't be read."""
     raise ValueError(reason)
@@ -189,7 +202,8 @@ def from_positions(numbers, positions, charge: int = 0) -> Chem.Mol:
         Chem.SanitizeMol(molecule)
     except (ValueError, RuntimeError) as error:
         raise ValueError(
-            f"no bonds of a molecule of charge {charge} are found; is its charge another? ({type(error).__name__})"
+            f"no bonds of a molecule of charge {charge} are found; is its charge another? "
+            "(charge=-1 in the comment line of an .xyz says so)"
         ) from error
     return molecule
 

@@ -44,7 +44,7 @@ class Graph:
         if stereo.lost:
             say(f"{where}: the stereo of {', '.join(stereo.lost)} is lost: the atoms around it are not modelled")
         if stereo.free:
-            say(f"{where}: {', '.join(stereo.free)} could be left or right and is not said; answers have both")
+            say(f"{where}: {', '.join(stereo.free)} could be left or right, cis or trans, and is not said; answers have both")
 
 
 def note(graph: Graph, molecules, positions) -> None:

@@ -22,7 +22,7 @@ OTHER = (Chem.BondStereo.STEREOE, Chem.BondStereo.STEREOTRANS)
 class Stereo:
     """centres: (k, 4), the centre and three of its neighbours, signs: (k,), of their triple product; doubles: (d, 4), the two atoms of a
     double bond with a neighbour each around them, together: (d,), 1 on the same side and -1 on different ones; names: of the k + d;
-    lost: of those that the model can't be asked for; free: atoms that are centres and not said which."""
+    lost: of those that the model can't be asked for; free: centres and double bonds that are not said which."""
 
     centres: np.ndarray
     signs: np.ndarray
@@ -77,10 +77,13 @@ def stereo_of(molecule: Chem.Mol, rows) -> Stereo:
         centres.append([at[atom.GetIdx()], *[at[other] for other in around if other in at][:3]])
         signs.append(sign)
         of_centres.append(_name(atom))
+    open_centres = (i for i, tag in Chem.FindMolChiralCenters(Chem.Mol(molecule), includeUnassigned=True) if tag == "?")
+    of_free, could = [_name(molecule.GetAtomWithIdx(i)) for i in open_centres], _open_doubles(molecule)
     for bond in molecule.GetBonds():
-        if bond.GetStereo() not in SAME + OTHER:
-            continue
         name = "=".join(_name(atom) for atom in (bond.GetBeginAtom(), bond.GetEndAtom()))
+        if bond.GetStereo() not in SAME + OTHER:
+            of_free += [name] if bond.GetIdx() in could else []
+            continue
         found = _around(bond, at)
         if found is None:
             lost.append(name)
@@ -88,11 +91,17 @@ def stereo_of(molecule: Chem.Mol, rows) -> Stereo:
         doubles.append(found[0])
         together.append(found[1] * (1.0 if bond.GetStereo() in SAME else -1.0))
         of_doubles.append(name)
-    free = tuple(
-        _name(molecule.GetAtomWithIdx(i)) for i, tag in Chem.FindMolChiralCenters(molecule, includeUnassigned=True) if tag == "?"
-    )
     four = lambda rows: np.asarray(rows, int).reshape(-1, 4)  # noqa: E731
-    return Stereo(four(centres), np.asarray(signs), four(doubles), np.asarray(together), (*of_centres, *of_doubles), tuple(lost), free)
+    said = (*of_centres, *of_doubles), tuple(lost), tuple(of_free)
+    return Stereo(four(centres), np.asarray(signs), four(doubles), np.asarray(together), *said)
+
+
+def _open_doubles(molecule):
+    # Double bonds that have two sides and are not said which.
+    found = Chem.FindPotentialStereo(Chem.Mol(molecule), cleanIt=False)
+    return {
+        one.centeredOn for one in found if one.type == Chem.StereoType.Bond_Double and one.specified != Chem.StereoSpecified.Specified
+    }
 
 
 def _around(bond, at):

@@ -9,10 +9,11 @@ from rdkit import Chem
 
 from domains.molecules import mending, metrics, plots, potentials, regressor
 from domains.molecules.answers import whole_molecule
-from domains.molecules.brought import TAKES
+from domains.molecules.brought import TAKES, given_alone
 from domains.molecules.candidates import best_of
 from domains.molecules.descriptors import DESCRIPTORS, descriptor
 from domains.molecules.given import decimal, titled
+from domains.molecules.record import check_scale
 from domains.molecules.tasks import MoleculeTask
 from sciddm import guidance, lookahead
 from sciddm.errors import UserError
@@ -149,6 +150,10 @@ class Repair(MoleculeTask):
             raise UserError(f"--given noise={values['noise']}: expected a number above 0, such as noise={self.noise:g}")
         if not brought.solid:
             raise UserError(f"{brought.where}: has no positions; expected a molecule in three dimensions; --task conformers makes shapes")
+        try:
+            check_scale(given_alone(brought))
+        except ValueError as error:
+            raise UserError(f"{brought.where}: {error}") from error
         rows = self.rows(brought)
         slots = self.slots(len(rows))
         x = self.x_of(brought, rows, slots)
