@@ -1,20 +1,23 @@
 """What a user brings for a model of fields, put together: observations, frames, conditions, and when a window begins."""
 
+import glob
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from domains.fields import windows
+from domains.fields.formats import READERS, kind, refuse_other
 from domains.fields.layout import Layout
 from domains.fields.measured_grids import Brought, Opened, fields_of
 from domains.fields.naming import say, say_default_error, say_what_is_far
 from domains.fields.observations import Gridded, Points, observe_grid, observe_points
 from domains.fields.tables import readings_of
 from domains.fields.times import after, in_words, start_of
-from sciddm.data.tables import is_table, read_table
+from sciddm.data.tables import PARQUET, TEXT, is_table, read_table
 from sciddm.errors import UserError
 from sciddm.given import Thing, refuse
 from sciddm.lookahead.observe.joint import join
@@ -57,10 +60,12 @@ def put_together(domain, given: Sequence[Thing], takes: str, noise: float, *, la
     for one in (one for one in given if not one.name):
         thing = one.path or one.value
         if is_table(thing):
-            table = read_table(thing)
-            tables.append(readings_of(table, domain, layout, noise))
-            sources.append(table.source)
+            for file in _files(thing):
+                table = read_table(file)
+                tables.append(readings_of(table, domain, layout, noise))
+                sources.append(table.source)
         elif one.path or isinstance(thing, (xr.Dataset, xr.DataArray)):
+            _refuse_format(thing)
             opened = Opened(thing, layout.variables)
             plain.append(opened.source)
             opened.source += f" ({plain.count(opened.source)})" if plain.count(opened.source) > 1 else ""  # each one stands for itself
@@ -116,6 +121,22 @@ def shown(domain, parts: Parts, layout: Layout | None = None) -> dict:
             fine = fine / np.prod(one.factors)
         whole = fine if whole is None else np.where(np.isnan(fine), whole, fine)
     return {"observed": observed, "given": whole, "title": parts.title, "start": parts.start}
+
+
+def _files(thing) -> Sequence:
+    # Tables that a pattern means.
+    if not isinstance(thing, Path) or thing.exists():
+        return [thing]
+    return sorted(Path(file) for file in glob.glob(str(thing))) or [thing]
+
+
+def _refuse_format(thing) -> None:
+    if isinstance(thing, Path) and thing.is_file() and kind(thing) not in READERS:
+        refuse_other(thing)
+        raise UserError(
+            f"{thing}: format {thing.suffix or '(none)'!r} is not known; expected a table, {', '.join((*TEXT, *PARQUET))}, or fields, "
+            f"{', '.join(READERS)}"
+        )
 
 
 def _sums(options) -> bool:

@@ -53,6 +53,15 @@ def kind(file: Path) -> str:
     return kind_of(file)
 
 
+def refuse_other(file: Path) -> None:
+    """Raises: UserError of a single file of no format that is read, if it is a well-known other one, with what converts it."""
+    if not file.is_file() or kind(file) in READERS:
+        return
+    for magic, (what, way_out) in OTHERS.items():
+        if _start(file).startswith(magic):
+            raise UserError(f"{file}: is {what}; {way_out}")
+
+
 def open_part(file: Path) -> Part:
     """The structure and the fields of one file or store. Raises: UserError in one line if it is broken, or has no field."""
     name = kind(file)

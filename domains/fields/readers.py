@@ -9,7 +9,7 @@ import xarray as xr
 
 from domains.fields.format_compare import is_sample, is_time
 from domains.fields.format_join import Placed, join
-from domains.fields.formats import READERS, kind, open_part
+from domains.fields.formats import READERS, kind, open_part, refuse_other
 from sciddm.data.reading import files
 
 __all__ = ["Fields", "is_sample", "is_time", "open_fields"]
@@ -53,6 +53,7 @@ def open_fields(path) -> Fields:
     else along time, in its order, else along a new dimension "sample". Axes without names are axis_0, axis_1, ...
     Raises: UserError in one line, naming the file or files, what was expected and the way out.
     """
+    refuse_other(Path(path))
     found = files(path, READERS, "gridded data", mixed=True, kind=kind)
     joined = join([open_part(file) for file in found])
     return Fields(str(path), joined.template, tuple(found), joined.placed)

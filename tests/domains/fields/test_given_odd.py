@@ -10,6 +10,7 @@ import xarray as xr
 from fields_domains import domain_of
 from small_fields import small_dataset
 
+from domains.fields.readers import open_fields
 from sciddm.errors import UserError
 from sciddm.given import things
 
@@ -135,6 +136,23 @@ def test_places_on_axes_of_degrees_may_be_radians_where_the_data_state_no_unit(t
         given(domain, "observe", table(tmp_path, text.format(*one))).extras["observed"]["t"][0] for one in (("rad", np.pi / 2), ("°", 90))
     )
     np.testing.assert_allclose(turned, plain, rtol=1e-6)
+
+
+def test_a_pattern_means_all_its_tables_and_a_wrong_format_is_told_the_right_ones(domain, tmp_path):
+    for i in range(3):
+        (tmp_path / f"probe{i}.csv").write_text(f"variable,y,x,value,error\nc,1,{0.5 * i},3,.1\n")
+    problem = given(domain, "observe", str(tmp_path / "probe*.csv"))
+    np.testing.assert_allclose(problem.extras["observed"]["c"][0][:, 1], [0.0, 0.5, 1.0])
+    (tmp_path / "era5.grib2").write_bytes(b"GRIB" + bytes(20))
+    (tmp_path / "probe.csv.gz").write_bytes(b"\x1f\x8b" + bytes(20))
+    for name, said in (("era5.grib2", "is GRIB; convert it with"), ("probe.csv.gz", "compressed by gzip; unpack it with gunzip")):
+        for read in (open_fields, lambda path: given(domain, "observe", path)):
+            with pytest.raises(UserError, match=said):
+                read(tmp_path / name)
+    for name in ("probe", "probe.asc"):
+        (tmp_path / name).write_text("variable,y,x,value\n")
+        with pytest.raises(UserError, match=r"is not known; expected a table, .csv, .*, or fields, .*.nc"):
+            given(domain, "observe", tmp_path / name)
 
 
 # Fields
