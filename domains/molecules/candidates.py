@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 ROUNDS = 4  # candidates for an answer, at most
+LONG = 10  # of what is harder to get right, a molecule around a part that is kept
 
 
 def best_of(draw: Callable, keys, judge: Callable, rounds: int = ROUNDS) -> dict:

@@ -9,9 +9,9 @@ import numpy as np
 from rdkit import Chem
 
 from domains.molecules import answers as of_answers
-from domains.molecules import bonds, fragments, open_ends, plots
+from domains.molecules import bonds, fragments, metrics, open_ends, plots
 from domains.molecules.brought import TAKES, say, solid
-from domains.molecules.candidates import ROUNDS, best_of
+from domains.molecules.candidates import LONG, best_of
 from domains.molecules.given import titled, whole
 from domains.molecules.stereo import stereo_of
 from domains.molecules.tasks import MoleculeTask
@@ -69,7 +69,7 @@ class Kept(MoleculeTask):
             )
         brought = solid(brought)
         atoms = self._atoms(brought, values, len(kept), len(rows))
-        part = open_ends.part_of(brought, kept, rows, atoms, heavy)
+        part = open_ends.part_of(brought, kept, rows, atoms, heavy, open_ends.may_open(brought, values.get("keep"), kept))
         slots = self.slots(atoms)
         names = {f"{brought.molecule.GetAtomWithIdx(int(i)).GetSymbol()}{i}" for i in kept}
         if lost := [name for name in stereo_of(brought.molecule, kept).lost if set(name.split("=")) <= names]:
@@ -120,13 +120,15 @@ class Kept(MoleculeTask):
         return replace(problem, observation=observation, cond=self.domain.condition(mask, **given), extras=extras)
 
     def answers(self, model, keys, problem, **options):
-        """Where one is no valid molecule in one piece, others are drawn in its place, `candidates.ROUNDS` in all at most."""
+        """Where one is no valid molecule in one piece, others are drawn in its place, `candidates.LONG` in all at most; one in pieces is
+        nearer to that than one that is no molecule."""
         draw = super().answers
 
         def judge(x):
-            return x, np.array([float(of_answers.whole_molecule(m)) for m in self.domain.to_native(x)])
+            molecules = self.domain.to_native(x)
+            return x, np.array([0.5 * (metrics.sanitised(m) is not None) + 0.5 * of_answers.whole_molecule(m) for m in molecules])
 
-        return best_of(lambda some: draw(model, some, problem, **options), keys, judge)
+        return best_of(lambda some: draw(model, some, problem, **options), keys, judge, LONG)
 
     def to_native(self, samples, problem):
         molecules = super().to_native(samples, problem)
@@ -140,7 +142,7 @@ class Kept(MoleculeTask):
         there = sum(m is not None and m.GetNumAtoms() > 0 for m in molecules)
         if there:
             fine = sum(map(of_answers.whole_molecule, molecules))
-            say(f"{fine} of {len(molecules)} answers are valid and in one piece, each the first such of {ROUNDS} candidates at most")
+            say(f"{fine} of {len(molecules)} answers are valid and in one piece, each the first such of {LONG} candidates at most")
         if there and not whole_parts.all():
             say(f"the part is kept in {int(whole_parts.sum())} of {len(molecules)} answers only: see the field 'kept' of each")
         return molecules

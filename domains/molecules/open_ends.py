@@ -134,9 +134,34 @@ def _matches(brought, text):
     return [one for one in found if not caps & set(one)]
 
 
-def part_of(brought: Brought, kept, rows, atoms: int, heavy: bool) -> Part:
+def may_open(brought: Brought, text: str | None, kept) -> np.ndarray:
+    """(m,) bool: which kept atoms may give a hydrogen for a bond to what is made, so that the SMARTS of `keep=` still match: [nH] may not.
+    Where that leaves none, or keep= are indices, all."""
+    everywhere = np.ones(len(kept), bool)
+    if text is None or INDICES.fullmatch(text):
+        return everywhere
+    return found if (found := np.array([_matches_grown(brought, text, kept, int(i)) for i in kept])).any() else everywhere
+
+
+def _matches_grown(brought, text, kept, atom) -> bool:
+    grown = Chem.RWMol(brought.molecule)
+    hydrogen = next((n for n in grown.GetAtomWithIdx(atom).GetNeighbors() if n.GetAtomicNum() == 1), None)
+    if hydrogen is None:
+        return False
+    hydrogen.SetAtomicNum(6)
+    hydrogen.SetNoImplicit(False)
+    with rdBase.BlockLogs():
+        if Chem.SanitizeMol(grown, catchErrors=True) != Chem.SanitizeFlags.SANITIZE_NONE:
+            return False
+    pattern = Chem.MolFromSmarts(text)
+    if not brought.molecule.HasSubstructMatch(pattern):
+        return True  # it was meant as SMILES, which says nothing of hydrogens
+    return any(set(kept.tolist()) <= set(one) for one in grown.GetSubstructMatches(pattern, maxMatches=10_000))
+
+
+def part_of(brought: Brought, kept, rows, atoms: int, heavy: bool, may=None) -> Part:
     """What is kept in x of so many atoms: in the places that it has among `rows`, all atoms of the molecule that x could hold, or in the
-    first ones. An atom is open where a bond of it was cut or leads to a `*`.
+    first ones. An atom is open where a bond of it was cut or leads to a `*`. may: (m,) bool, which atoms may give a hydrogen, None: all.
 
     Raises: UserError if nothing can grow from any of it.
     """
@@ -150,7 +175,8 @@ def part_of(brought: Brought, kept, rows, atoms: int, heavy: bool) -> Part:
     closed, open_pieces = [], 0
     for piece in range(pieces):
         members = np.flatnonzero(label == piece)
-        could = members[hydrogens[members] > 0]
+        able = members[hydrogens[members] > 0]
+        could = able if may is None or not may[able].any() else able[may[able]]
         if cut[members].sum() > 0:
             open_pieces += 1
         elif heavy and len(could):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from domains.molecules.brought import bring
-from domains.molecules.open_ends import Valences, chosen, part_of
+from domains.molecules.open_ends import Valences, chosen, may_open, part_of
 from sciddm.errors import UserError
 from sciddm.given import things
 
@@ -62,6 +62,19 @@ def test_open_ends_are_cut_bonds_and_stars_and_a_closed_piece_opens_at_an_atom_w
     with pytest.raises(UserError, match="nothing can grow"):
         found, rows = brought("FC(F)(F)F")
         part_of(found, rows, rows, 6, True)
+
+
+def test_an_atom_whose_hydrogen_the_smarts_ask_for_keeps_it_and_one_meant_as_smiles_may_give_it():
+    found, rows = brought("c1ccc2[nH]ccc2c1")
+    nitrogen = [found.molecule.GetAtomWithIdx(int(i)).GetSymbol() for i in rows].index("N")
+    may = may_open(found, "c1ccc2[nH]ccc2c1", rows)
+    assert not may[nitrogen] and may.sum() == 6
+    assert nitrogen not in part_of(found, rows, rows, 11, True, may).closed[0]
+    assert may_open(found, "c1ccc2nccc2c1", rows)[nitrogen] and may_open(found, "0-8", rows).all() and may_open(found, None, rows).all()
+    ethanol, rows = brought("CCO")
+    assert may_open(ethanol, "[OX2H]", np.array([2])).all()  # none could: the part grows all the same
+    kekule, rows = brought("Cc1ccccc1")
+    assert may_open(kekule, "C1=CC=CC=C1", rows[1:]).tolist() == [False, True, True, True, True, True]
 
 
 def test_bonds_of_kept_atoms_add_up_to_what_is_left_of_their_valences():
