@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from machine import describe
 from rdkit import Chem
 
 import sciddm as sd
@@ -89,7 +90,7 @@ def main():
     }  # fmt: skip
     sizes = np.flatnonzero(model.domain.normalizer.sizes)
     about = f"step {model.step}, {', '.join(model.domain.layout.symbols)}, {sizes.min()} to {sizes.max()} atoms trained on"
-    lines = [f"# A user's own molecules\n\n{about}; {__doc__.splitlines()[2]}"]
+    lines = [f"# A user's own molecules\n\n{about}; {arguments.count} answers each. RMSD: less is better. {describe()}"]
     for head, rows in sections.items():
         lines.append("\n".join([head, *rows(model, arguments.count)]))
         print(lines[-1], flush=True)
