@@ -1,6 +1,7 @@
 """What a user brings to a task: files, texts such as SMILES, name=value, objects of the field's own."""
 
 import glob
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,11 @@ def things(given, names: Sequence[str] = ()) -> tuple[Thing, ...]:
         else:
             found.append(Thing(_read(one)))
     return tuple(found)
+
+
+def say(line: str) -> None:
+    """One line for the user on stderr: what was left out, assumed, or lies far outside of what a model knows."""
+    print(line, file=sys.stderr)
 
 
 def refuse(thing: Thing, takes: str, names: Sequence[str] = ()):

@@ -13,13 +13,13 @@ from domains.fields import windows
 from domains.fields.formats import READERS, kind, refuse_other
 from domains.fields.layout import Layout
 from domains.fields.measured_grids import Brought, Opened, fields_of
-from domains.fields.naming import say, say_default_error, say_what_is_far
+from domains.fields.naming import say_default_error, say_what_is_far
 from domains.fields.observations import Gridded, Points, observe_grid, observe_points
 from domains.fields.tables import readings_of
 from domains.fields.times import after, in_words, start_of
 from sciddm.data.tables import PARQUET, TEXT, is_table, read_table
 from sciddm.errors import UserError
-from sciddm.given import Thing, refuse
+from sciddm.given import Thing, refuse, say
 from sciddm.lookahead.observe.joint import join
 
 NAMES = ("blocks", "start")  # of name=value

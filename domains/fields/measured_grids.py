@@ -9,12 +9,13 @@ import xarray as xr
 from domains.fields.format_compare import is_time
 from domains.fields.layout import Layout
 from domains.fields.matching import match
-from domains.fields.naming import ERRORS, errors_in_units, in_units, names_of, refuse_fill, say, units_of, variable_of
+from domains.fields.naming import ERRORS, errors_in_units, in_units, names_of, refuse_fill, units_of, variable_of
 from domains.fields.readers import is_sample, open_fields
 from domains.fields.times import Times, as_times
 from sciddm.data.reading import check_finite, index_of, listed, reading
 from sciddm.data.units import factor
 from sciddm.errors import UserError
+from sciddm.given import say
 from sciddm.named import near
 from sciddm.transforms import transform
 

@@ -1,6 +1,5 @@
 """Names and units of what a user brings, brought to those of a model: variables and dimensions whatever their case, units converted."""
 
-import sys
 from collections.abc import Iterable
 
 import numpy as np
@@ -8,17 +7,13 @@ import numpy as np
 from domains.fields.layout import Layout, is_latitude, is_longitude
 from sciddm.data.units import NONE, convert, same
 from sciddm.errors import UserError
+from sciddm.given import say
 from sciddm.named import near
 
 FILL = 1e20  # from here on a number stands for a missing one
 FILLS = [-32768.0, -32767.0, 32767.0, *(sign * (10.0**n - 1) for n in range(3, 8) for sign in (1, -1))]  # so do these, far from all others
 ERRORS = ("error", "errors", "err", "std", "stdev", "std_dev", "sd", "sigma", "uncertainty", "standard_deviation", "standard_error")
 LONGITUDES, LATITUDES = ("lon", "longitude", "long"), ("lat", "latitude")
-
-
-def say(line: str) -> None:
-    """A line on stderr."""
-    print(line, file=sys.stderr)
 
 
 def variable_of(domain, name: str, where: str) -> str:

@@ -7,9 +7,9 @@ import numpy as np
 
 from domains.fields.layout import Layout
 from domains.fields.measured_grids import Brought
-from domains.fields.naming import say
 from domains.fields.times import Times, after
 from sciddm.errors import UserError
+from sciddm.given import say
 
 LATE = 0.05  # of a step that a frame may be off its time
 

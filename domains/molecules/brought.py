@@ -2,7 +2,6 @@
 
 import glob
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from domains.molecules.readers import RECORDS
 from domains.molecules.record import ORDERS, check_atoms, check_scale, reason_of
 from sciddm.data.reading import kind_of
 from sciddm.errors import UserError
-from sciddm.given import Thing
+from sciddm.given import Thing, say
 from sciddm.named import near
 
 CAPS = {1: 1, 2: 8, 3: 7}  # what stands in the place of an open end, a `*`, while a shape is found: H, =O, #N
@@ -39,11 +38,6 @@ class Brought:
     @property
     def pieces(self) -> int:
         return len(Chem.GetMolFrags(self.molecule))
-
-
-def say(line: str) -> None:
-    """One line for the user, on stderr."""
-    print(line, file=sys.stderr)
 
 
 def bring(thing: Thing, record: int | None = None, names: Sequence[str] = (), *, lenient: bool = False) -> Brought:

@@ -7,11 +7,10 @@ from rdkit import Chem
 
 from domains.molecules import answers as of_answers
 from domains.molecules import metrics
-from domains.molecules.brought import say
 from domains.molecules.given import parted, whole
 from domains.molecules.tasks import MoleculeTask
 from sciddm.errors import UserError
-from sciddm.given import refuse
+from sciddm.given import refuse, say
 from sciddm.keys import sample_keys
 from sciddm.rewards.reward import get_reward
 from sciddm.tasks import Population, Problem

@@ -9,11 +9,11 @@ import jax
 import numpy as np
 from rdkit import Chem, rdBase
 
-from domains.molecules.brought import Brought, bring, say
+from domains.molecules.brought import Brought, bring
 from domains.molecules.layout import Packed
 from sciddm.batches import in_batches
 from sciddm.errors import UserError
-from sciddm.given import Thing
+from sciddm.given import Thing, say
 from sciddm.keys import sample_keys
 from sciddm.named import near
 from sciddm.tasks import Problem

@@ -10,13 +10,14 @@ from rdkit import Chem
 
 from domains.molecules import answers as of_answers
 from domains.molecules import bonds, fragments, metrics, open_ends, plots
-from domains.molecules.brought import TAKES, say, solid
+from domains.molecules.brought import TAKES, solid
 from domains.molecules.candidates import LONG, best_of
 from domains.molecules.given import titled, whole
 from domains.molecules.stereo import stereo_of
 from domains.molecules.tasks import MoleculeTask
 from sciddm import lookahead
 from sciddm.errors import UserError
+from sciddm.given import say
 from sciddm.keys import seed_of
 from sciddm.tasks import Problem, need
 

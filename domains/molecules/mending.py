@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from domains.molecules import answers
-from domains.molecules.brought import say
 from sciddm import sample
 from sciddm.arithmetic import combine
 from sciddm.errors import UserError
+from sciddm.given import say
 from sciddm.keys import fold
 from sciddm.lookahead import superpose
 from sciddm.sample import fill_defaults, grid_times

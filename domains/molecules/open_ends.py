@@ -10,9 +10,10 @@ import numpy as np
 from rdkit import Chem, rdBase
 
 from domains.molecules import fragments
-from domains.molecules.brought import Brought, say
+from domains.molecules.brought import Brought
 from domains.molecules.record import reason_of
 from sciddm.errors import UserError
+from sciddm.given import say
 
 INDICES = re.compile(r"\s*\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*\s*,?\s*")
 FOLD = 2**31 - 5  # of a member's key: apart from what the sampler draws with it

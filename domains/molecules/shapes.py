@@ -6,9 +6,10 @@ import numpy as np
 from rdkit import Chem
 
 from domains.molecules import answers, conformers
-from domains.molecules.brought import Brought, say
+from domains.molecules.brought import Brought
 from domains.molecules.candidates import ROUNDS
 from domains.molecules.stereo import Stereo
+from sciddm.given import say
 
 REFERENCES = 16
 

@@ -1,7 +1,6 @@
 """The frames that a user brings, of any format that the reader knows: the newest ones, in dBZ, with their times and their place."""
 
 import glob
-import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from domains.weather.header import Header
 from sciddm.data.reading import reading
 from sciddm.data.tables import as_utc, is_table
 from sciddm.errors import UserError
-from sciddm.given import Thing, refuse
+from sciddm.given import Thing, refuse, say
 
 NAMES = ("at", "now", "variable", "units")  # of name=value
 # What an archive's own keys are called where frames are given.
@@ -54,11 +53,6 @@ class Frames:
         """A window of the grid."""
         values = self.values[:, row : row + height, column : column + width]
         return replace(self, values=values, header=self.header.cut(row, column, height, width))
-
-
-def say(text: str) -> None:
-    """A line on stderr."""
-    print(text, file=sys.stderr)
 
 
 def sort_out(given: Sequence[Thing], takes: str, names: Sequence[str]) -> tuple[list[Thing], list[Thing], dict[str, str]]:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from domains.weather import formats
-from domains.weather.brought import say
 from domains.weather.header import METRES, Header
 from domains.weather.readers import RATES, of_length
 from domains.weather.transform import reflectivity
 from sciddm.data.tables import read_table
 from sciddm.errors import UserError
+from sciddm.given import say
 from sciddm.named import near
 
 TIME = ("time", "datetime", "date_time", "timestamp", "valid_time", "date")

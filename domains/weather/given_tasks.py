@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from domains.weather import given_plots, output
-from domains.weather.brought import NAMES, Frames, read_frames, say, sort_out
+from domains.weather.brought import NAMES, Frames, read_frames, sort_out
 from domains.weather.mean_rates import MeanRate
 from domains.weather.transform import NO_ECHO, decode, encode
 from domains.weather.window import Brought, check_pixels, frames_in_words, in_space, in_time
 from domains.weather.written import write_frames
 from sciddm import lookahead
 from sciddm.errors import UserError
+from sciddm.given import say
 from sciddm.keys import seed_of
 from sciddm.tasks import Problem, Task
 from sciddm.tasks.block_means import UNSEEN

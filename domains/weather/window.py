@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from domains.weather.brought import Frames, say
+from domains.weather.brought import Frames
 from domains.weather.header import Header
 from domains.weather.transform import rain_rate
 from sciddm.errors import UserError
+from sciddm.given import say
 
 SAME = 0.05  # of a pixel's side, that a grid may be off
 LATE = 0.25  # of an interval, that a frame may be off
