@@ -1,8 +1,10 @@
 """Many members made some at a time, each part on the disk as soon as it is there: what was stopped goes on."""
 
+import contextlib
 import json
 import os
 import shutil
+import threading
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from tqdm import tqdm
 from sciddm.errors import UserError
 
 ABOUT = "about.json"
+TICK = 1.0  # seconds
 
 
 def in_parts(
@@ -35,7 +38,7 @@ def in_parts(
         try:
             _check(folder, about)
             parts = []
-            with tqdm(total=count, desc=label, unit="member", disable=not progress) as bar:
+            with tqdm(total=count, desc=label, unit="member", disable=not progress) as bar, _clock(bar):
                 for first in range(0, count, size):
                     path = folder / f"members-{first:06d}.npz"
                     found = _read(path, structure)
@@ -50,6 +53,24 @@ def in_parts(
                 drop(folder)  # nothing to go on with
             raise
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
+
+
+@contextlib.contextmanager
+def _clock(bar):
+    # A part may take a minute: the bar's clock goes on, so that nobody takes it for hanging.
+    over = threading.Event()
+
+    def tick():
+        while not over.wait(TICK):
+            bar.refresh()
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def drop(folder) -> None:

@@ -1,5 +1,7 @@
 """Members in parts: nothing is made twice, a damaged part is made anew, and parts of another answer are never mixed in."""
 
+import time
+
 import jax
 import numpy as np
 import pytest
@@ -77,3 +79,14 @@ def test_two_at_once_are_refused(make, tmp_path):
         return make(rows)
 
     run(inside, tmp_path / "p", 4)
+
+
+def test_the_clock_of_the_bar_goes_on_while_a_part_is_made(make, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(parts, "TICK", 0.01)
+
+    def slow(rows):
+        time.sleep(0.3)
+        return make(rows)
+
+    parts.in_parts(slow, 4, 4, tmp_path / "p", {"seed": 0}, STRUCTURE, progress=True)
+    assert capsys.readouterr().err.count("0/4") > 5
