@@ -111,11 +111,12 @@ def with_more(denoiser, task, problem, observe=None, method: str | None = None):
     samples of the model's own size.
     """
     what = type(task).__name__
-    if method is not None:
-        if not hasattr(task, "method") or not isinstance(problem.observation, (Observation, type(None))):
-            raise UserError(f"method = {method!r}: {what} is not steered by an observation; leave it out")
+    steered = hasattr(task, "method") and isinstance(problem.observation, Observation)
+    if method is not None and steered:
         task = copy.copy(task)
         task.method = method
+    elif method is not None and observe is None:
+        raise UserError(f"method = {method!r}: {what} is not steered by an observation; leave it out")
     if observe is None:
         return task, denoiser, problem
     if not task.observable:

@@ -8,7 +8,7 @@ from gaussian_posterior import gaussian_posterior
 from toy_domain import exact_model
 
 import sciddm as sd
-from sciddm import lookahead
+from sciddm import instruments, lookahead
 from sciddm.tasks import make_tasks
 
 # Points (x, y) in metres, N((1, 1), 4 [[1, .8], [.8, 1]]) under the exact network.
@@ -109,3 +109,16 @@ def test_answers_do_not_depend_on_how_many_there_are_or_which_are_asked_for(mode
     problem = model.problem("half", given="x=2")
     whole = model.solve(3, "half", problem, 6, steps=5)
     np.testing.assert_array_equal(whole[2:5], model.solve(3, "half", problem, 3, rows=jax.numpy.arange(2, 5), steps=5))
+
+
+def test_a_method_is_that_of_what_is_observed_and_never_a_task_s_own_word_of_that_name(model):
+    class Wish(sd.tasks.Generate):
+        method = "classifier-free"  # of its own kind
+
+    of_sum, problem = model.observe(total, [3.0], 0.5), sd.Problem()
+    task, denoiser, _ = instruments.with_more(model.denoiser, Wish(model.domain), problem, of_sum, "dps")
+    assert task.method == "classifier-free" and type(denoiser) is type(lookahead.dps(model.denoiser, of_sum))
+    with pytest.raises(sd.UserError, match="Wish is not steered by an observation"):
+        instruments.with_more(model.denoiser, task, problem, None, "dps")
+    half = instruments.with_more(model.denoiser, model.task("half"), model.problem("half", given="x=2"), None, "dps")[0]
+    assert half.method == "dps" and model.task("half").method == "pigdm"
