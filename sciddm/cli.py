@@ -10,6 +10,7 @@ import traceback
 import warnings
 from pathlib import Path
 
+from sciddm.caches import folder
 from sciddm.errors import UserError
 
 
@@ -21,7 +22,7 @@ def main(argv=None) -> int:
     if rest and arguments.command not in ("train", "sample", "evaluate"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # A program compiled once is found again by the next process; set before jax is first imported.
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "sciddm" / "compiled"))
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder("compiled").expanduser()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("MPLBACKEND", "agg")
     quiet_libraries()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import ml_collections
 
+from sciddm.caches import folder
 from sciddm.errors import UserError
 from sciddm.named import near
 
@@ -21,7 +22,7 @@ def base_config() -> ml_collections.ConfigDict:
             "version": VERSION,
             "domain": "",  # import path: "domains.pde", or package.module:Name of your own
             "seed": 0,
-            "data": {"path": "", "cache": "~/.cache/sciddm/data"},  # path: your own data; empty is the embedded default
+            "data": {"path": "", "cache": str(folder("data"))},  # path: your own data; empty is the embedded default
             "process": {"name": "edm"},
             "denoiser": {
                 "prediction": "edm",

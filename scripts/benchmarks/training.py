@@ -171,8 +171,10 @@ def busy_seconds() -> float:
 
 
 def start(name, row, checkout=None):
+    from sciddm.caches import folder
+
     environment = os.environ | {"JAX_NUM_CPU_DEVICES": str(CORES if "a device a core" in row else 1)}
-    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path.home() / ".cache" / "sciddm" / "compiled"))
+    environment.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder("compiled").expanduser()))
     environment["PYTHONPATH"] = str(checkout or HERE.parent.parent)
     command = [sys.executable, __file__, "--worker", name, row]
     return subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
