@@ -1,10 +1,8 @@
 """Many members made some at a time, each part on the disk as soon as it is there: what was stopped goes on."""
 
-import contextlib
 import json
 import os
 import shutil
-import threading
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,10 +12,10 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from sciddm.activity import ticking
 from sciddm.errors import UserError
 
 ABOUT = "about.json"
-TICK = 1.0  # seconds
 
 
 def in_parts(
@@ -38,7 +36,7 @@ def in_parts(
         try:
             _check(folder, about)
             parts = []
-            with tqdm(total=count, desc=label, unit="member", disable=not progress) as bar, _clock(bar):
+            with tqdm(total=count, desc=label, unit="member", disable=not progress) as bar, ticking(bar):
                 for first in range(0, count, size):
                     path = folder / f"members-{first:06d}.npz"
                     found = _read(path, structure)
@@ -53,24 +51,6 @@ def in_parts(
                 drop(folder)  # nothing to go on with
             raise
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
-
-
-@contextlib.contextmanager
-def _clock(bar):
-    # A part may take a minute: the bar's clock goes on, so that nobody takes it for hanging.
-    over = threading.Event()
-
-    def tick():
-        while not over.wait(TICK):
-            bar.refresh()
-
-    thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def drop(folder) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import sciddm as sd
-from sciddm import parts
+from sciddm import activity, parts
 
 STRUCTURE = jax.tree.structure({"a": 0, "b": 0})
 
@@ -82,7 +82,7 @@ def test_two_at_once_are_refused(make, tmp_path):
 
 
 def test_the_clock_of_the_bar_goes_on_while_a_part_is_made(make, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(parts, "TICK", 0.01)
+    monkeypatch.setattr(activity, "TICK", 0.01)
 
     def slow(rows):
         time.sleep(0.3)
