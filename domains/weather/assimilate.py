@@ -135,6 +135,13 @@ class Assimilate(TakesPast, WeatherTask, Steered):
         }
         return Problem(observation, example, cond=self.condition(example), extras=extras)
 
+    def marks(self, problem):
+        rows, columns = np.divmod(problem.extras["places"], self.domain.size)
+        reported = problem.extras["reported"]
+        frames = self.domain.past + np.arange(reported.shape[1])
+        each = np.broadcast_arrays(rows[:, None], columns[:, None], frames, np.clip(reported, 0.0, None))
+        return {"gauges": tuple(one.ravel() for one in each)}
+
     def baseline(self, problem):
         """Kriging of the gauges frame by frame; with pysteps around extrapolation, and of each STEPS member.
 

@@ -18,6 +18,7 @@ from domains.weather.transform import decode, encode
 from sciddm import lookahead
 from sciddm.keys import seed_of
 from sciddm.tasks import BlockMeans, Problem, Steered, Task, need
+from sciddm.tasks.block_means import UNSEEN
 
 
 class WeatherTask(Task):
@@ -48,7 +49,20 @@ class WeatherTask(Task):
             return self.plot_brought(samples, problem)
         answers = {name: self.domain.to_native(x[None] if x.ndim == 3 else x) for name, x in answers.items()}
         truth, members = self.domain.to_native(problem.truth[None]), self.domain.to_native(samples)
-        return plots.comparison(truth, members, answers, self.scored)
+        return plots.comparison(truth, members, answers, self.drawn, given=self.given_of(problem), **self.marks(problem))
+
+    @property
+    def drawn(self):
+        """The frames of which a picture shows some."""
+        return self.scored
+
+    def given_of(self, problem):
+        """(frames, y, x) dBZ, NaN where nothing is known; None where whole frames or points are given, which `marks` has."""
+        return None
+
+    def marks(self, problem):
+        """`framed` and `gauges` of `plots.comparison`."""
+        return {}
 
     def classical(self, x, count: int, seed: int = 0) -> dict:
         """Forecasts (frames, y, x) or (members, ...) dBZ from the past of x: persistence; with pysteps extrapolation and STEPS-20."""
@@ -125,6 +139,12 @@ class Downscale(TakesCoarse, BlockMeans, Observed):
     def problem(self, key, example):
         return dataclasses.replace(super().problem(key, example), extras={"seed": seed_of(key)})
 
+    def given_of(self, problem):
+        seen = problem.observation
+        coarse = self.domain.normalizer.denormalize(np.asarray(seen.value))
+        coarse = np.where(np.broadcast_to(seen.noise.std, coarse.shape) < UNSEEN, coarse, np.nan)
+        return np.moveaxis(decode(coarse.repeat(self.factor, 0).repeat(self.factor, 1)), -1, 0)
+
     def baseline(self, problem):
         """Cubic splines through the block means of dBZ; with pysteps RainFARM, an ensemble of 8."""
         factor = self.factor
@@ -154,6 +174,9 @@ class Fill(TakesGaps, Observed):
         cond = self.condition(np.where(hidden, np.nan, example))
         return Problem(self.masked(example, ~hidden), example, cond=cond, extras={"hidden": hidden})
 
+    def given_of(self, problem):
+        return np.moveaxis(decode(np.where(problem.extras["hidden"], np.nan, problem.truth)), -1, 0)
+
     def metrics(self, samples, problem):
         # Only what was hidden is scored.
         truth = np.where(problem.extras["hidden"], problem.truth, np.nan)
@@ -182,6 +205,13 @@ class Interpolate(TakesFewer, Observed):
     @property
     def scored(self):
         return np.setdiff1d(np.arange(self.seen[-1]), self.seen)
+
+    @property
+    def drawn(self):
+        return slice(0, self.seen[min(2, len(self.seen) - 1)] + 1)  # from a frame that is seen to one that is, and what lies between
+
+    def marks(self, problem):
+        return {"framed": self.seen}
 
     @classmethod
     def check(cls, config, options):

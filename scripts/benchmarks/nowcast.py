@@ -88,10 +88,12 @@ def pictures(folder, found, forecasts, truth, rows, spacing) -> None:
     matplotlib.use("agg")
     ours = next(name for name in forecasts if name.startswith("ours"))
     past, what, answers, _ = found[0]
-    others = {name: answers[name][0] for name in ("extrapolation", "STEPS-20")}
-    notes = {name: f"CRPS {rows[name]['CRPS']:.2f} dBZ" for name in others} | {
-        "member 1": f"CRPS {rows[ours]['CRPS']:.2f} dBZ"
-    }
+    several = len(answers["STEPS-20"])
+    rows_of = {"extrapolation": "extrapolation", "STEPS-20": "STEPS, member 1"}
+    others = {label: answers[name][0] for name, label in rows_of.items()}
+    notes = {rows_of["extrapolation"]: f"CRPS {rows['extrapolation']['CRPS']:.2f} dBZ"}  # all of them of all events
+    notes |= {rows_of["STEPS-20"]: f"CRPS of all {several}: {rows['STEPS-20']['CRPS']:.2f} dBZ"}
+    notes |= {f"mean of {len(answers[ours])}": f"CRPS of all {len(answers[ours])}: {rows[ours]['CRPS']:.2f} dBZ"}
     save_figure(plots.forecast(past, what, answers[ours], others, notes=notes), folder / "weather_forecast.png")
     save_figure(plots.stamps(answers[ours][:13, 5], what[5], 30), folder / "weather_stamps.png")
     save_figure(plots.exceedance(answers[ours], 25.0, what), folder / "weather_exceedance.png")

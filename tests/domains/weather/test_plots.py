@@ -25,10 +25,11 @@ def same_size(fig):
 def test_a_row_of_frames_has_lead_times_km_units_and_equal_panels(rain):
     fig = plots.frames(rain, label="event")
     titles = [ax.get_title() for ax in images(fig)]
-    assert titles[:5] == ["−15 min", "−10 min", "−5 min", "now", "+5 min"] and titles[-1] == "+60 min"
+    assert titles[:5] == ["−15 min", "−10 min", "−5 min", "0 min", "+5 min"] and titles[-1] == "+60 min"
     assert images(fig)[0].images[0].get_extent() == [0, 48, 0, 48]
-    assert "reflectivity, dBZ" in [ax.get_ylabel() for ax in fig.axes]
-    assert any(t.get_text() == "20 km" for t in images(fig)[0].texts)
+    assert "reflectivity [dBZ]" in [ax.get_ylabel() for ax in fig.axes]
+    assert {"x [km]", "y [km]"} <= {label for ax in fig.axes for label in (ax.get_xlabel(), ax.get_ylabel())}
+    assert not any(ax.texts or ax.lines for ax in images(fig))  # nothing covers rain
     assert not overlaps(fig) and same_size(fig)
 
 
@@ -70,15 +71,17 @@ def test_the_forecast_has_a_row_each_and_shows_the_lead_time_it_says(rain):
         rain[:4], rain[4:], members, {"persistence": rain[3:4].repeat(12, 0)}, notes={"persistence": "CRPS 7 dBZ"}
     )
     panels = images(fig)
-    assert len(panels) == 1 + 5 * 4
-    assert [ax.get_title() for ax in panels[:5]] == ["observed, −5 min", "+5 min", "+15 min", "+30 min", "+60 min"]
-    np.testing.assert_allclose(panels[0].images[0].get_array().filled(np.nan), rain[2])
+    assert len(panels) == 1 + 6 * 4
+    assert [ax.get_title() for ax in panels[:5]] == ["observed, 0 min", "+5 min", "+15 min", "+30 min", "+60 min"]
+    np.testing.assert_allclose(panels[0].images[0].get_array().filled(np.nan), rain[3])  # the last one that was seen
     np.testing.assert_allclose(
         panels[3].images[0].get_array().filled(np.nan), rain[4 + 5]
     )  # +30 min is the sixth frame
     np.testing.assert_allclose(panels[5].images[0].get_array().filled(np.nan), rain[4] + 1)  # the mean of +0, +1, +2
+    np.testing.assert_allclose(panels[9].images[0].get_array().filled(np.nan), np.where(np.isnan(rain[4]), np.nan, 1.0))
+    assert "spread (standard deviation of the members) [dBZ]" in [ax.get_ylabel() for ax in fig.axes]
     names = [t.get_text() for ax in fig.axes for t in ax.texts]
-    assert {"mean of 3", "member 1", "member 2", "persistence", "CRPS 7 dBZ"} <= set(names)
+    assert {"mean of 3", "spread", "member 1", "member 2", "persistence", "CRPS 7 dBZ"} <= set(names)
     assert not overlaps(fig) and same_size(fig)
 
 
@@ -92,15 +95,40 @@ def test_a_comparison_shows_the_scored_frames_and_the_one_before_them(rain):
     members, answer = np.stack([rain + i for i in range(3)]), native(rain[None] + 9)
     fig = plots.comparison(native(rain[None]), native(members), {"kriging on extrapolation": answer}, slice(4, None))
     panels = images(fig)
-    assert [ax.get_title() for ax in panels[:6]] == ["truth, now", "+5 min", "+20 min", "+30 min", "+45 min", "+60 min"]
+    assert [ax.get_title() for ax in panels[:6]] == ["truth, 0 min", "+5 min", "+20 min", "+30 min", "+45 min", "+60 min"]
     np.testing.assert_allclose(panels[0].images[0].get_array().filled(np.nan), rain[3])
     np.testing.assert_allclose(panels[6].images[0].get_array().filled(np.nan), rain[4] + 1)
     np.testing.assert_allclose(panels[-1].images[0].get_array().filled(np.nan), rain[-1] + 9)
-    assert len(panels) == 6 + 4 * 5 and not overlaps(fig) and same_size(fig)
+    assert len(panels) == 6 + 5 * 5 and not overlaps(fig) and same_size(fig)
     name = next(t for ax in fig.axes for t in ax.texts if t.get_text() == "kriging on extrapolation")
     assert name.get_window_extent().x0 > 0
+    assert said(fig) == ["framed: given", "hatched: not known"] and wide(panels[0]) and not wide(panels[1])
     fig = plots.comparison(native(rain[None]), native(members[:1]), {}, np.array([0, 2]))
     assert [ax.get_title() for ax in images(fig)] == ["−15 min", "−5 min", "", ""] and not overlaps(fig)
+
+
+def said(fig):
+    return [text.get_text() for legend in fig.legends for text in legend.get_texts()]
+
+
+def wide(ax):
+    return ax.spines["left"].get_linewidth() > 1.5
+
+
+def test_what_is_given_is_a_row_a_frame_or_circles_and_is_named_in_the_legend(rain):
+    members, rain = native(np.nan_to_num(np.stack([rain, rain]))), np.nan_to_num(rain)
+    hidden = np.where(np.arange(24) < 9, np.nan, rain)
+    fig = plots.comparison(native(rain[None]), members, columns=2, given=hidden, framed=np.array([15]))
+    rows = images(fig)
+    np.testing.assert_allclose(rows[2].images[0].get_array().filled(np.nan), hidden[0])
+    assert [wide(ax) for ax in rows[:4]] == [False, True, False, False]
+    assert said(fig) == ["framed: given", "hatched: not known"]
+    reports = (np.array([3, 4]), np.array([5, 6]), np.array([4, 15]), np.array([20.0, 0.0]))
+    fig = plots.comparison(native(rain[None]), members, None, slice(4, None), 2, gauges=reports)
+    (circles,) = images(fig)[1].collections
+    np.testing.assert_allclose(circles.get_offsets(), [[2 * 5.5, 2 * 3.5]])
+    assert circles.get_array() == [20.0] and len(images(fig)[2].collections) == 1 and not images(fig)[3].collections
+    assert said(fig) == ["gauges, in the colour of what they report", "framed: given"] and not overlaps(fig)
 
 
 def test_a_gallery_has_a_row_each_sequence(rain):
