@@ -1,5 +1,5 @@
 """How is a run trained? `fit(config, workdir)`; the loop reads from top to bottom in loop.py."""
 
-from sciddm.train.loop import fit
+import lazy_loader
 
-__all__ = ["fit"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)  # reading a run does without the loop

@@ -1,15 +1,14 @@
-"""Checkpoints that are whole or not there: orbax for the arrays, a digest per array for what neither it nor the disk notices."""
+"""Checkpoints that are whole or not there: orbax for the arrays, a digest per array for what neither it nor the disk notices.
+
+What a run says of itself is read without jax and orbax, which take seconds to import, and arrays of it without orbax.
+"""
 
 import hashlib
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
-
-import jax
-import numpy as np
-import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
 from sciddm.errors import UserError
 
@@ -31,6 +30,8 @@ class Checkpoints:
         else:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._clear_unfinished()
+            import orbax.checkpoint as ocp
+
             policy = ocp.checkpoint_managers.LatestN(keep)
             options = ocp.CheckpointManagerOptions(
                 create=False, preservation_policy=policy, enable_async_checkpointing=True
@@ -47,6 +48,9 @@ class Checkpoints:
 
         Raises: UserError if the disk is full or can't be written; older checkpoints are intact.
         """
+        import jax
+        import orbax.checkpoint as ocp
+
         step = int(state.step)
         if step in self.steps():
             return
@@ -107,28 +111,47 @@ class Checkpoints:
         A damaged one is set aside, said aloud, and the one before it is taken.
         Raises: UserError if there were checkpoints but none is whole, or if they hold arrays of another network.
         """
+        import orbax.checkpoint as ocp
+
+        def read(candidate, meta):
+            if different := sorted(set(map(str, meta["shapes"].items())) ^ set(map(str, shapes(abstract_state).items()))):
+                raise UserError(self._of_another(different[0]))
+            with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+                folder = self.directory / str(candidate) / "state"
+                state = reader.restore(folder, args=ocp.args.StandardRestore(abstract_state))
+            return state, digests(state)
+
+        return self._newest_whole(read, step)
+
+    def arrays(self, part: str, step: int | None = None):
+        """({name: array}, meta) of a part of the state, "params" or "ema", in the newest whole checkpoint; None if there is none.
+
+        Names are those of `shapes` without the part, such as "['out']['kernel']"; nothing else is read, and a checkpoint that is damaged
+        elsewhere is whole. Raises: UserError if there were checkpoints but none is whole.
+        """
+
+        def read(candidate, meta):
+            names = [name for name in meta["shapes"] if name.startswith(f".{part}[")]
+            found = dict(zip(names, _read_arrays(self.directory / str(candidate) / "state", names), strict=True))
+            return {name[len(part) + 1 :]: one for name, one in found.items()}, {name: _digest(one) for name, one in found.items()}
+
+        return self._newest_whole(read, step)
+
+    def _newest_whole(self, read, step: int | None):
+        # (what is read, meta) of the newest checkpoint whose digests are right; read: (step, meta) -> (what is read, its digests)
         steps = self.steps() if step is None else [step]
         for candidate in steps:
             try:
                 meta = self._read_meta(candidate)
-                if different := sorted(
-                    set(map(str, meta["shapes"].items())) ^ set(map(str, shapes(abstract_state).items()))
-                ):
-                    raise UserError(
-                        f"{self.directory}: holds arrays of another network or optimiser, such as {different[0]}; "
-                        "choose another --workdir, or the code that wrote it"
-                    )
-                state = self._read(
-                    candidate, "state", ocp.StandardCheckpointHandler(), ocp.args.StandardRestore(abstract_state)
-                )
+                found, seen = read(candidate, meta)
             except UserError:
                 raise
             except Exception as error:
                 self._set_aside(candidate, f"it can't be read ({_first_line(error)})")
                 continue
-            wrong = [name for name, digest in digests(state).items() if meta["digests"].get(name) != digest]
+            wrong = [name for name, digest in seen.items() if meta["digests"].get(name) != digest]
             if not wrong:
-                return state, meta
+                return found, meta
             self._set_aside(candidate, f"array {wrong[0]} is damaged (its checksum differs)")
         if step is not None:
             raise UserError(
@@ -152,14 +175,10 @@ class Checkpoints:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _read_meta(self, step) -> dict:
-        meta = self._read(step, "meta", ocp.JsonCheckpointHandler(), ocp.args.JsonRestore())
+        meta = json.loads((self.directory / str(step) / "meta" / "metadata").read_text())
         if meta["digest"] != meta_digest(meta):
             raise ValueError("its checksum differs")
         return meta
-
-    def _read(self, step, item, handler, args):
-        with ocp.Checkpointer(handler) as reader:
-            return reader.restore(self.directory / str(step) / item, args=args)
 
     def _set_aside(self, step: int, why: str) -> None:
         before = [s for s in self.steps() if s < step]
@@ -172,6 +191,12 @@ class Checkpoints:
             path.rename(path.with_name(f"{step}.damaged"))
             self._manager.reload()
 
+    def _of_another(self, different: str) -> str:
+        return (
+            f"{self.directory}: holds arrays of another network or optimiser, such as {different}; "
+            "choose another --workdir, or the code that wrote it"
+        )
+
     def _full(self, why: str) -> str:
         last = self.steps()
         rest = f"the checkpoint of step {last[0]} is intact" if last else "there is no earlier checkpoint"
@@ -180,14 +205,37 @@ class Checkpoints:
 
 def digests(state) -> dict[str, str]:
     """sha256 of every array, by its path in the state."""
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    return {jax.tree_util.keystr(path): hashlib.sha256(to_host(leaf).tobytes()).hexdigest() for path, leaf in leaves}
+    return {name: _digest(to_host(leaf)) for name, leaf in _named(state)}
 
 
 def shapes(state) -> dict[str, list]:
     """Shape and type of every array, by its path in the state."""
-    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    return {jax.tree_util.keystr(path): [list(leaf.shape), str(leaf.dtype)] for path, leaf in leaves}
+    return {name: [list(leaf.shape), str(leaf.dtype)] for name, leaf in _named(state)}
+
+
+def _named(state) -> list:
+    # every array with its path
+    import jax
+
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_flatten_with_path(state)[0]]
+
+
+def _digest(array) -> str:
+    return hashlib.sha256(array.tobytes()).hexdigest()
+
+
+def _read_arrays(folder: Path, names) -> list:
+    # as orbax lays them out, all at once: zarr arrays in one key-value store, named by their path with dots
+    import tensorstore as ts
+
+    def spec(name):
+        path = ".".join(re.findall(r"[^.\[\]']+", name))
+        return {"driver": "zarr", "kvstore": {"driver": "ocdbt", "base": {"driver": "file", "path": f"{folder}/"}, "path": f"{path}/"}}
+
+    context = ts.Context()  # one for all: the store's index is read once
+    opened = [ts.open(spec(name), context=context, open=True, read=True) for name in names]
+    reading = [one.result().read() for one in opened]
+    return [one.result() for one in reading]
 
 
 def meta_digest(meta: dict) -> str:
@@ -200,8 +248,12 @@ def _finished(path: Path) -> bool:
     return (path / "_CHECKPOINT_METADATA").exists()
 
 
-def to_host(leaf) -> np.ndarray:
-    """The whole array, gathered where other processes hold parts of it."""
+def to_host(leaf):
+    """The whole array as numpy's, gathered where other processes hold parts of it."""
+    import jax
+    import numpy as np
+    from jax.experimental import multihost_utils
+
     if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
         return np.asarray(multihost_utils.process_allgather(leaf, tiled=True))
     return np.ascontiguousarray(leaf)
