@@ -72,10 +72,10 @@ def decimal(values, name: str) -> float | None:
     return value
 
 
-def titled(figure, problem, more: str = ""):
-    """The figure under what was given, and a second line."""
+def titled(figure, problem):
+    """The figure under what was given."""
     if (problem.extras or {}).get("title"):
-        figure.suptitle("\n".join(filter(None, (problem.extras["title"], more))), fontsize=10)
+        figure.suptitle(problem.extras["title"], fontsize=10)
     return figure
 
 

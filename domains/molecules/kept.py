@@ -218,7 +218,8 @@ class Kept(MoleculeTask):
             return titled(plots.gallery(molecules, marked=problem.extras["kept"]), problem)
         truth = jax.tree.map(lambda leaf: np.asarray(leaf)[None], problem.truth)
         molecules = [*self.domain.to_native(truth), *self.domain.to_native(samples)[:7]]
-        return plots.gallery(molecules, ["the part is of", *(f"answer {i}" for i in range(1, len(molecules)))])
+        titles = ["the part is of", *(f"answer {i}" for i in range(1, len(molecules)))]
+        return plots.gallery(molecules, titles, marked=problem.extras["kept"])
 
 
 class Scaffold(Kept):

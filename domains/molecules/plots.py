@@ -27,9 +27,9 @@ CELL = 2.3  # inches
 ORDERS = {1: "–", 2: "=", 3: "≡"}
 
 
-def gallery(samples, titles=None, columns: int = 4, marked=()):
+def gallery(samples, titles=None, columns: int = 4, marked=(), called: str = "kept"):
     """Balls and sticks of at most 8 molecules, all in one scale, each seen along its shortest axis; formal charges on the atoms, and rings
-    around those that are `marked`, indices."""
+    around those that are `marked`, indices, which the legend calls `called`."""
     samples = list(samples)[:8]
     views = [None if sample is None else drawing.view(sample) for sample in samples]
     half = drawing.half_size(views)
@@ -48,14 +48,17 @@ def gallery(samples, titles=None, columns: int = 4, marked=()):
                 ax.add_patch(plt.Circle(view[i, :2], 0.5, fc="none", ec=drawing.CARBON, lw=1.4))
     _titles(axes, samples, titles)
     _scale_bar(axes, samples, half)
+    if len(marked):
+        ring = {"color": "none", "marker": "o", "mfc": "none", "mec": drawing.CARBON, "mew": 1.4, "ms": 9}
+        _legend(fig, [plt.Line2D([], [], label=f"ringed: {called}", **ring)])
     return fig
 
 
-def overlay(reference, samples, titles=None, columns: int = 4):
-    """Sticks of every sample laid on the reference, or on its own one of a list, which is grey, and the RMSD in angstrom. Heavy atoms only;
-    at most 8 samples.
+def overlay(reference, samples, titles=None, columns: int = 4, called: str = "reference"):
+    """Sticks of every sample laid on the reference, or on its own one of a list, which is grey, and their RMSD in angstrom. Heavy atoms
+    only; at most 8 samples.
 
-    Conformers of one graph, as `conformers.rmsd_matrix` asks for.
+    Conformers of one graph, as `conformers.rmsd_matrix` asks for. called: what the legend says of the grey ones.
     """
     samples = list(samples)[:8]
     references = reference if isinstance(reference, (list, tuple)) else [reference] * len(samples)
@@ -71,9 +74,11 @@ def overlay(reference, samples, titles=None, columns: int = 4):
     for ax, one, entry, view, title in zip(axes, fixed, laid, views, titles or [""] * len(samples), strict=False):
         if entry is not None:
             drawing.show(ax, drawing.sticks(one, drawing.view(one), REFERENCE) + drawing.sticks(entry[1], view), half)
-        notes.append(", ".join(part for part in (title, entry and f"{entry[0]:.2f} Å") if part))
+        notes.append(", ".join(part for part in (title, entry and f"RMSD {entry[0]:.2f} Å") if part))
     _titles(axes, samples, notes)
     _scale_bar(axes, samples, half)
+    colours = {f"grey: {called}": REFERENCE, "coloured (carbon green): answer; RMSD of heavy atoms, laid on the grey one": drawing.CARBON}
+    _legend(fig, [plt.Line2D([], [], color=colour, lw=4, label=label) for label, colour in colours.items()])
     return fig
 
 
@@ -117,6 +122,8 @@ def distributions(samples, reference):
         ax.set_xlabel("degrees" if unit == "°" else unit.strip(), fontsize=9, labelpad=1)
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=name == "sizes"))
         ax.set_yticks([])
+        if ax in axes[:, 0]:
+            ax.set_ylabel("density", fontsize=9)
         ax.tick_params(labelsize=8.5)
         ax.spines[["top", "right", "left"]].set_visible(False)
     handles = [plt.Rectangle((0, 0), 1, 1, color=REFERENCE), plt.Line2D([], [], color=SAMPLES, lw=1.5)]
@@ -147,6 +154,10 @@ def _titles(axes, samples, titles):
         if sample is None:
             dashed = {"fc": "none", "ec": "#c8c8c8", "ls": (0, (4, 4))}
             ax.add_patch(plt.Rectangle((0.1, 0.1), 0.8, 0.8, transform=ax.transAxes, **dashed))
+
+
+def _legend(fig, handles):
+    fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=9.5)
 
 
 def _fault(sample):

@@ -18,7 +18,7 @@ from sciddm.errors import UserError
 from sciddm.keys import seed_of
 from sciddm.tasks import Generate, Problem, Task, need
 
-GREY = "each laid on the nearest shape by ETKDG and MMFF (grey); RMSD of heavy atoms"
+GREY = "the nearest shape by ETKDG and MMFF"
 
 
 class MoleculeTask(Brings, Task):
@@ -179,24 +179,24 @@ class Conformers(MoleculeTask):
 
     def plot(self, samples, problem, answers):
         if "brought" in problem.extras:
-            return titled(*self._beside_references(samples, problem))
+            return titled(self._beside_references(samples, problem), problem)
         reference, answers = self.reference(problem), self.domain.to_native(samples)[:6]
         # drawn as they were compared: mirrored where that is nearer
         plain, free = (conformers.rmsd_matrix([reference], answers, mirror=mirror)[0] for mirror in (False, True))
         for molecule, turned in zip(answers, free < plain - 1e-6, strict=True):
             if turned:
                 molecule.GetConformer().SetPositions(-molecule.GetConformer().GetPositions())
-        return plots.overlay(reference, answers)
+        return plots.overlay(reference, answers, called="the data's own shape")
 
     def _beside_references(self, samples, problem):
         # Each answer on the nearest of RDKit's conformers, mirrored where that is nearer and no centre was given.
         graph, molecules = problem.extras["brought"], self.domain.to_native(samples)[:6]
         distances = graph.distances(molecules)
         if not np.isfinite(distances).all():
-            return plots.gallery(molecules), problem
+            return plots.gallery(molecules)
         nearest = [graph.references[i] for i in distances.argmin(0)]
         plain = conformers.rmsd_matrix(graph.references, molecules).min(0)
         for molecule, turned in zip(molecules, distances.min(0) < plain - 1e-6, strict=True):
             if turned:
                 molecule.GetConformer().SetPositions(-molecule.GetConformer().GetPositions())
-        return plots.overlay(nearest, molecules), problem, GREY
+        return plots.overlay(nearest, molecules, called=GREY)

@@ -8,11 +8,10 @@ from rdkit import Chem
 from small_molecules import embedded
 
 from domains.molecules.brought import bring, solid
-from domains.molecules.given import parted, titled
+from domains.molecules.given import parted
 from domains.molecules.open_ends import chosen
 from domains.molecules.record import check_scale
 from domains.molecules.stereo import stereo_of
-from domains.molecules.tasks import GREY
 from sciddm.errors import UserError
 from sciddm.given import things
 
@@ -148,6 +147,8 @@ def test_numbers_that_are_none_become_no_molecule_without_a_warning(model):
 
 def test_a_picture_of_conformers_says_what_is_grey(model):
     problem = model.problem("conformers", given="CCO")
-    figure = titled(plt.figure(), problem, GREY)
-    assert figure.get_suptitle() == f"conformers of CCO\n{GREY}" and "(grey)" in GREY
+    answers = model.domain.from_native(problem.extras["brought"].references[:1])
+    figure = model.domain.tasks["conformers"].plot(answers, problem, {})
+    assert figure.get_suptitle() == "conformers of CCO" and figure.axes[0].get_title() == "RMSD 0.00 Å"
+    assert figure.legends[0].get_texts()[0].get_text() == "grey: the nearest shape by ETKDG and MMFF"
     plt.close(figure)

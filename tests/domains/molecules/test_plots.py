@@ -4,7 +4,7 @@ import pytest
 from rdkit import Chem
 from small_molecules import embedded
 
-from domains.molecules import bonds, plots
+from domains.molecules import bonds, drawing, plots
 from domains.molecules.collection import make_molecule
 from sciddm.errors import UserError
 
@@ -52,12 +52,24 @@ def test_gallery_shows_eight_at_most_and_signs_charges(samples):
     assert [text.get_text() for text in fig.axes[1].texts] == ["+"]
 
 
+def test_rings_stand_around_marked_atoms_and_the_legend_names_them(samples):
+    fig = plots.gallery(samples[:2], marked=[0, 2], called="kept")
+    view = drawing.view(samples[0])[[0, 2], :2]
+    np.testing.assert_allclose([patch.get_center() for patch in fig.axes[0].patches], view)
+    assert legend(fig) == ["ringed: kept"] and not plots.gallery(samples[:1]).legends
+
+
+def legend(fig):
+    return [text.get_text() for one in fig.legends for text in one.get_texts()]
+
+
 def test_overlay_of_a_turned_copy_says_zero_angstrom_and_of_another_graph_is_an_error():
     reference = embedded("CCCO")
     turned = Chem.Mol(reference)
     turned.GetConformer().SetPositions(bonds.atoms(reference)[1] @ np.array([[0, 1.0, 0], [-1, 0, 0], [0, 0, 1]]) + 4.0)
     fig = plots.overlay(reference, [turned, None], ["copy", "failed"])
-    assert titles(fig) == ["copy, 0.00 Å", "failed, no molecule"]
+    assert titles(fig) == ["copy, RMSD 0.00 Å", "failed, no molecule"]
+    assert legend(fig)[0] == "grey: reference" and "RMSD of heavy atoms" in legend(fig)[1]
     with pytest.raises(UserError, match="conformer"):
         plots.overlay(reference, [embedded("CCCN")])
 
