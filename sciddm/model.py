@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from sciddm import grids, instruments
 from sciddm.arithmetic import as_structs, batch_size
@@ -21,12 +22,13 @@ from sciddm.keys import as_key, sample_keys
 from sciddm.likelihood import log_prob
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.named import near
+from sciddm.networks import Network, split
 from sciddm.overrides import as_changes, change, fixed_by_training
 from sciddm.sample import fill_defaults, sample
 from sciddm.tasks.base import Task
 from sciddm.tasks.steered import METHOD, SAMPLING
 from sciddm.train.checkpoint import Checkpoints
-from sciddm.train.state import initial_state, make_denoiser, with_params
+from sciddm.train.state import around, make_module
 
 
 @dataclass(frozen=True)
@@ -237,10 +239,10 @@ def load(
     Nothing is unpickled and no code comes from the checkpoint: it holds arrays, whose digests are checked, and JSON.
     Raises: UserError if there is no whole checkpoint, or a change does not fit the config.
     """
-    checkpoints = Checkpoints(workdir, read_only=True)
-    meta = checkpoints.meta(step)
-    if meta is None:
+    found = Checkpoints(workdir, read_only=True).arrays("ema" if ema else "params", step)
+    if found is None:
         raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --workdir {workdir}` writes them")
+    arrays, meta = found
     config = restored(meta["config"])
     if changes or overrides:
         change(config, {**(changes or {}), **as_changes(overrides)})
@@ -249,11 +251,21 @@ def load(
             key, before, after = fixed
             raise UserError(f"config.{key} = {after!r}: the run was trained with {before!r}, which stays; leave it out")
     domain = get_domain(config, meta["normalizer"])
-    denoiser = make_denoiser(config, domain, meta["sigma_data"])
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    abstract = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device), initial_state(config, denoiser)
-    )
-    state, meta = checkpoints.restore(abstract, step)
-    params = state.ema if ema else state.params
-    return Model(with_params(denoiser, jax.tree.map(jnp.asarray, params)), domain, config, meta["step"], Path(workdir))
+    network = with_arrays(split(nnx.eval_shape(lambda: make_module(config, domain))), arrays, workdir)
+    return Model(around(network, config, domain, meta["sigma_data"]), domain, config, meta["step"], Path(workdir))
+
+
+def with_arrays(network: Network, arrays: Mapping[str, np.ndarray], where) -> Network:
+    """A network with these parameters, by their paths, in the place of its own, which may be shapes alone.
+
+    Raises: UserError if they are those of another network.
+    """
+    paths, structure = jax.tree_util.tree_flatten_with_path(network.params)
+    wanted = {jax.tree_util.keystr(path): (leaf.shape, str(leaf.dtype)) for path, leaf in paths}
+    there = {name: (array.shape, str(array.dtype)) for name, array in arrays.items()}
+    if different := sorted(set(map(str, wanted.items())) ^ set(map(str, there.items()))):
+        raise UserError(
+            f"{where}: holds arrays of another network, such as {different[0]}; choose another --workdir, or the code that wrote it"
+        )
+    leaves = jax.device_put([arrays[name] for name in wanted], jax.devices()[0])
+    return network.replace(jax.tree.unflatten(structure, leaves))

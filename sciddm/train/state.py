@@ -15,11 +15,12 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.domain import Domain, Outline
 from sciddm.errors import UserError
 from sciddm.named import check_options, near
-from sciddm.networks import split
+from sciddm.networks import Network, split
 from sciddm.networks.kinds import make_network
 from sciddm.noise import White
 from sciddm.objective import Objective, measure_sigma_data
 from sciddm.process import PROCESSES, GaussianProcess
+from sciddm.train.precision import in_precision
 
 
 class TrainState(NamedTuple):
@@ -86,14 +87,24 @@ def loss_weight_of(element):
 
 def make_denoiser(config, domain: Domain, sigma_data) -> NetworkDenoiser:
     """A fresh denoiser: the domain's network behind the preconditioning of config.denoiser."""
-    rngs, process = nnx.Rngs(config.seed), make_process(config, domain.noise)
-    own = hasattr(domain, "network")  # a domain of version 0.1 makes its network itself
-    module = domain.network(config.network, rngs) if own else make_network(config.network, domain.networks, domain.network_inputs, rngs)
-    network = split(module)
+    denoiser = around(split(make_module(config, domain)), config, domain, sigma_data)
     with _of_network():
-        denoiser = NetworkDenoiser(network, process, config.denoiser.prediction, sigma_data)
         jax.eval_shape(lambda x, cond: denoiser(x, 0.5, cond), *_one_each(domain.example, domain.cond_example))
     return denoiser
+
+
+def make_module(config, domain: Domain) -> nnx.Module:
+    """A fresh network of config.network."""
+    rngs = nnx.Rngs(config.seed)
+    if hasattr(domain, "network"):  # a domain of version 0.1 makes its network itself
+        return domain.network(config.network, rngs)
+    return make_network(config.network, domain.networks, domain.network_inputs, rngs)
+
+
+def around(network: Network, config, domain: Domain, sigma_data) -> NetworkDenoiser:
+    """The denoiser of a network, fresh or restored: the process and preconditioning of the config."""
+    with _of_network():
+        return NetworkDenoiser(network, make_process(config, domain.noise), config.denoiser.prediction, sigma_data)
 
 
 def check_denoiser(config, kind: type[Domain], outline: Outline) -> None:
@@ -158,18 +169,44 @@ def initial_state(config, denoiser: NetworkDenoiser) -> TrainState:
     return TrainState(jnp.int32(0), params, ema, make_optimizer(config).init(params), jnp.int32(-1))
 
 
-def learning_rate(config, step, progress):
-    """Linear over the first `warmup` steps, then a cosine to zero at progress = 1 (steps / budget, or seconds / budget)."""
-    warmup = jnp.minimum(1.0, (step + 1) / max(config.training.warmup, 1))
-    return config.training.learning_rate * warmup * 0.5 * (1.0 + jnp.cos(math.pi * jnp.clip(progress, 0.0, 1.0)))
+def learning_rate(config, step, progress, peak=1.0, warm_from=0.0):
+    """Linear over the `warmup` steps from `warm_from` on, then a cosine to zero at progress = 1, of a leg of the budget (`budget.Leg`)."""
+    warmup = jnp.minimum(1.0, (step - warm_from + 1) / max(config.training.warmup, 1))
+    return config.training.learning_rate * warmup * 0.5 * (1.0 + jnp.cos(math.pi * jnp.clip(progress, 0.0, 1.0))) * peak
+
+
+def make_loss(config, objective: Objective):
+    """A pure function (denoiser, key, x_0, cond, loss_weight) -> (loss, gradient) of the network's parameters, with config.training's
+    precision, in `accumulate` parts one after the other: the same gradient but for rounding, with the memory of one part."""
+    accumulate, precision = config.training.accumulate, config.training.precision
+
+    def of_part(params, denoiser, keys, t, x_0, cond, loss_weight):
+        model = in_precision(with_params(denoiser, params), precision)
+        return objective.at(model, keys, t, x_0, cond, loss_weight).mean()
+
+    def loss_and_gradient(params, denoiser, key, x_0, cond, loss_weight):
+        batch = (*objective.draws(denoiser, key, x_0), x_0, cond, loss_weight)
+        slope = jax.value_and_grad(of_part)
+        if accumulate == 1:
+            return slope(params, denoiser, *batch)
+        # Every part has rows of all devices: part j is rows j, j + accumulate, ...
+        parts = jax.tree.map(lambda leaf: leaf.reshape(-1, accumulate, *leaf.shape[1:]).swapaxes(0, 1), batch)
+
+        def add(total, part):
+            return jax.tree.map(lambda a, b: a + b / accumulate, total, slope(params, denoiser, *part)), None
+
+        zero = (jnp.float32(0.0), jax.tree.map(jnp.zeros_like, params))
+        return jax.lax.scan(add, zero, parts)[0]
+
+    return loss_and_gradient
 
 
 def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
-    """A pure function (state, batch in physical units, progress) -> (state, metrics)."""
-    objective = make_objective(config)
+    """A pure function (state, batch in physical units, progress, peak, warm_from) -> (state, metrics); see `learning_rate`."""
+    loss_and_gradient = make_loss(config, make_objective(config))
     optimizer, training, key = make_optimizer(config), config.training, jax.random.key(config.seed)
 
-    def train_step(state: TrainState, batch, progress):
+    def train_step(state: TrainState, batch, progress, peak=1.0, warm_from=0.0):
         step_key = jax.random.fold_in(key, state.step)
         x_0, cond = domain.normalizer.normalize(batch["x"]), batch.get("cond")
         loss_weight = loss_weight_of(batch)
@@ -178,13 +215,8 @@ def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
             drop = jax.random.bernoulli(jax.random.fold_in(step_key, 1), training.cond_dropout, (size,))
             cond = cond | {"keep": 1.0 - drop}
 
-        def loss_of(params):
-            return objective(
-                with_params(denoiser, params), jax.random.fold_in(step_key, 0), x_0, cond, loss_weight
-            ).mean()
-
-        loss, gradient = jax.value_and_grad(loss_of)(state.params)
-        norm, rate = optax.global_norm(gradient), learning_rate(config, state.step, progress)
+        loss, gradient = loss_and_gradient(state.params, denoiser, jax.random.fold_in(step_key, 0), x_0, cond, loss_weight)
+        norm, rate = optax.global_norm(gradient), learning_rate(config, state.step, progress, peak, warm_from)
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
         params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
         decay = jnp.minimum(training.ema, (1.0 + state.step) / (10.0 + state.step))
