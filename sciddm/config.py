@@ -46,6 +46,10 @@ def base_config() -> ml_collections.ConfigDict:
                 "grad_clip": 1.0,
                 "cond_dropout": 0.1,
                 "log_every": 50,
+                "accumulate": 1,  # parts of a batch, one after the other: less memory, the same gradient
+                "precision": "float32",  # of the network's inside in training, or "bfloat16"
+                "held_out": 32,  # held-out samples whose loss is followed; 0 for none
+                "reference_steps": ml_collections.config_dict.placeholder(int),  # of the run whose figures are published with this config
             },
             "checkpoint": {"every": 500, "keep": 3},
             "sampling": {"solver": "unipc2", "steps": 20, "grid": "optimised", "batch_size": 32},
@@ -69,6 +73,10 @@ BOUNDS = {
     "training.grad_clip": _POSITIVE,
     "training.cond_dropout": (lambda v: 0 <= v <= 1, "a probability"),
     "training.log_every": (lambda v: v >= 1, "at least 1"),
+    "training.accumulate": (lambda v: v >= 1, "at least 1"),
+    "training.precision": (lambda v: v in ("float32", "bfloat16"), "'float32' or 'bfloat16'"),
+    "training.held_out": _AT_LEAST_ZERO,
+    "training.reference_steps": (lambda v: v >= 1, "at least 1, or null"),
     "checkpoint.every": (lambda v: v >= 1, "at least 1"),
     "checkpoint.keep": (lambda v: v >= 1, "at least 1"),
     "sampling.steps": (lambda v: 1 <= v <= 10**6, "1 to a million"),
@@ -115,6 +123,11 @@ def check_shared(config) -> None:
             raise UserError(f"config.{key} = {value}: expected a finite number")
         if key in BOUNDS and value is not None and not BOUNDS[key][0](value):
             raise UserError(f"config.{key} = {value}: expected {BOUNDS[key][1]}")
+    if config.training.batch_size % config.training.accumulate:
+        raise UserError(
+            f"config.training.accumulate = {config.training.accumulate}: expected a divisor of "
+            f"config.training.batch_size = {config.training.batch_size}"
+        )
     for group in ("training", "checkpoint", "sampling", "evaluation", "mesh", "objective", "denoiser"):
         for key in config[group]:
             if f"{group}.{key}" not in shared:

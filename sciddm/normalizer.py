@@ -1,7 +1,7 @@
 """Physical units <-> what the denoiser sees."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -23,6 +23,13 @@ class Normalizer:
     mean: Any
     std: Any
     units: Any
+
+    def with_statistics(self, other: "Normalizer") -> "Normalizer":
+        """These data normalised as those of `other` are. Raises: ValueError if their layouts differ."""
+        shapes = [jax.tree.map(np.shape, (one.mean, one.std)) for one in (self, other)]
+        if shapes[0] != shapes[1] or self.units != other.units:
+            raise ValueError(f"statistics of shapes and units {shapes[1]}, {other.units} don't fit these data of {shapes[0]}, {self.units}")
+        return replace(self, mean=other.mean, std=other.std)
 
     def normalize(self, x):
         """(B, ...) in physical units -> (B, ...) normalised."""

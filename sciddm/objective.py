@@ -80,13 +80,24 @@ class Objective(eqx.Module):
             loss_weight: like x_0, how much each entry counts, such as 0 where it is missing or padding; None: all the same.
         Returns: (B,) losses.
         """
-        count, denoiser = batch_size(x_0), denoiser.given(cond)
+        return self.at(denoiser, *self.draws(denoiser, key, x_0), x_0, cond, loss_weight)
+
+    def draws(self, denoiser: NetworkDenoiser, key, x_0):
+        """(keys, t) of a batch: (B,) keys of its noise, and its times, (B,), or (B, 1, .., frames) where levels are a frame's own."""
+        count = batch_size(x_0)
         key_t, key_eps = jax.random.split(one_key(key))
         frames = x_0.shape[-1] if self.levels == "frame" else 1
         t = self.sample_times(key_t, count * frames, denoiser.process, denoiser.sigma_data)
         if self.levels == "frame":
             t = t.reshape(count, *(1,) * (x_0.ndim - 2), frames)
-        x_t, _ = denoiser.process.perturb(sample_keys(key_eps, count), x_0, t)
+        return sample_keys(key_eps, count), t
+
+    def at(self, denoiser: NetworkDenoiser, keys, t, x_0, cond=None, loss_weight=None):
+        """(B,) losses with these `draws`; of a part of a batch, where they are its own. t: (B,) is one level for all frames, too."""
+        count, denoiser = batch_size(x_0), denoiser.given(cond)
+        if self.levels == "frame" and t.ndim == 1:
+            t = jnp.broadcast_to(t.reshape(count, *(1,) * (x_0.ndim - 1)), (count, *(1,) * (x_0.ndim - 2), x_0.shape[-1]))
+        x_t, _ = denoiser.process.perturb(keys, x_0, t)
         weight = WEIGHTINGS[self.weighting](denoiser.process.log_snr(t), mean_sigma(denoiser.sigma_data))
         x0_hat = denoiser(x_t, t, cond)
         if self.levels == "frame":

@@ -19,7 +19,7 @@ from sciddm.process import PROCESSES, GaussianProcess
 from sciddm.tasks.base import GIVEN, task_types
 from sciddm.train.state import process_constructor
 
-MAY_BE_NONE = ("training.wall_minutes", "denoiser.sigma_data")  # and options of tasks, which say so themselves
+MAY_BE_NONE = ("training.wall_minutes", "training.reference_steps", "denoiser.sigma_data")  # and options of tasks, which say so themselves
 BESIDE: set[str] = set()  # folders of configs, of which only the command that reads the config knows
 WORDS = {"true": True, "false": False, "null": None, "none": None}
 
@@ -132,14 +132,14 @@ def known_keys(config) -> dict:
 FIXED = ("domain", "process", "denoiser", "network", "seed", "data")  # what a network is trained on and under
 
 
-def fixed_by_training(config, trained) -> tuple[str, Any, Any] | None:
+def fixed_by_training(config, trained, groups=FIXED) -> tuple[str, Any, Any] | None:
     """(key, value in training, value now) of the first key that training has fixed and that is another now; None where there is none.
 
     Where data lie (data.path, data.cache) may change; so may what only one of the two configs has.
     """
     now, then = (known_keys(one) for one in (config, trained))
     for key in sorted(now, key=lambda key: (key != "domain", key)):
-        if key.split(".")[0] in FIXED and key not in ("data.path", "data.cache") and key in then:
+        if key.split(".")[0] in groups and key not in ("data.path", "data.cache") and key in then:
             if plain(now[key]) != plain(then[key]):
                 return key, then[key], now[key]
     return None

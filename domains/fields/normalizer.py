@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import jax.numpy as jnp
@@ -67,6 +67,17 @@ class FieldNormalizer(Normalizer):
     @cached_property
     def _plain(self) -> bool:
         return all(name == "identity" for name in self.transforms)
+
+    def with_statistics(self, other):
+        if (self.transforms, self.facts.transforms) != (other.transforms, other.facts.transforms):
+            raise ValueError(f"its transforms {other.transforms} are not those of these data, {self.transforms}")
+        if (self.facts.power is None) != (other.facts.power is None):
+            raise ValueError("only one of the two has the fields' own noise law")
+        plain, own = super().with_statistics(other), self.facts
+        kept = {name: getattr(other.facts, name) for name in ("given_mean", "given_std", "power")}
+        scale = np.asarray(self.std) / np.asarray(other.std)
+        kept["mean_field"] = own.mean_field * scale + (np.asarray(self.mean) - np.asarray(other.mean)) / np.asarray(other.std)
+        return replace(plain, facts=replace(own, std_field=own.std_field * scale, **kept))
 
     def normalize(self, x):
         return super().normalize(x if self._plain else self._map(x, [one.forward for one in self._each]))

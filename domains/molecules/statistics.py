@@ -1,6 +1,6 @@
 """What a run knows of the molecules that it was trained on: scales, kinds of atom, sizes, and the property of each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import numpy as np
@@ -23,6 +23,11 @@ class OfAtoms(Normalizer):
     layout: Layout
     sizes: np.ndarray
     scalar: tuple[float, float]
+
+    def with_statistics(self, other):
+        if unknown := set(self.layout.kinds) - set(other.layout.kinds):
+            raise ValueError(f"it knows no atoms of the numbers {sorted(unknown)}, which are in these data")
+        return replace(self, mean=other.mean, std=other.std, layout=other.layout, scalar=other.scalar)
 
     @property
     def size(self) -> int:

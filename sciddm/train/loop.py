@@ -1,12 +1,13 @@
 """The training loop: restore, step, write, checkpoint before the next batch is drawn."""
 
+import itertools
 import json
 import platform
 import signal
 import subprocess
 import sys
 import threading
-import time
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
@@ -15,20 +16,27 @@ import numpy as np
 from tqdm import tqdm
 
 import sciddm
+from sciddm.activity import activity, ticking
 from sciddm.config import complete, resolved, restored, validate
 from sciddm.domain import get_domain
 from sciddm.errors import UserError
+from sciddm.train.budget import Budget, Leg
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.data import Batches, check_dataset
+from sciddm.train.held_out import HeldOut, as_metrics
 from sciddm.train.log import Log, replace_text
+from sciddm.train.origin import Origin, check_same_origin
 from sciddm.train.sharding import batch_sharding, make_mesh, place, state_sharding
 from sciddm.train.state import TrainState, initial_state, make_denoiser, make_train_step, measure_sigma
+from sciddm.train.verdict import judge
 
 
-def fit(config, workdir, *, progress: bool = True) -> TrainState:
+def fit(config, workdir, *, init_from=None, statistics: str = "kept", progress: bool = True) -> TrainState:
     """Train `config` in `workdir`, going on from what is there. Killed at any instant and started again it gives, for a budget
-    in steps, bitwise the run that was never killed.
+    in steps, bitwise the run that was never killed. With a larger budget than that of a finished run it goes on (`budget.Budget`).
 
+    Args: init_from: a run, or an export of one, whose averaged weights a new run begins with; statistics: "kept", what the denoiser sees
+    is normalised as in that run, or "measured" on the new data.
     Raises: UserError on a wrong config, data or workdir, on a full disk, and at the first loss that is not finite.
     """
     validate(config)
@@ -38,50 +46,82 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
     stored = checkpoints.meta()
     if stored:
         check_same_run(config, stored["config"], workdir)
-    domain = get_domain(config, stored and stored["normalizer"])
-    dataset = domain.dataset("train")
-    check_dataset(config, domain, dataset)
-    sigma_data = stored["sigma_data"] if stored else measure_sigma(config, domain)
+        check_same_origin(init_from, statistics, stored, workdir)
+    origin = Origin.of(config, init_from, statistics) if init_from is not None and not stored else None
+    with activity("reading or making data", progress):
+        domain = origin.domain(config) if origin else get_domain(config, stored and stored["normalizer"])
+        dataset = domain.dataset("train")
+        check_dataset(config, domain, dataset)
+        sigma_data = stored["sigma_data"] if stored else origin.sigma_data if origin else None
+        sigma_data = measure_sigma(config, domain) if sigma_data is None else sigma_data
 
-    denoiser = make_denoiser(config, domain, sigma_data)
-    fresh = initial_state(config, denoiser)
-    shardings = state_sharding(fresh, mesh)
-    abstract = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), fresh, shardings)
-    earlier = checkpoints.restore(abstract)
-    state = earlier[0] if earlier else place(fresh, shardings)
-    step, elapsed = int(state.step), earlier[1]["elapsed"] if earlier else 0.0
-
+    with activity("making the network", progress):
+        denoiser = make_denoiser(config, domain, sigma_data)
+        fresh = initial_state(config, origin.put_into(denoiser) if origin else denoiser)
+        shardings = state_sharding(fresh, mesh)
+        abstract = jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), fresh, shardings)
+        earlier = checkpoints.restore(abstract)
+        state = earlier[0] if earlier else place(fresh, shardings)
+    about = earlier[1] if earlier else {}
+    step, looks = int(state.step), list(about.get("held_out") or ())
     if stored and stored["samples"] != len(dataset):
         raise UserError(
             f"{workdir}: its run had {stored['samples']} training samples, now there are {len(dataset)}; choose another --workdir"
         )
+    budget = Budget(config, about.get("elapsed", 0.0), step, legs_of(about))
+    if budget.said and progress:
+        print(budget.said, file=sys.stderr)
     meta = {
         "config": resolved(config), "samples": len(dataset), "normalizer": domain.normalizer.to_json(), "sigma_data": sigma_data,
-        "versions": versions(), "git_revision": git_revision(),
+        "versions": versions(), "git_revision": git_revision(), "schedule": budget.to_json(),
+        "init_from": origin.to_json() if origin else about.get("init_from"),
     }  # fmt: skip
     replace_text(workdir / "config.json", json.dumps(meta["config"], indent=2) + "\n")
-    train_step = jax.jit(make_train_step(config, domain, denoiser), donate_argnums=0, out_shardings=(shardings, None))
+    held_out = HeldOut(config, domain, denoiser, batch_sharding(mesh))
     batches = Batches(
         dataset, config.training.batch_size, config.seed, batch_sharding(mesh), domain.buckets(), domain.cut
     )
-    budget = Budget(config, elapsed)
     log, stop = Log(workdir, step), StopSignal()
-    waiting, recent, saved = None, earlier[1]["recent"] if earlier else [], step if earlier else None
-    previous, bar = None, progress_bar(100.0 * budget.progress(step), progress)
-    with stop:
-        for batch in batches.from_step(step):
-            done = budget.progress(step) >= 1.0 or stop.asked
+    waiting, recent, saved = None, about.get("recent", []), step if earlier else None
+    over = budget.progress(step) >= 1.0
+    train_step = Compiled(make_train_step(config, domain, denoiser), (shardings, None))
+    stream = batches.from_step(step)
+    if not over:
+        with activity("reading the first batch", progress):
+            batch = next(stream)
+        with activity("compiling (a minute or more the first time)", progress):
+            train_step.compile(state, batch, *pace(budget, step))
+            held_out.compile(state.ema)
+        stream = itertools.chain((batch,), stream)
+    previous, bar = None, progress_bar(100.0 * budget.progress(step), progress and not over)
+    with stop, bar, ticking(bar), budget.running():
+        for batch in stream:
+            over = budget.progress(step) >= 1.0
+            done = over or stop.asked
             # Before the next batch is used: what is on the disk is always a whole number of steps.
             if (done and saved != step) or (step > 0 and step % config.checkpoint.every == 0 and saved != step):
-                check_finite(state.bad_step, batches, checkpoints)
-                if waiting:
-                    write(log, bar, *waiting, batches, checkpoints)
-                # The rows of an interval that is not over go along, so that its line will be that of the unbroken run.
-                waiting, recent, saved = None, as_floats(recent), step
-                checkpoints.save(state, meta | {"elapsed": budget.elapsed(), "recent": recent})
+                with budget.paused():
+                    check_finite(state.bad_step, batches, checkpoints)
+                    if over and held_out.count and (not looks or looks[-1]["step"] != step):
+                        looks.append(held_out.look(state.ema, step))
+                        if waiting and recent:
+                            write(log, bar, *waiting, batches, checkpoints)
+                        waiting = (step, recent or waiting[1], looks[-1]) if recent or waiting else None
+                    if waiting:
+                        write(log, bar, *waiting, batches, checkpoints)
+                    waiting = None
+                    # The rows of an interval that is not over go along, so that its line will be that of the unbroken run.
+                    recent, saved = as_floats(recent), step
+                    about = {"elapsed": budget.elapsed(), "progress": min(budget.progress(step), 1.0), "recent": recent, "held_out": looks}
+                    checkpoints.save(state, meta | about)
             if done:
                 break
-            state, metrics = train_step(state, batch, np.float32(budget.progress(step)))
+            if not train_step.knows(batch):  # a batch of another shape
+                with budget.paused():
+                    bar.set_description("compiling")
+                    train_step.compile(state, batch, *pace(budget, step))
+                    bar.set_description("train")
+            state, metrics = train_step(state, batch, *pace(budget, step))
             step += 1
             # No more than two steps under way: CPU devices of one process can wait for each other for ever once their queue is full.
             jax.block_until_ready(previous)
@@ -90,14 +130,54 @@ def fit(config, workdir, *, progress: bool = True) -> TrainState:
             if step % config.training.log_every == 0:
                 if waiting:  # fetched one interval late, so that the device never waits for the host
                     write(log, bar, *waiting, batches, checkpoints)
-                waiting, recent = (step, recent), []
-            bar.update(100.0 * min(budget.progress(step), 1.0) - bar.n)
+                if held_out.due(step):
+                    with budget.paused():
+                        looks.append(held_out.look(state.ema, step))
+                waiting, recent = (step, recent, looks[-1] if looks and looks[-1]["step"] == step else None), []
+            bar.update(max(100.0 * min(budget.progress(step), 1.0) - bar.n, 0.0))
     if waiting:
         write(log, bar, *waiting, batches, checkpoints)
-    checkpoints.close()
-    log.close()
-    bar.close()
+    with activity("saving", progress and bool(waiting)):
+        checkpoints.close()
+        log.close()
+    if progress:
+        print(judge(checkpoints.meta() or {}), file=sys.stderr)
     return state
+
+
+class Compiled:
+    """A training step with one program a shape of batch, compiled when it is asked to and not by the way: it may take a minute."""
+
+    def __init__(self, train_step, out_shardings):
+        self._jitted = jax.jit(train_step, donate_argnums=0, out_shardings=out_shardings)
+        self._programs = {}
+
+    def compile(self, state, batch, *pace) -> None:
+        self._programs[self._shape(batch)] = self._jitted.lower(state, batch, *pace).compile()
+
+    def knows(self, batch) -> bool:
+        return self._shape(batch) in self._programs
+
+    def __call__(self, state, batch, *pace):
+        return self._programs[self._shape(batch)](state, batch, *pace)
+
+    @staticmethod
+    def _shape(batch):
+        return tuple((leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(batch))
+
+
+def pace(budget: Budget, step: int) -> tuple[np.float32, ...]:
+    """progress, peak and warm_from of `learning_rate` at `step`."""
+    leg = budget.legs[-1]
+    return np.float32(budget.progress(step)), np.float32(leg.peak), np.float32(leg.warm_from)
+
+
+def legs_of(about: dict) -> list[dict]:
+    """The budgets of a checkpoint's run, of one that is older than they are too."""
+    if not about or about.get("schedule"):
+        return about.get("schedule", [])
+    training = about["config"]["training"]
+    return [asdict(Leg(steps=training["steps"], minutes=training["wall_minutes"]))]
 
 
 def progress_bar(percent: float, show: bool) -> tqdm:
@@ -106,13 +186,13 @@ def progress_bar(percent: float, show: bool) -> tqdm:
     return tqdm(total=100.0, initial=percent, desc="train", bar_format=layout, disable=not show, mininterval=1.0)
 
 
-def write(log, bar, step, recent, batches, checkpoints) -> None:
-    """One line of metrics: means over the interval that ended at `step`."""
+def write(log, bar, step, recent, look, batches, checkpoints) -> None:
+    """One line of metrics: means over the interval that ended at `step`, and the held-out losses, if it was looked at them then."""
     rows = as_floats(recent)
     check_finite(rows[-1].pop("bad_step"), batches, checkpoints)
     means = {name: float(np.mean([row[name] for row in rows])) for name in rows[-1]}
-    log.write(step, means)
     bar.set_postfix_str(f"step {step}, loss {means['loss']:.4f}", refresh=False)
+    log.write(step, means | (as_metrics(look) if look else {}))
 
 
 def as_floats(rows) -> list[dict[str, float]]:
@@ -130,23 +210,6 @@ def check_finite(bad_step, batches, checkpoints) -> None:
         f"training: the loss is not finite at step {bad}, batch indices {batches.indices(bad)}; {rest}. "
         "Look at these samples, or lower config.training.learning_rate"
     )
-
-
-class Budget:
-    """How far a run is: steps done over steps, seconds over wall_minutes (kept across restarts), whichever is further."""
-
-    def __init__(self, config, elapsed: float):
-        self._steps, self._minutes = config.training.steps, config.training.wall_minutes
-        self._start = time.monotonic() - elapsed
-
-    def elapsed(self) -> float:
-        """Seconds of training, those of earlier starts included."""
-        return time.monotonic() - self._start
-
-    def progress(self, step: int) -> float:
-        """In [0, 1]; 1 is done. Deterministic for a budget in steps alone."""
-        by_steps = step / self._steps if self._steps else 0.0
-        return max(by_steps, self.elapsed() / (60.0 * self._minutes)) if self._minutes else by_steps
 
 
 class StopSignal:

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from sciddm.devices import chosen
 from sciddm.errors import UserError
 
 
@@ -13,10 +14,10 @@ def use_cores(config) -> None:
     """Give this process a virtual CPU device for each core that `config` can use, before jax makes its devices.
 
     One device keeps little more than one core busy, two keep two. What the user said in JAX_NUM_CPU_DEVICES or XLA_FLAGS stands, and
-    so does another platform in JAX_PLATFORMS.
+    so does another platform in JAX_PLATFORMS or --device, and one device that was chosen alone.
     """
-    chosen = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
-    if chosen or os.environ.get("JAX_PLATFORMS", "cpu") not in ("", "cpu"):
+    said = "JAX_NUM_CPU_DEVICES" in os.environ or "host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
+    if said or jax.config.jax_platforms not in (None, "", "cpu") or jax.config.jax_default_device is not None:
         return
     try:
         jax.config.update("jax_num_cpu_devices", virtual_devices(config, usable_cores()))
@@ -31,7 +32,7 @@ def virtual_devices(config, cores: int) -> int:
 
     def fits(count):
         meshes = count % fixed == 0 if -1 in sizes else count == fixed
-        return meshes and config.training.batch_size % count == 0
+        return meshes and config.training.batch_size % (count * config.training.accumulate) == 0
 
     return next((count for count in range(cores, 1, -1) if fixed and fits(count)), 1)
 
@@ -46,7 +47,7 @@ def make_mesh(config) -> Mesh:
 
     Raises: UserError if the sizes don't make up the number of devices, or don't divide the batch.
     """
-    sizes, devices = [config.mesh.data, config.mesh.fsdp], len(jax.devices())
+    sizes, devices = [config.mesh.data, config.mesh.fsdp], len(chosen())
     if 0 not in sizes and sizes.count(-1) == 1 and devices % abs(sizes[0] * sizes[1]) == 0:
         sizes[sizes.index(-1)] = devices // abs(sizes[0] * sizes[1])
     if min(sizes) < 1 or sizes[0] * sizes[1] != devices:
@@ -54,11 +55,10 @@ def make_mesh(config) -> Mesh:
             f"config.mesh = data {config.mesh.data}, fsdp {config.mesh.fsdp}: "
             f"expected sizes whose product is {devices} devices, one may be -1"
         )
-    if config.training.batch_size % devices:
-        raise UserError(
-            f"config.training.batch_size = {config.training.batch_size}: expected a multiple of the {devices} devices"
-        )
-    return jax.make_mesh(tuple(sizes), ("data", "fsdp"), axis_types=(AxisType.Auto, AxisType.Auto))
+    if (size := config.training.batch_size) % (devices * config.training.accumulate):
+        parts = f" times config.training.accumulate = {config.training.accumulate}" if config.training.accumulate > 1 else ""
+        raise UserError(f"config.training.batch_size = {size}: expected a multiple of the {devices} devices{parts}")
+    return jax.make_mesh(tuple(sizes), ("data", "fsdp"), axis_types=(AxisType.Auto, AxisType.Auto), devices=chosen())
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
