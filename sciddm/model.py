@@ -1,7 +1,7 @@
 """A trained run, ready to use: its denoiser, domain and units, and samples in the domain's own objects."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from sciddm.arithmetic import as_structs, batch_size
 from sciddm.batches import in_batches
 from sciddm.config import restored, validate
 from sciddm.denoiser import ConditionedOn, Denoiser
+from sciddm.devices import chosen
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import Refusal, UserError
 from sciddm.given import things
@@ -29,6 +30,7 @@ from sciddm.tasks.base import Task
 from sciddm.tasks.steered import METHOD, SAMPLING
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import around, make_module
+from sciddm.train.verdict import Verdict, judge
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Model:
     config: Any
     step: int
     workdir: Path
+    about: Mapping[str, Any] = field(default_factory=dict)  # the metadata of its checkpoint
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it was trained enough to be believed, as far as its checkpoint says."""
+        return judge(self.about)
 
     @property
     def normalizer(self) -> Normalizer:
@@ -252,7 +260,7 @@ def load(
             raise UserError(f"config.{key} = {after!r}: the run was trained with {before!r}, which stays; leave it out")
     domain = get_domain(config, meta["normalizer"])
     network = with_arrays(split(nnx.eval_shape(lambda: make_module(config, domain))), arrays, workdir)
-    return Model(around(network, config, domain, meta["sigma_data"]), domain, config, meta["step"], Path(workdir))
+    return Model(around(network, config, domain, meta["sigma_data"]), domain, config, meta["step"], Path(workdir), meta)
 
 
 def with_arrays(network: Network, arrays: Mapping[str, np.ndarray], where) -> Network:
@@ -267,5 +275,5 @@ def with_arrays(network: Network, arrays: Mapping[str, np.ndarray], where) -> Ne
         raise UserError(
             f"{where}: holds arrays of another network, such as {different[0]}; choose another --workdir, or the code that wrote it"
         )
-    leaves = jax.device_put([arrays[name] for name in wanted], jax.devices()[0])
+    leaves = jax.device_put([arrays[name] for name in wanted], chosen()[0])
     return network.replace(jax.tree.unflatten(structure, leaves))
