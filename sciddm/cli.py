@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 
 from sciddm.caches import folder
+from sciddm.devices import choose, device
 from sciddm.errors import UserError
 
 
@@ -30,6 +31,7 @@ def main(argv=None) -> int:
         from sciddm import commands
 
         arguments.argv = argv
+        choose(arguments.device)
         getattr(commands, arguments.run)(arguments, rest)
     except UserError as error:
         print(f"sciddm: {error}", file=sys.stderr)
@@ -96,6 +98,14 @@ def make_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     train.add_argument("--config", required=True, metavar="FILE[:VARIANT]", help="such as configs/pde.py:smoke")
     train.add_argument("--workdir", required=True, type=Path, help="where checkpoints, metrics and samples go")
+    train.add_argument(
+        "--init-from", metavar="RUN",
+        help="begin with the averaged weights of this run, or export, on other data of the same layout (fine-tuning)",
+    )  # fmt: skip
+    train.add_argument(
+        "--statistics", choices=("kept", "measured"),
+        help="with --init-from: the data's mean and spread as that run had them (default), or measured anew",
+    )  # fmt: skip
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.epilog = "Any key is set by --config.key=value, such as --config.training.steps=1000."
     train.set_defaults(run="run_train")
@@ -163,6 +173,11 @@ def make_parser() -> argparse.ArgumentParser:
     demo.add_argument("--workdir", type=Path, default=Path("runs/demo"), help="default runs/demo")
     demo.add_argument("--config", default="configs/pde.py:smoke", metavar="FILE[:VARIANT]")
     demo.set_defaults(run="run_demo")
+    for command in (train, sample, evaluate, info, demo):
+        command.add_argument(
+            "--device", type=device, metavar="KIND[:N]",
+            help="cpu, gpu or tpu, or one of several alone, such as gpu:1 (default: what JAX_PLATFORMS says, else the fastest)",
+        )  # fmt: skip
     return parser
 
 

@@ -5,8 +5,8 @@ import shlex
 import sys
 import time
 
+from sciddm.devices import announce
 from sciddm.errors import UserError
-from sciddm.tasks.base import task_options
 
 
 def run_train(arguments, rest) -> None:
@@ -16,7 +16,11 @@ def run_train(arguments, rest) -> None:
 
     config = load_config(arguments.config, rest)
     use_cores(config)
-    fit(config, arguments.workdir, progress=not arguments.quiet)
+    announce(arguments.device)
+    if arguments.statistics and not arguments.init_from:
+        raise UserError("--statistics: says nothing without --init-from RUN; leave it out")
+    start = {"init_from": arguments.init_from, "statistics": arguments.statistics or "kept"}
+    fit(config, arguments.workdir, progress=not arguments.quiet, **start)
     print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {arguments.workdir}")
 
 
@@ -35,6 +39,7 @@ def run_sample(arguments, rest) -> None:
     except ValueError as error:
         raise UserError(f"--solver: {error}") from error
     events = [Event.parse(text) for text in arguments.event or ()]
+    announce(arguments.device, 1)
     model = load(arguments.workdir, overrides=rest)
     if task:
         changes = steering(model, arguments)
@@ -54,6 +59,7 @@ def run_sample(arguments, rest) -> None:
 def steering(model, arguments) -> list[str]:
     """--method and --strength as keys of the config, for the task's own checks."""
     from sciddm.lookahead.by_name import SAMPLERS
+    from sciddm.tasks.base import task_options
 
     task, keys = model.task(arguments.task), []
     options = task_options(type(task))
@@ -79,6 +85,7 @@ def run_evaluate(arguments, rest) -> None:
             raise UserError(
                 f"--{name}: says nothing {'beside' if arguments.steer else 'without'} --steer; leave it out"
             )
+    announce(arguments.device, 1)
     model = load(arguments.workdir, overrides=rest)
     if arguments.steer:
         return report_steering(model, arguments)
@@ -186,6 +193,7 @@ def run_demo(arguments, rest) -> None:
 
     config = load_config(arguments.config, rest)
     use_cores(config)
+    announce(arguments.device)
     fit(config, arguments.workdir)
     model = load(arguments.workdir)
     picture = arguments.workdir / "plots" / "generated.png"
