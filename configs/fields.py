@@ -43,7 +43,7 @@ def _smoke(config):
 
 
 def _base(config):
-    config.training.update({"steps": 100000, "wall_minutes": 60.0, "learning_rate": 1e-3, "ema": 0.9995})
+    config.training.update({"steps": 100000, "wall_minutes": 60.0, "learning_rate": 1e-3, "ema": 0.9995, "reference_steps": 2527})
     config.checkpoint.every = 2000
 
 

@@ -40,7 +40,7 @@ def _smoke(config):
 
 
 def _base(config):
-    config.training.update({"steps": 200000, "wall_minutes": 85.0, "batch_size": 64, "learning_rate": 1.5e-3})
+    config.training.update({"steps": 200000, "wall_minutes": 85.0, "batch_size": 64, "learning_rate": 1.5e-3, "reference_steps": 17815})
     config.checkpoint.every = 1000
 
 

@@ -27,14 +27,14 @@ def get_config(variant: str = "smoke"):
 
 
 def _smoke(config):
-    config.training.update({"steps": 20000, "wall_minutes": 4.2, "batch_size": 16, "learning_rate": 1.5e-3})
+    config.training.update({"steps": 20000, "wall_minutes": 4.2, "batch_size": 16, "learning_rate": 1.5e-3, "reference_steps": 1258})
 
 
 def _base(config):
     config.data.update({"resolution": 64, "count": 16384})
     config.network.update({"channels": (48, 96, 96), "attention_levels": (2,)})
     config.training.update(
-        {"steps": 100000, "wall_minutes": 60.0, "batch_size": 16, "learning_rate": 1e-3, "ema": 0.9995}
+        {"steps": 100000, "wall_minutes": 60.0, "batch_size": 16, "learning_rate": 1e-3, "ema": 0.9995, "reference_steps": 5854}
     )
     config.checkpoint.every = 2000
 

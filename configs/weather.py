@@ -49,7 +49,7 @@ def _smoke(config):
 def _base(config):
     config.data.events = 4096
     config.training.update(
-        {"steps": 100000, "wall_minutes": 85.0, "batch_size": 16, "learning_rate": 1.5e-3, "ema": 0.999}
+        {"steps": 100000, "wall_minutes": 85.0, "batch_size": 16, "learning_rate": 1.5e-3, "ema": 0.999, "reference_steps": 2527}
     )
     config.checkpoint.every = 500
 
