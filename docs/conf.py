@@ -1,7 +1,7 @@
-"""The site: `python -m sphinx docs OUT -W`. Pages of this folder, the domains' guides in front of their figures, and the reference of names.
+"""The site: `python -m sphinx docs OUT -W`. Pages of this folder, guides of the domains before their figures, and a reference of names.
 
-Words stand in one place, where they are read on the web as well: what lies outside of this folder (README, CONTRIBUTING, the domains' guides, tables
-of benchmarks) is taken in when the site is built, with its links turned to the pages of the site.
+Words stand in one place, where they are read on the web as well. What lies outside of this folder (README, CONTRIBUTING, the guides of the
+domains, tables of benchmarks) is taken in when the site is built, with its links turned to the pages of the site.
 """
 
 import os
@@ -86,8 +86,8 @@ def write_outside() -> None:
             file.parent.mkdir(exist_ok=True)
             file.write_text(f"# {page}\n")
     index = DOCS / "results" / "index.md"
-    names = sorted(page for page in PAGES.values() if page.startswith("results/"))
-    text = "# Tables of benchmarks\n\nEach made by a script in `scripts/benchmarks/`.\n\n```{toctree}\n" + "\n".join(n[8:] for n in names) + "\n```\n"
+    names = "\n".join(sorted(Path(page).name for page in PAGES.values() if page.startswith("results/")))
+    text = f"# Tables of benchmarks\n\nEach made by a script in `scripts/benchmarks/`.\n\n```{{toctree}}\n{names}\n```\n"
     if not index.exists() or index.read_text() != text:
         index.write_text(text)
 
