@@ -5,9 +5,8 @@ import importlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import grain
 import numpy as np
 import xarray as xr
 
@@ -17,6 +16,9 @@ from sciddm.noise import Noise
 from sciddm.normalizer import Normalizer
 from sciddm.rewards.reward import Reward, get_reward, reward_of_data, reward_potential
 from sciddm.tasks.base import Problem, Task, check_tasks, make_tasks
+
+if TYPE_CHECKING:
+    import grain  # brings orbax with it, and takes half a second that a run which is read does without
 
 __all__ = [
     "Domain", "Normalizer", "Outline", "Problem", "Reward", "Task", "domain_type", "get_domain", "get_reward", "reward_of_data",
@@ -90,7 +92,7 @@ class Domain(abc.ABC):
         return stored
 
     @abc.abstractmethod
-    def dataset(self, split: str) -> grain.MapDataset:
+    def dataset(self, split: str) -> "grain.MapDataset":
         """Unshuffled elements {"x": one x in physical units, float32} of "train" or "test", and "cond" where the domain is conditional.
 
         "loss_weight", like x, says how much each entry counts in the loss, such as 0 where it is missing; x is a finite number there too.

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import tensorstore
 import xarray as xr
-import zarr
 
 from sciddm.data.made import at_once
 from sciddm.data.reading import reading
@@ -44,6 +43,8 @@ def open_store(path) -> xr.Dataset:
 
     Raises: UserError that names the file, the variable and the samples of a missing or damaged chunk.
     """
+    import zarr
+
     path = Path(path)
     with reading(path, "not a readable zarr store", way_out="delete it if it can be made again, else copy it again"):
         dataset = xr.open_zarr(path, consolidated=False, chunks=None)
@@ -78,6 +79,8 @@ def _spec(path):
 
 
 def _write_array(path, name, array, chunk, shard):
+    import zarr
+
     chunk = max(min(chunk, array.shape[0]), 1)
     # Attributes are written as JSON, which knows no numpy scalars.
     attributes = {key: value.tolist() if hasattr(value, "tolist") else value for key, value in array.attrs.items()}

@@ -1,7 +1,7 @@
 """What one has without a trained model, in the fields' units: kriging, interpolation, splines, regression, persistence, climatology."""
 
 import numpy as np
-import scipy.interpolate
+import scipy
 
 from domains.fields.kriging import Prior, euclidean, fit_prior, kriging
 from domains.fields.regression import Forecast, Regression, forecast, regression

@@ -2,13 +2,12 @@
 
 from functools import cached_property
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from domains.fields import metrics, plots
+from domains.fields import metrics
 from domains.fields.cuts import vectors_of
 from domains.fields.given import Given, mirror
 from domains.fields.layout import Layout
@@ -124,6 +123,8 @@ class FieldsDomain(Domain):
 
     def dataset(self, split):
         """Training samples come mirrored in turn along config.data.augment; those of the test keep their NaN, but for the mask."""
+        import grain
+
         rows, dims = self._rows[split], tuple(self._data.augment) if split == "train" else ()
         ways = 2 ** len(dims)
         _ = self.source.whole  # once, and not by each thread that reads
@@ -258,6 +259,8 @@ class FieldsDomain(Domain):
         save_dataset(samples, path)
 
     def plot(self, samples: xr.Dataset):
+        from domains.fields import plots
+
         return plots.gallery(self.layout, self.unmasked(self.layout.as_arrays(samples, self.variables)))
 
     def metrics(self, samples, reference):

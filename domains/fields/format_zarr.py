@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import tensorstore
 import xarray as xr
-import zarr
 
 from domains.fields.format_lazy import Raw, flatten, lazy, name_axes
 from sciddm import store
@@ -21,6 +20,8 @@ HASHED = 2 * 2**30  # bytes; larger stores are not read through each time they a
 
 def open_zarr(path: Path) -> Raw:
     """What a store has, all its groups, its values left there. Raises: UserError if a chunk is missing where that isn't a missing value."""
+    import zarr
+
     with reading(path, "not a readable zarr store"):
         node = zarr.open(path, mode="r")
         arrays = {path.stem: node} if isinstance(node, zarr.Array) else _arrays(node)
@@ -37,11 +38,15 @@ def open_zarr(path: Path) -> Raw:
     return flat._replace(attrs=dict(node.attrs) if isinstance(node, zarr.Group) else {})
 
 
-def _arrays(group) -> dict[str, zarr.Array]:
+def _arrays(group) -> dict:
+    import zarr
+
     return {path: node for path, node in group.members(max_depth=None) if isinstance(node, zarr.Array)}
 
 
 def _groups(group):
+    import zarr
+
     return {path: {} for path, node in group.members(max_depth=None) if isinstance(node, zarr.Group)}
 
 

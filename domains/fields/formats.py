@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import scipy.io
+import scipy
 import xarray as xr
 from xarray.backends.locks import HDF5_LOCK
 

@@ -5,7 +5,7 @@ deviation are those of every place, and the correlations a mixture of a stationa
 """
 
 import numpy as np
-import scipy.linalg
+import scipy
 from threadpoolctl import threadpool_limits
 
 from domains.fields.kriging_fit import fit_prior, fit_values

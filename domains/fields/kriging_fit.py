@@ -4,11 +4,7 @@ import warnings
 from functools import partial
 
 import numpy as np
-import scipy.linalg
-import scipy.optimize
-import scipy.special
-from scipy.spatial import cKDTree
-from scipy.spatial.distance import cdist
+import scipy
 from threadpoolctl import threadpool_limits
 
 from domains.fields.kriging_law import Prior, damping, root, spacing_of, stationary_correlation
@@ -111,7 +107,7 @@ class _Trial:
         for split, errors in zip(self.splits, self.errors, strict=True):
             given, every = split[0], np.concatenate(split)
             scaled, m = self.places[every] / lengths, len(given)
-            distance = cdist(scaled, scaled[:m])
+            distance = scipy.spatial.distance.cdist(scaled, scaled[:m])
             stationary = stationary_correlation(self.places[every], self.places[given], distance, lengths, smoothness, nugget)
             own = anomalies[:, every].T @ anomalies[:, given] / len(anomalies)
             centre, deviation = (np.broadcast_to(moment, (len(self.places),))[every, None] for moment in (mean, std))
@@ -175,7 +171,7 @@ def _some(places, count, rng):
         return np.arange(len(places))
     patches = rng.choice(len(places), 3 * count // 60, replace=False)
     scaled = places / spacing_of(places)
-    near = cKDTree(scaled).query(scaled[patches], 12)[1].ravel()
+    near = scipy.spatial.cKDTree(scaled).query(scaled[patches], 12)[1].ravel()
     rest = rng.permutation(np.setdiff1d(np.arange(len(places)), near))
     near = np.unique(near)
     return np.concatenate([near, rest[: count - len(near)]])

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.spatial import cKDTree
-from scipy.spatial.distance import cdist
+import scipy
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +57,7 @@ class Prior:
     @cached_property
     def _known(self):
         spacing = spacing_of(self.places)
-        return spacing, cKDTree(self.places / spacing)
+        return spacing, scipy.spatial.cKDTree(self.places / spacing)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +73,7 @@ class Located:
     def covariance(self, other: "Located") -> np.ndarray:
         """(m, m') between two sets of places, in the field's units squared."""
         prior = self.prior
-        distance = cdist(self.places / prior.lengths, other.places / prior.lengths)
+        distance = scipy.spatial.distance.cdist(self.places / prior.lengths, other.places / prior.lengths)
         found = stationary_correlation(self.places, other.places, distance, prior.lengths, prior.smoothness, prior.nugget)
         if prior.share > 0:
             own = self.anomalies.T @ other.anomalies / len(self.anomalies)
@@ -111,7 +110,7 @@ def spacing_of(places):
     spacing = np.where(extent > 0, extent, 1.0)
     some = places[np.linspace(0, len(places) - 1, min(len(places), 300)).astype(int)]
     for _ in range(8):
-        near = cKDTree(places / spacing).query(some / spacing, min(2 * places.shape[1] + 1, len(places)))[1]
+        near = scipy.spatial.cKDTree(places / spacing).query(some / spacing, min(2 * places.shape[1] + 1, len(places)))[1]
         squares = (places[near.reshape(len(some), -1)] - some[:, None]) ** 2
         apart = squares > 1e-12 * extent**2
         count = apart.sum((0, 1))

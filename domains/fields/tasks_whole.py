@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from domains.fields import answers, metrics, plots
+from domains.fields import answers, metrics
 from domains.fields.brought import shown
 from domains.fields.measured_grids import Opened
 from domains.fields.naming import in_units, names_of, units_of
@@ -185,6 +185,8 @@ class WideFields(Brings, Wide):
         return self.domain.metrics(samples[(slice(None), *frames, *window)], self.domain.tasks["generate"].held_out(0))
 
     def plot(self, samples, problem, others):
+        from domains.fields import plots
+
         if problem.observation is not None:
             blank = Problem(problem.observation, None, problem.cond, problem.extras)
             return super().plot(samples, blank, others)
@@ -223,6 +225,8 @@ class GenerateFields(Brings, Generate):
 
 
 def _sequence(domain, samples, problem, others):
+    from domains.fields import plots
+
     truth = None if problem.truth is None or np.isnan(problem.truth).all() else problem.truth
     title = (problem.extras or {}).get("title", "")
     return plots.sequence(domain.layout, domain.unmasked(samples), truth, others, given=domain.past, title=title)

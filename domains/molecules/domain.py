@@ -3,14 +3,12 @@
 import sys
 from functools import cached_property
 
-import grain
 import jax
-import joblib
 import numpy as np
+import scipy
 from rdkit import Chem
-from scipy.spatial.transform import Rotation
 
-from domains.molecules import answers, bonds, fragments, metrics, plots, qm9, readers, smiles
+from domains.molecules import answers, bonds, fragments, metrics, qm9, readers, smiles
 from domains.molecules.collection import Collection
 from domains.molecules.conditions import WAYS, Conditions, OfMask
 from domains.molecules.counts import Count
@@ -161,6 +159,8 @@ class MoleculesDomain(Domain):
     @cached_property
     def known(self) -> frozenset[str]:
         """Canonical SMILES of the training molecules, for what is novel."""
+        import joblib
+
         train = self.molecules("train")
         parts = np.array_split(np.arange(len(train)), max(len(train) // 2000, 1))
         with joblib.parallel_config("loky"), joblib.Parallel(n_jobs=-1 if len(parts) > 1 else 1) as run:
@@ -177,6 +177,8 @@ class MoleculesDomain(Domain):
     def dataset(self, split):
         """Each training molecule comes once for every entry of config.data.conditions, conditioned on that much of itself, another part in
         every epoch; config.data.rotate turns it at random."""
+        import grain
+
         count, ways = len(self._places(split)), len(self.data.conditions)
         if split != "train":
             return grain.MapDataset.source(np.arange(count)).map(lambda i: self._element(split, int(i)))
@@ -215,7 +217,7 @@ class MoleculesDomain(Domain):
         x, given = self.layout.expand(packed), self.data.conditions[way]
         mask = self.layout.mask_of(x)
         if self.data.rotate:
-            x = x | {"positions": x["positions"] @ Rotation.random(rng=rng).as_matrix().astype(np.float32)}
+            x = x | {"positions": x["positions"] @ scipy.spatial.transform.Rotation.random(rng=rng).as_matrix().astype(np.float32)}
         if given in ("graph", "part"):
             atoms = mask if given == "graph" else fragments.some(rng, mask, packed.orders)
             cond = self.condition(mask, x, atoms, distances=given == "part")
@@ -267,6 +269,8 @@ class MoleculesDomain(Domain):
         readers.write_molecules(samples, path)
 
     def plot(self, samples):
+        from domains.molecules import plots
+
         return plots.gallery(samples)
 
     def metrics(self, samples, reference):

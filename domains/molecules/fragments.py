@@ -3,9 +3,9 @@
 import itertools
 
 import numpy as np
+import scipy
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolAlign
-from scipy.sparse.csgraph import connected_components
 
 from domains.molecules.collection import make_molecule
 
@@ -65,7 +65,7 @@ def some(rng: np.random.Generator, mask: np.ndarray, orders: np.ndarray) -> np.n
 
 def parts(adjacent) -> tuple[int, np.ndarray]:
     """Number of pieces of a graph, and which of them each node is in."""
-    return connected_components(np.asarray(adjacent), directed=False)
+    return scipy.sparse.csgraph.connected_components(np.asarray(adjacent), directed=False)
 
 
 def in_ring(adjacent) -> np.ndarray:

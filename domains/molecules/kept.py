@@ -9,7 +9,7 @@ import numpy as np
 from rdkit import Chem
 
 from domains.molecules import answers as of_answers
-from domains.molecules import bonds, fragments, metrics, open_ends, plots
+from domains.molecules import bonds, fragments, metrics, open_ends
 from domains.molecules.brought import TAKES, solid
 from domains.molecules.candidates import LONG, best_of
 from domains.molecules.given import titled, whole
@@ -213,6 +213,8 @@ class Kept(MoleculeTask):
         return made | {"grown atoms stable": float(np.mean(np.concatenate(stable)))} | super().metrics(samples, problem)
 
     def plot(self, samples, problem, answers):
+        from domains.molecules import plots
+
         if "brought" in problem.extras:
             molecules = self.domain.to_native(samples)[:8]
             return titled(plots.gallery(molecules, marked=problem.extras["kept"]), problem)

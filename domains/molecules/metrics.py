@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from itertools import combinations
 
 import numpy as np
+import scipy
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
-from scipy.stats import wasserstein_distance
 
 from domains.molecules import bonds
 from sciddm.errors import UserError
@@ -205,7 +205,7 @@ def _geometry(molecule):
 
 
 def _wasserstein(a, b):
-    return float(wasserstein_distance(a, b)) if len(a) and len(b) else np.nan
+    return float(scipy.stats.wasserstein_distance(a, b)) if len(a) and len(b) else np.nan
 
 
 def _total_variation(a: Counter, b: Counter):

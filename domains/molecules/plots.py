@@ -10,13 +10,13 @@ from collections import defaultdict
 
 import matplotlib.pyplot as plt
 import numpy as np
+import scipy
 from matplotlib import patheffects
 from matplotlib.ticker import MaxNLocator
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolAlign
 from rdkit.Chem.Draw import rdMolDraw2D
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
-from scipy.stats import wasserstein_distance
 
 from domains.molecules import bonds, drawing, metrics
 from domains.molecules.conformers import MATCHES, heavy_atoms
@@ -77,7 +77,7 @@ def overlay(reference, samples, titles=None, columns: int = 4, called: str = "re
         notes.append(", ".join(part for part in (title, entry and f"RMSD {entry[0]:.2f} Å") if part))
     _titles(axes, samples, notes)
     _scale_bar(axes, samples, half)
-    colours = {f"grey: {called}": REFERENCE, "coloured (carbon green): answer; RMSD of heavy atoms, laid on the grey one": drawing.CARBON}
+    colours = {f"grey: {called}": REFERENCE, "coloured: answer laid on it, by RMSD of heavy atoms": drawing.CARBON}
     _legend(fig, [plt.Line2D([], [], color=colour, lw=4, label=label) for label, colour in colours.items()])
     return fig
 
@@ -116,7 +116,7 @@ def distributions(samples, reference):
         distance = "no samples"
         if len(a):
             ax.hist(a, edges, density=True, histtype="step", color=SAMPLES, lw=1.5)
-            distance = f"W₁ = {wasserstein_distance(a, b):.3g}{unit}"
+            distance = f"W₁ = {scipy.stats.wasserstein_distance(a, b):.3g}{unit}"
         ax.set_title(name, fontsize=10.5, loc="left")
         ax.set_title(distance, fontsize=9, loc="right", color="#555555")
         ax.set_xlabel("degrees" if unit == "°" else unit.strip(), fontsize=9, labelpad=1)

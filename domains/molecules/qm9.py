@@ -10,7 +10,6 @@ import json
 from importlib import metadata
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas
 from rdkit import Chem, rdBase
@@ -57,6 +56,8 @@ def ensure_qm9(cache, *, count: int | None = None, progress: bool = True) -> Col
 
 
 def _write(path, count, progress):
+    import joblib
+
     version = metadata.version("qm9pack")
     tables = sorted(_folder().glob("qm9_part*.csv"))
     jobs = []

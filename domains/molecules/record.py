@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import joblib
 import numpy as np
+import scipy
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDetermineBonds
-from scipy.spatial import KDTree
 from tqdm import tqdm
 
 from domains.molecules.collection import Collection, make_molecule
@@ -55,6 +54,8 @@ def gather(records: Iterable[Record], what, *, jobs=None, progress=False) -> tup
     Args: what: named in messages; jobs: processes, None for one a core where there are many records.
     Raises: UserError if there is no record, or no good one.
     """
+    import joblib
+
     records = list(records)
     workers = jobs or (os.cpu_count() if len(records) > MANY else 1)
     run = joblib.Parallel(n_jobs=workers, return_as="generator")
@@ -149,7 +150,7 @@ def check_atoms(numbers, positions) -> None:
         raise ValueError(f"atom {at + 1} has coordinates {positions[at].tolist()}, which are no numbers")
     if len(numbers) < 2:
         return
-    distances, both = KDTree(positions).query(positions, k=2)  # of itself, first or second, and of the nearest
+    distances, both = scipy.spatial.KDTree(positions).query(positions, k=2)  # of itself, first or second, and of the nearest
     distance = distances[:, 1]
     if distance.min() < OVERLAP:
         at = int(np.argmin(distance))

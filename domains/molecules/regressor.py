@@ -12,7 +12,6 @@ import zipfile
 from pathlib import Path
 
 import equinox as eqx
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,6 +102,8 @@ def fit(model, *, steps: int = 3000, batch_size: int = 128, seed: int = 0, progr
 
     Raises: UserError if config.data.property is empty.
     """
+    import grain
+
     domain = model.domain
     if not domain.data.property:
         raise UserError(

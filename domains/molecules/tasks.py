@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from rdkit import Chem
 
-from domains.molecules import conformers, metrics, plots, shapes
+from domains.molecules import conformers, metrics, shapes
 from domains.molecules.brought import TAKES
 from domains.molecules.candidates import best_of
 from domains.molecules.given import Brings, titled
@@ -35,6 +35,8 @@ class MoleculeTask(Brings, Task):
         return {name: scores[name] for name in self.scored}
 
     def plot(self, samples, problem, answers):
+        from domains.molecules import plots
+
         return titled(plots.gallery(self.domain.to_native(samples)[:8]), problem)
 
     def plain(self, model, key, problem, members, **options):
@@ -178,6 +180,8 @@ class Conformers(MoleculeTask):
         }  # fmt: skip
 
     def plot(self, samples, problem, answers):
+        from domains.molecules import plots
+
         if "brought" in problem.extras:
             return titled(self._beside_references(samples, problem), problem)
         reference, answers = self.reference(problem), self.domain.to_native(samples)[:6]
@@ -189,6 +193,8 @@ class Conformers(MoleculeTask):
         return plots.overlay(reference, answers, called="the data's own shape")
 
     def _beside_references(self, samples, problem):
+        from domains.molecules import plots
+
         # Each answer on the nearest of RDKit's conformers, mirrored where that is nearer and no centre was given.
         graph, molecules = problem.extras["brought"], self.domain.to_native(samples)[:6]
         distances = graph.distances(molecules)

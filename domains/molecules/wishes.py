@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from rdkit import Chem
 
-from domains.molecules import mending, metrics, plots, potentials, regressor
+from domains.molecules import mending, metrics, potentials, regressor
 from domains.molecules.answers import whole_molecule
 from domains.molecules.brought import TAKES, given_alone
 from domains.molecules.candidates import best_of
@@ -183,6 +183,8 @@ class Repair(MoleculeTask):
         return molecules
 
     def plot(self, samples, problem, answers):
+        from domains.molecules import plots
+
         if "brought" not in (problem.extras or {}):
             return super().plot(samples, problem, answers)
         given = jax.tree.map(lambda leaf: leaf[None], problem.extras["x"])

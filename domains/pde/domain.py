@@ -5,7 +5,6 @@ Each equation is a data set of `domains.fields`, with a solver, a residual and c
 
 from functools import cached_property
 
-import grain
 import jax
 import numpy as np
 
@@ -103,6 +102,8 @@ class PDEDomain(FieldsDomain):
         return Source(fields, plan, data.held_out, memory=np.inf)
 
     def dataset(self, split):
+        import grain
+
         fields = self.fields(split)
         return grain.MapDataset.source(np.arange(len(fields))).map(lambda i: {"x": fields[i]})
 

@@ -10,8 +10,7 @@ numpy and jax arrays alike, so that they also guide samples.
 """
 
 import numpy as np
-import scipy.fft
-import scipy.linalg
+import scipy
 
 
 def _face_coefficients(a, axis: int):

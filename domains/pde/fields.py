@@ -1,7 +1,7 @@
 """Gaussian random fields: the coefficients, sources and initial states of the equations. Field i depends on (seed, i) alone."""
 
 import numpy as np
-import scipy.fft
+import scipy
 
 
 def neumann_field(rng: np.random.Generator, size: int, *, alpha: float = 2.0, tau: float = 3.0) -> np.ndarray:

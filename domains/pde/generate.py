@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import joblib
 import numpy as np
 import xarray as xr
 from tqdm import tqdm
@@ -112,6 +111,8 @@ def check(equation: str, resolution: int, count: int, seed: int) -> None:
 
 
 def _write(path, equation, resolution, count, seed, progress, workers):
+    import joblib
+
     jobs = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
     spec = EQUATIONS[equation]
     # Starting processes takes longer than making little data.

@@ -5,8 +5,7 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.interpolate
-import scipy.ndimage
+import scipy
 
 from domains.fields.observations import Gridded, Points
 from domains.fields.questions import Brings

@@ -11,10 +11,7 @@ import os
 import warnings
 
 import numpy as np
-import scipy.interpolate
-import scipy.linalg
-import scipy.ndimage
-import scipy.optimize
+import scipy
 
 from domains.weather.generate import INTERVAL, SPACING
 from domains.weather.transform import rain_rate, reflectivity

@@ -3,13 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from domains.weather import generate, mean_rates, output, plots, readers, verify
+from domains.weather import generate, mean_rates, output, readers, verify
 from domains.weather.archive import Archive
 from domains.weather.assimilate import Assimilate
 from domains.weather.baselines import filled
@@ -197,6 +196,8 @@ class WeatherDomain(Domain):
 
     def dataset(self, split):
         """Training windows come turned and mirrored in turn where config.data.augment says so; those of the test keep their NaN."""
+        import grain
+
         count = len(self._places[split])
         if split != "train":
             return grain.MapDataset.source(np.arange(count)).map(lambda i: self._test_element(int(i)))
@@ -266,6 +267,8 @@ class WeatherDomain(Domain):
         save_dataset(samples, path)
 
     def plot(self, samples: xr.Dataset):
+        from domains.weather import plots
+
         return plots.gallery(samples)
 
     def metrics(self, samples, reference):

@@ -4,7 +4,6 @@ import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 import xarray as xr
 
@@ -131,6 +130,8 @@ def _grib(file, variable):
 
 
 def _hdf5(file, variable):
+    import h5py
+
     with h5py.File(file) as opened:
         if text(opened.attrs.get("Conventions", "")).startswith("ODIM"):
             volume = text(opened["what"].attrs["object"]) in ("PVOL", "SCAN")

@@ -1,11 +1,7 @@
 """Rain between gauges: kriging alone, on a background, and of the members of an ensemble. dBZ, 0 is no echo."""
 
 import numpy as np
-import scipy.interpolate
-import scipy.linalg
-import scipy.ndimage
-import scipy.optimize
-from scipy.spatial.distance import cdist
+import scipy
 
 from sciddm.errors import UserError
 
@@ -59,7 +55,7 @@ def _gauges(points, values, errors, shape):
 
 
 def _covariance(a, b, sill, reach):
-    return sill * np.exp(-3.0 * cdist(a, b) / reach)  # reach: pixels, where 5 % is left, as geostatistics has it
+    return sill * np.exp(-3.0 * scipy.spatial.distance.cdist(a, b) / reach)  # reach: pixels, where 5 % is left, as geostatistics has it
 
 
 def _fit(points, residual, errors, ordinary):

@@ -15,10 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import joblib
 import numpy as np
-import scipy.ndimage
-import scipy.special
+import scipy
 from tqdm import tqdm
 
 import sciddm
@@ -148,6 +146,8 @@ def ensure_archive(
 
 
 def _write(path, events, frames, size, seed, progress, workers):
+    import joblib
+
     jobs = [range(start, min(start + CHUNK, events)) for start in range(0, events, CHUNK)]
     many = events * frames * size**2 > 20_000_000  # starting processes takes longer than making little data
     run = joblib.Parallel(n_jobs=(workers or os.cpu_count()) if many else 1, return_as="generator")

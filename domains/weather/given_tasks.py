@@ -6,7 +6,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from domains.weather import given_plots, output
+from domains.weather import output
 from domains.weather.brought import NAMES, Frames, read_frames, sort_out
 from domains.weather.mean_rates import MeanRate
 from domains.weather.transform import NO_ECHO, decode, encode
@@ -49,6 +49,8 @@ class TakesFrames(Task):
 
     def plot_brought(self, samples, problem):
         """What was given, mean, spread and members."""
+        from domains.weather import given_plots
+
         return given_plots.answer(np.moveaxis(decode(np.asarray(samples)), -1, 1), problem.extras["brought"], self.domain.interval)
 
 

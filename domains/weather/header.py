@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy.spatial import cKDTree
 
 from domains.weather.readers import axes_of, canonical, in_degrees, of_length, spacing_of
 from sciddm.errors import UserError
@@ -131,7 +131,7 @@ class Header:
         known = self.lonlat()
         if known is None:
             return None
-        distance, nearest = cKDTree(_sphere(*(each.ravel() for each in known))).query(_sphere(lon, lat))
+        distance, nearest = scipy.spatial.cKDTree(_sphere(*(each.ravel() for each in known))).query(_sphere(lon, lat))
         rows, columns = np.divmod(nearest, self.shape[1])
         inside = distance * 6371 <= 0.75 * self.spacing
         found = np.stack([n - 1 - i if turned else i for i, n, turned in zip((rows, columns), self.shape, self.flipped, strict=True)], -1)

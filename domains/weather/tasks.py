@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from domains.weather import baselines, plots, verify
+from domains.weather import baselines, verify
 from domains.weather.given_tasks import TakesCoarse, TakesFewer, TakesGaps, TakesPast
 from domains.weather.outage import outage
 from domains.weather.transform import decode, encode
@@ -45,6 +45,8 @@ class WeatherTask(Task):
         return native.isel(time=self.scored)
 
     def plot(self, samples, problem, answers):
+        from domains.weather import plots
+
         if "brought" in (problem.extras or {}):
             return self.plot_brought(samples, problem)
         answers = {name: self.domain.to_native(x[None] if x.ndim == 3 else x) for name, x in answers.items()}

@@ -11,8 +11,8 @@ would get, unless the name of the result says otherwise ("ecdf": what these M me
 import math
 
 import numpy as np
+import scipy
 import xarray as xr
-from scipy.spatial.distance import cdist, pdist
 
 from sciddm.errors import UserError
 from sciddm.metrics.pairs import names, others, scored
@@ -62,7 +62,7 @@ def energy_score(forecast, observed, over=None, by=(), estimator: str = "fair"):
     for i, there in enumerate(~np.isnan(y[:, 0])):
         if there.any():
             members, truth = x[i][:, there], y[i][:, there]
-            scores[i] = cdist(members, truth).mean() - pdist(members).sum() / pairs
+            scores[i] = scipy.spatial.distance.cdist(members, truth).mean() - scipy.spatial.distance.pdist(members).sum() / pairs
     each = observed.isel({d: 0 for d in over}, drop=True).copy(data=scores.reshape([observed.sizes[d] for d in apart]))
     return each.mean(others(each, by)).rename(name if count > 1 else "norm of the error")
 

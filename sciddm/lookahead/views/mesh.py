@@ -5,8 +5,7 @@ there, and interpolate linearly within the triangles that they look down upon; t
 """
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import dijkstra
+import scipy
 
 from sciddm.lookahead.views.base import Views, interpolating, nearest_is_own
 
@@ -35,7 +34,7 @@ def mesh(vertices, faces, *, chart: int, count: int | None = None, margin: float
     while True:
         while len(centres) < wanted:
             centres.append(int(np.argmax(distances.min(0))) if centres else int(np.argmax(vertices[:, 2])))
-            distances = np.vstack([distances, dijkstra(graph, directed=False, indices=centres[-1])])
+            distances = np.vstack([distances, scipy.sparse.csgraph.dijkstra(graph, directed=False, indices=centres[-1])])
         if not np.all(np.isfinite(distances)):
             raise ValueError("faces leave vertices unconnected: give each connected part a mesh of its own")
         frames = [_frame(faces, normals, centre) for centre in centres]
@@ -72,7 +71,7 @@ def mesh(vertices, faces, *, chart: int, count: int | None = None, margin: float
 def _edges(vertices, faces):
     a, b = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).T
     a, b = np.unique(np.sort(np.stack([a, b], -1), axis=-1), axis=0).T  # an edge of two faces counts once
-    return coo_matrix((np.linalg.norm(vertices[a] - vertices[b], axis=-1), (a, b)), (len(vertices),) * 2).tocsr()
+    return scipy.sparse.coo_matrix((np.linalg.norm(vertices[a] - vertices[b], axis=-1), (a, b)), (len(vertices),) * 2).tocsr()
 
 
 def _normals(vertices, faces):
