@@ -1,4 +1,4 @@
-"""`sciddm train | sample | evaluate | info | demo`. Exit code 0: done; 2: something the user can mend; 1: our own fault."""
+"""`sciddm train | sample | evaluate | info | export | demo`. Exit code 0: done; 2: something the user can mend; 1: our own fault."""
 
 import argparse
 import functools
@@ -31,7 +31,7 @@ def main(argv=None) -> int:
         from sciddm import commands
 
         arguments.argv = argv
-        choose(arguments.device)
+        choose(getattr(arguments, "device", None))
         getattr(commands, arguments.run)(arguments, rest)
     except UserError as error:
         print(f"sciddm: {error}", file=sys.stderr)
@@ -90,7 +90,7 @@ def _except_on_full_disks(report):
 def make_parser() -> argparse.ArgumentParser:
     """The subcommands and their options; imports nothing heavy, so that help is immediate."""
     parser = argparse.ArgumentParser("sciddm", description="Scientific diffusion models: train, sample, steer.", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,sample,evaluate,info,demo}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,sample,evaluate,info,export,demo}")
 
     train = commands.add_parser(
         "train", allow_abbrev=False, help="train a model, or go on where it stopped",
@@ -168,6 +168,15 @@ def make_parser() -> argparse.ArgumentParser:
     info.add_argument("--task", help="with --workdir: what --given takes for a task")
     info.add_argument("--example", type=Path, metavar="FOLDER", help="with --task: writes the first held-out example as you would bring it")
     info.set_defaults(run="run_info")
+
+    export = commands.add_parser(
+        "export", allow_abbrev=False, usage="sciddm export [-h] RUN OUT", help="a trained model as a folder to hand on",
+        description="Write the averaged weights (safetensors), the config, the normaliser and a model card to the new folder OUT, which "
+        "sd.load and every --workdir but that of train take in the place of the run.",
+    )  # fmt: skip
+    export.add_argument("--workdir", type=Path, metavar="RUN", help="in the place of RUN, as for other subcommands")
+    export.add_argument("places", type=Path, nargs="+", metavar="RUN OUT", help="a run, and a folder that is not there yet")
+    export.set_defaults(run="run_export")
 
     demo = commands.add_parser("demo", allow_abbrev=False, help="data, training, samples and inverse problems in one go")
     demo.add_argument("--workdir", type=Path, default=Path("runs/demo"), help="default runs/demo")

@@ -128,7 +128,7 @@ def report_steering(model, arguments) -> None:
     about = f"{rows[-1]['budget']} network calls an answer, {members} answers a method, strength {strength:g}"
     print(f"\nsteered by {rows[0]['reward']}, {about}:\n\n{rewards.format_rows(rows)}")
     picture = model.workdir / "plots" / f"steering-{rows[0]['reward'].replace(' ', '-')}.png"
-    save_figure(rewards.plot(rewards.comparable(rewards.store(rows, out), rows[0])), picture)
+    save_figure(rewards.plot(rewards.comparable(rewards.store(rows, out), rows[0])), picture, model.verdict.short)
     print(f"\ntable: {out}\npicture: {picture}")
 
 
@@ -183,6 +183,17 @@ def tell_task(arguments) -> None:
     print(f"the first held-out example: sciddm sample --workdir {arguments.workdir} --task {name} {words}")
 
 
+def run_export(arguments, rest) -> None:
+    from sciddm.export import export
+
+    places = [arguments.workdir, *arguments.places] if arguments.workdir else arguments.places
+    if len(places) != 2:
+        raise UserError(f"export {' '.join(map(str, arguments.places))}: expected sciddm export RUN OUT, or --workdir RUN OUT")
+    for path in export(*places):
+        print(path)
+    print(f"next: sciddm sample --workdir {places[1]}; write the data's origin and a licence into {places[1] / 'README.md'}")
+
+
 def run_demo(arguments, rest) -> None:
     start = time.monotonic()
     from sciddm import load
@@ -198,7 +209,7 @@ def run_demo(arguments, rest) -> None:
     model = load(arguments.workdir)
     picture = arguments.workdir / "plots" / "generated.png"
     if not picture.exists():
-        save_figure(model.domain.plot(model.sample(0, 6)), picture)
+        save_figure(model.domain.plot(model.sample(0, 6)), picture, model.verdict.short)
     settings = model.config.evaluation
     report(model, settings.tasks, 0, problems=settings.problems, members=settings.members)
     print(f"{time.monotonic() - start:.0f} s in all")

@@ -18,6 +18,7 @@ from sciddm.denoiser import ConditionedOn, Denoiser
 from sciddm.devices import chosen
 from sciddm.domain import Domain, Normalizer, Problem, get_domain
 from sciddm.errors import Refusal, UserError
+from sciddm.export import open_source
 from sciddm.given import things
 from sciddm.keys import as_key, sample_keys
 from sciddm.likelihood import log_prob
@@ -28,7 +29,6 @@ from sciddm.overrides import as_changes, change, fixed_by_training
 from sciddm.sample import fill_defaults, sample
 from sciddm.tasks.base import Task
 from sciddm.tasks.steered import METHOD, SAMPLING
-from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.state import around, make_module
 from sciddm.train.verdict import Verdict, judge
 
@@ -239,15 +239,15 @@ class Model:
 def load(
     workdir, *, step: int | None = None, ema: bool = True, changes: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()
 ) -> Model:  # fmt: skip
-    """The run of a workdir: its newest whole checkpoint, or that of `step`, with averaged weights unless `ema=False`.
+    """The run of a workdir, or of an export of one: its newest whole checkpoint, or that of `step`.
 
-    `changes` are config keys set otherwise than in training, such as {"tasks.inverse.steps": 20}; `overrides` the same as arguments of
-    the command line, "--config.tasks.inverse.steps=20".
+    Weights are the averaged ones unless `ema=False`. `changes` are config keys set otherwise than in training, such as
+    {"tasks.inverse.steps": 20}; `overrides` the same as arguments of the command line, "--config.tasks.inverse.steps=20".
 
     Nothing is unpickled and no code comes from the checkpoint: it holds arrays, whose digests are checked, and JSON.
     Raises: UserError if there is no whole checkpoint, or a change does not fit the config.
     """
-    found = Checkpoints(workdir, read_only=True).arrays("ema" if ema else "params", step)
+    found = open_source(workdir).arrays("ema" if ema else "params", step)
     if found is None:
         raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --workdir {workdir}` writes them")
     arrays, meta = found

@@ -20,6 +20,7 @@ from sciddm.activity import activity, ticking
 from sciddm.config import complete, resolved, restored, validate
 from sciddm.domain import get_domain
 from sciddm.errors import UserError
+from sciddm.export import refuse_training
 from sciddm.train.budget import Budget, Leg
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.data import Batches, check_dataset
@@ -42,6 +43,7 @@ def fit(config, workdir, *, init_from=None, statistics: str = "kept", progress: 
     validate(config)
     complete(config)
     mesh, workdir = make_mesh(config), Path(workdir)
+    refuse_training(workdir)
     checkpoints = Checkpoints(workdir, config.checkpoint.keep)
     stored = checkpoints.meta()
     if stored:
