@@ -21,6 +21,7 @@ exclude_patterns = ["site"]
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # a guide and its figures are one page, whose headings begin anew
+smartquotes = False  # x' is no quotation
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
@@ -66,15 +67,17 @@ def read(app, docname, content):
 
 def docstring(app, what, name, obj, options, lines):
     """A docstring of the house as reStructuredText: prose, with names in backticks; indented equations and lists as they are typed."""
-    paragraphs, out = "\n".join(lines).strip("\n").split("\n\n"), []
-    for paragraph in paragraphs:
-        if re.search(r"^ ", paragraph, re.MULTILINE) or re.search(r"\S {2,}\S", paragraph):
+    out = []
+    for paragraph in re.split(r"\n\n|\s+(?=(?:Args|Returns|Raises): )", "\n".join(lines).strip("\n")):
+        label = re.match(r"(Args|Returns|Raises): ", paragraph)
+        if not label and re.search(r"^ |\S {2,}\S", paragraph, re.MULTILINE):
             out += ["::", "", *("    " + line for line in paragraph.splitlines()), ""]
             continue
         parts = re.split(r"`([^`]+)`", " ".join(paragraph.split()))  # every second one stood in backticks
         parts[::2] = [re.sub(r"([\\*|_`])", r"\\\1", part) for part in parts[::2]]
         parts[1::2] = [f"``{part}``" + "\\ " * after[:1].isalnum() for part, after in zip(parts[1::2], parts[2::2], strict=True)]
-        out += ["".join(parts), ""]
+        prose = "".join(parts)
+        out += [f"**{label[1]}:** {prose[len(label[0]):]}" if label else prose, ""]
     lines[:] = out
 
 
