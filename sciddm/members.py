@@ -145,11 +145,11 @@ def _beside(model, native, figure, out, events, attrs) -> Written:
     files = {"members": out}
     files["summary"] = summary.save_summary(whole, out)
     files["picture"] = model.workdir / "plots" / f"{out.stem}.png"
-    save_figure(figure, files["picture"])
+    save_figure(figure, files["picture"], model.verdict.short)
     for i, event in enumerate(events, 1):
         p, _ = event.probability(quantities)
         if p.ndim:
             label = "probability" if len(events) == 1 else f"probability {i}"
             files[label] = model.workdir / "plots" / f"{out.stem}-{label.replace(' ', '-')}.png"
-            save_figure(summary.picture(p), files[label])
+            save_figure(summary.picture(p), files[label], model.verdict.short)
     return Written(files, [summary.in_words(event, quantities) for event in events])

@@ -98,7 +98,7 @@ def picture(p: xr.DataArray, columns: int = 6):
     if p.ndim <= 1:
         fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
         p.plot(ax=ax, ylim=(0, 1)) if p.ndim else ax.bar([""], [float(p)])
-        ax.set(title=title, ylim=(0, 1), ylabel="probability")
+        ax.set(title=title, ylim=(0, 1), ylabel="probability [1]")
         return fig
     steps = [p] if p.ndim == 2 else [p.isel({p.dims[0]: i}) for i in _evenly(p.sizes[p.dims[0]], columns)]
     fig, axes = plt.subplots(1, len(steps), figsize=(1 + 3.2 * len(steps), 3.4), layout="constrained", squeeze=False, sharey=True)
@@ -106,7 +106,7 @@ def picture(p: xr.DataArray, columns: int = 6):
         image = one.plot(ax=ax, vmin=0, vmax=1, cmap="YlGnBu", add_colorbar=False)
         ax.set_aspect("equal" if _alike(one) else "auto")
         ax.set_title("" if p.ndim == 2 else f"{p.dims[0]} = {_shown(one[p.dims[0]])}" if p.dims[0] in one.coords else "", fontsize=9)
-    fig.colorbar(image, ax=axes[0], label="probability")
+    fig.colorbar(image, ax=axes[0], label="probability [1]")
     fig.suptitle(title, fontsize=10)
     return fig
 

@@ -111,8 +111,13 @@ def shown(domain, parts: Parts, layout: Layout | None = None) -> dict:
             pair = where[rows], one.values[rows]
             both = [pair] if before is None else [before, pair]
             observed[layout.variables[c]] = tuple(np.concatenate(each) for each in zip(*both, strict=True))
+    return {"observed": observed, "given": on_the_grid(parts.grids, layout), "title": parts.title, "start": parts.start}
+
+
+def on_the_grid(grids: Sequence[Gridded], layout: Layout) -> np.ndarray | None:
+    """([frames], *space, C) in the variables' units, each block's mean at all of its points, NaN where nothing is known; None of none."""
     whole = None
-    for one in parts.grids:
+    for one in grids:
         fine = one.values
         for i, (factor, n) in enumerate(zip(one.factors, layout.grid, strict=True)):
             axis = fine.ndim - 1 - len(layout.space) + i
@@ -120,7 +125,7 @@ def shown(domain, parts: Parts, layout: Layout | None = None) -> dict:
         if one.sums:
             fine = fine / np.prod(one.factors)
         whole = fine if whole is None else np.where(np.isnan(fine), whole, fine)
-    return {"observed": observed, "given": whole, "title": parts.title, "start": parts.start}
+    return whole
 
 
 def _files(thing) -> Sequence:

@@ -15,6 +15,7 @@ from domains.fields.plots_panels import (
     panels,
     point_estimate,
     spread_label,
+    with_marks,
     without_mask,
     wrapped,
 )
@@ -41,7 +42,7 @@ def gallery(layout: Layout, x, count: int = 6):
                 ax.set_title(f"sample {j + 1}{when}", fontsize=8)
         if r + 1 == len(rows) or rows[r + 1][0] != i:
             colour_bar(fig, image, axes[r + 1 - len(frames) : r + 1], layout.label(layout.variables[i]))
-    return _titled(fig, view.note)
+    return _titled(with_marks(fig, grey="no value" if np.isnan(x).any() else ""), view.note)
 
 
 def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None, given=None, title: str = ""):
@@ -50,7 +51,7 @@ def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None
     members: (M, [frames], *space, C); truth: ([frames], *space, C) or None; answers: name -> one x, or an ensemble, which is shown by its
     mean; observed: name of a variable -> (places (m, d), values (m,)), d coordinate values along space, or one more in front for the time
     after the first frame; circles filled with the value, on the truth or else on the mean; given: like truth, fields that are known in
-    part, NaN elsewhere, in its place. Of windows in time the last frame is shown, without a truth the one of which most is known, and what
+    part, NaN elsewhere. Of windows in time the last frame is shown, without a truth the one of which most is known, and what
     was observed then.
     """
     members, truth, answers, observed = _prepared(layout, members, truth, answers, observed)
@@ -75,16 +76,14 @@ def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None
     if view.y is None:
         fig = ensemble_of_lines(layout, view, members, truth, answers, observed)
         return _titled(fig, *notes)
-    if truth is None:
-        notes.append("circles: measured" if any(len(values) for _, values in observed.values()) else "")
-        notes.append("grey: not known" if given is not None and np.isnan(given).any() else "")
-    several = len(members) > 1
+    several, circles = len(members) > 1, False
     fig, axes = panels(view, len(layout.variables), len(shown) + several, bars=1 + several)
     for i, (name, row) in enumerate(zip(layout.variables, axes, strict=True)):
         fields = [field[..., i] for field in shown.values()]
         seen = observed.get(name)
-        scale = Scale(*(fields[:2] if truth is not None else fields[:3]), *(() if seen is None else (seen[1],)))
-        truth_or_mean = row[0 if given is None else 1]
+        names = ("truth", "mean", "answer") if truth is not None else tuple(shown)[:3]
+        scale = Scale(*(field for what, field in zip(shown, fields, strict=True) if what in names), *(() if seen is None else (seen[1],)))
+        truth_or_mean = row[1 if truth is None and given is not None else 0]
         below = i == len(layout.variables) - 1
         for j, (ax, what, field) in enumerate(zip(row, shown, fields, strict=False)):
             image = view.map(ax, field, scale)
@@ -92,7 +91,7 @@ def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None
             if i == 0:
                 ax.set_title(wrapped(what, 18), fontsize=9)
         if seen is not None:
-            view.points(truth_or_mean, *seen, scale)
+            circles |= view.points(truth_or_mean, *seen, scale)
         colour_bar(fig, image, row[: len(shown)], layout.label(name), scale.beyond(fields))
         if several:
             image = view.map(row[-1], spread[..., i], Scale(spread[..., i], spread=True))
@@ -100,7 +99,8 @@ def ensemble(layout: Layout, members, truth=None, answers=None, *, observed=None
             if i == 0:
                 row[-1].set_title(f"spread of {len(members)}", fontsize=9)
             colour_bar(fig, image, row[-1:], spread_label(layout, name))
-    return _titled(fig, *notes)
+    grey = "not known" if given is not None and np.isnan(given).any() else "no value" if np.isnan(members).any() else ""
+    return _titled(with_marks(fig, circles, grey), *notes)
 
 
 def sequence(
@@ -147,7 +147,7 @@ def sequence(
                 colour_bar(fig, image, block[:values], layout.label(name), scale.beyond(list(fields.values())[:values]))
             elif r == values:
                 colour_bar(fig, image, row, spread_label(layout, name))
-    return _titled(fig, *notes)
+    return _titled(with_marks(fig, grey="no value" if np.isnan(mean).any() else ""), *notes)
 
 
 def rank_picture(counts):

@@ -6,6 +6,8 @@ import textwrap
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import Normalize
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
 from domains.fields.layout import Layout, is_latitude, is_longitude
 
@@ -14,6 +16,7 @@ VALUES, SIGNED, SPREAD = "viridis", "RdBu_r", "magma"  # none of which has that 
 LINES = ("#1f5f99", "#e0962f", "#3b8f6b", "#7a5ba6", "#26a7b5", "#9c6644")
 MEMBER, MEAN, TRUTH = "#8fb4d8", "#1f5f99", "#111111"
 WIDTH, LONGEST = 12.0, 8  # inches, panels in a row
+MARGIN = 0.75  # inches of a figure's height for the labels below, and for what stands above
 
 
 class Scale:
@@ -121,22 +124,24 @@ class View:
             ax.axvspan(edges[start], edges[stop], color=GREY, lw=0, zorder=0)
         ax.set_xlim(*sorted((edges[0], edges[-1])))
 
-    def points(self, ax, places, values, scale: Scale | None = None):
-        """Circles where something was observed. places: (m, d) coordinate values along space; those of another slice are left out."""
+    def points(self, ax, places, values, scale: Scale | None = None) -> bool:
+        """Circles where something was observed; whether there are any. places: (m, d) coordinate values along space; those of another
+        slice are left out."""
         places, values = np.atleast_2d(np.asarray(places, float)), np.asarray(values, float)
         if len(self.grid) == 3:
             first = _coordinates(self.layout, self.layout.space[0], self.grid[0])
             here = np.abs(places[:, :1] - first).argmin(1) == self.middle
             places, values = places[here], values[here]
         if not len(values):
-            return
+            return False
         size = float(np.clip(600 / len(values), 5, 26))
         x = places[:, self.layout.space.index(self.x)]
         if self.y is None:
             ax.plot(x, values, "o", ms=np.sqrt(size), mfc="white", mec="black", mew=0.9, zorder=5, label="observed")
-            return
+            return True
         y = places[:, self.layout.space.index(self.y)]
         ax.scatter(x, y, size, values, cmap=scale.cmap, norm=scale.norm, edgecolors="black", linewidths=0.8, zorder=3)
+        return True
 
     def finish(self, ax, left: bool, below: bool):
         """Names and units of the axes, at the left and the lower edge of the figure alone."""
@@ -158,8 +163,8 @@ def panels(view: View, rows: int, columns: int, bars: int = 1, titles: int = 1):
     """
     widest = 2.8 if columns < 4 else 1.9
     side = min((WIDTH - 0.9 - 0.8 * bars) / columns, widest, max(1.2 * widest / view.ratio, 0.9))
-    height = max(side * view.ratio, 0.9) * rows + 0.1 * rows + 0.3 * titles + 0.75
-    fig, axes = plt.subplots(rows, columns, figsize=(side * columns + 0.9 + 0.8 * bars, height), squeeze=False, layout="constrained")
+    height = max(side * view.ratio, 0.6) * rows + 0.1 * rows + 0.3 * titles + MARGIN
+    fig, axes = plt.subplots(rows, columns, figsize=(side * columns + 0.9 + 0.8 * bars, height), squeeze=False, layout="compressed")
     fig.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.01, hspace=0.01)
     return fig, axes
 
@@ -175,6 +180,19 @@ def colour_bar(fig, image, axes, label: str, extend: str = "neither"):
     bar.ax.yaxis.get_offset_text().set_fontsize(7)
     bar.update_ticks()
     return bar
+
+
+def with_marks(fig, circles: bool = False, grey: str = ""):
+    """The figure with a legend of circles for what was observed, and of what grey means, as far as there are any."""
+    handles = []
+    if circles:
+        circle = {"color": "none", "marker": "o", "mfc": "white", "mec": "black", "mew": 0.8, "ms": 5}
+        handles.append(Line2D([], [], label="observed, in the colour of the value", **circle))
+    if grey:
+        handles.append(Patch(fc=GREY, ec="none", label=grey))
+    if handles:
+        fig.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8.5)
+    return fig
 
 
 def without_mask(layout: Layout, x):
@@ -197,7 +215,7 @@ def point_estimate(x, ndim: int):
 
 def wrapped(text: str, width: int = 24) -> str:
     """In lines that fit beside a panel."""
-    return "\n".join(textwrap.wrap(text, width)) or text
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)) or text
 
 
 def name_of(layout: Layout, name: str) -> str:
@@ -213,8 +231,8 @@ def spread_label(layout: Layout, name: str) -> str:
 def _room(ax):
     # Letters of the size of axis labels that fit along a panel's width and height.
     grid = ax.get_gridspec()
-    width, height = ax.figure.get_size_inches() / (grid.ncols, grid.nrows)
-    return max(int(13 * width), 10), max(int(13 * height), 10)
+    width, height = (ax.figure.get_size_inches() - (0, MARGIN)) / (grid.ncols, grid.nrows)
+    return max(int(13 * width), 10), max(int(13 * (height - 0.2)), 10)
 
 
 def _attrs(layout, dim):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from domains.fields import plots, times
-from domains.fields.brought import NAMES, Parts, put_together, shown
+from domains.fields import times
+from domains.fields.brought import NAMES, Parts, on_the_grid, put_together, shown
 from domains.fields.naming import units_of
 from domains.fields.observations import Gridded, Points
 from domains.fields.written import write_conditions, write_grid, write_points
@@ -58,9 +58,12 @@ class Brings:
         return times.stamped(native, self.domain.layout, (problem.extras or {}).get("start"))
 
     def plot(self, samples, problem, others):
-        """Truth, mean, members, classical answers and spread; without a truth what was given in its place."""
+        """Truth, what was given, mean, members, classical answers and spread."""
+        from domains.fields import plots
+
         extras = problem.extras or {}
-        given = extras.get("given") if problem.truth is None else None
+        drawn = extras.get("measured") if problem.truth is not None else None
+        given = on_the_grid([drawn], self.domain.layout) if isinstance(drawn, Gridded) else extras.get("given")
         samples = samples if "layout" in extras else self.domain.unmasked(samples)  # of a wider grid, which has no mask
         return plots.ensemble(
             extras.get("layout", self.domain.layout), samples, problem.truth, others, given=given,

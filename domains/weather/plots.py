@@ -147,6 +147,7 @@ def exceedance(
     bar.ax.tick_params(labelsize=8)
     fig.suptitle(f"probability of {threshold:g} dBZ and more", fontsize=11)
     if truth is not None:
+        fig.set_figheight(fig.get_figheight() + 0.3)
         _legend(fig, [Line2D([], [], color="#d1495b", lw=1.1, label=f"edge of what was observed of {threshold:g} dBZ and more")])
     return fig
 

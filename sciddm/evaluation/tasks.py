@@ -42,7 +42,8 @@ def evaluate(
             for method, answer in {**others, **answers}.items():
                 rows.setdefault(method, []).append(task.metrics(_ensemble(answer, problem.truth, method), problem))
             if i < 2:
-                save_figure(draw_picture(task, samples, problem, answers), model.workdir / "plots" / f"{name}-{i}.png")
+                picture = draw_picture(task, samples, problem, answers)
+                save_figure(picture, model.workdir / "plots" / f"{name}-{i}.png", model.verdict.short)
             bar.update()
         keys = list(dict.fromkeys(key for found in rows.values() for row in found for key in row))
         table[name] = {
@@ -82,10 +83,13 @@ def _shown(value: float) -> str:
     return f"{value:.3f}" if abs(value) >= 0.1 or not value else f"{value:.3g}"
 
 
-def save_figure(figure, path) -> None:
-    """Write a figure as PNG and close it."""
+def save_figure(figure, path, note: str = "") -> None:
+    """Write a figure as PNG and close it; note: what a reader must know of the run, small below its lower left corner."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    if note:  # below all that is drawn, where it covers nothing; the picture is cut to what is in it
+        (width, height), drawn = figure.get_size_inches(), figure.get_tightbbox()
+        figure.text(drawn.x0 / width, (drawn.y0 - 0.05) / height, note, ha="left", va="top", fontsize=8, color="#9a6a6a")
+    figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.08)
     matplotlib.pyplot.close(figure)
 
 

@@ -1,11 +1,12 @@
 import dataclasses
 import shutil
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 import sciddm as sd
-from sciddm.evaluation import evaluate, format_table
+from sciddm.evaluation import evaluate, format_table, tasks
 
 
 @pytest.fixture
@@ -66,3 +67,20 @@ def test_samples_of_an_earlier_checkpoint_are_not_read_back(model, tmp_path):
     evaluate(model, problems=1, members=2, progress=False)
     evaluate(dataclasses.replace(model, step=model.step + 1), problems=1, members=2, progress=False)
     assert len(list((tmp_path / "samples").glob("half-*.npz"))) == 2
+
+
+def test_the_corner_of_a_picture_says_that_a_run_is_undertrained_and_nothing_of_another(model, monkeypatch, tmp_path):
+    notes = []
+    monkeypatch.setattr(tasks, "save_figure", lambda figure, path, note="": notes.append(note) or plt.close(figure))
+    for about in (model.about, {}):
+        evaluate(dataclasses.replace(model, about=about), problems=1, members=4, progress=False)
+    assert notes == [model.verdict.short, ""] and notes[0].startswith("undertrained: ")
+    monkeypatch.undo()
+    for name in ("", *notes[:1]):
+        figure = plt.figure(figsize=(3, 2))
+        figure.add_subplot().set(xlabel="x [m]", ylabel="y [m]")
+        tasks.save_figure(figure, tmp_path / f"{bool(name)}.png", name)
+    plain, noted = (plt.imread(tmp_path / f"{name}.png")[..., :3] for name in (False, True))
+    below = len(plain) - 8  # a blank border
+    assert len(noted) > len(plain) and (noted[below:, :40] < 0.9).any() and (plain[below:] == 1.0).all()
+    np.testing.assert_allclose(noted[:below, : plain.shape[1] // 2], plain[:below, : plain.shape[1] // 2], atol=0.02)

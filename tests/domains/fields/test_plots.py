@@ -129,7 +129,7 @@ def test_spread_has_a_scale_of_its_own_from_zero_and_colours_beyond_are_said():
     np.testing.assert_allclose(spread.collections[0].get_array().reshape(12, 20), x[1:].std(0, ddof=1)[..., 0])
     shared = {id(ax.collections[0].norm): None for ax in panels if ax is not spread}
     assert len({(ax.collections[0].norm.vmin, ax.collections[0].norm.vmax) for ax in panels if ax is not spread}) == 1 and shared
-    bar = next(ax for ax in fig.axes if ax.get_ylabel() == "precipitation [mm]")
+    bar = next(ax for ax in fig.axes if ax.get_ylabel().replace("\n", " ") == "precipitation [mm]")
     assert bar._colorbar.extend in ("max", "both") and "spread [mm]" in texts(fig)
 
 
@@ -142,6 +142,21 @@ def test_observations_are_circles_in_the_colours_of_the_field():
     np.testing.assert_allclose(circles.get_offsets(), [[2.0, 1.0], [5.0, 4.0]])  # of the slice and the frame that are shown
     np.testing.assert_allclose(circles.get_array(), [0.1, 0.2])
     assert circles.norm is mesh.norm and len(maps(fig)[1].collections) == 1
+    assert said(fig) == ["observed, in the colour of the value"]
+
+
+def said(fig):
+    return [text.get_text() for legend in fig.legends for text in legend.get_texts()]
+
+
+def test_what_is_given_stands_beside_the_truth_and_grey_is_named():
+    made = layout("y", "x", names=("u",))
+    x = fields(made)
+    known = np.where(np.arange(20)[:, None] < 7, np.nan, x[0])
+    fig = plots.ensemble(made, x[1:], x[0], given=known)
+    assert [ax.get_title() for ax in maps(fig)] == ["truth", "given", "mean", "member 1", "member 2", "spread of 5"]
+    assert np.ma.count_masked(maps(fig)[1].collections[0].get_array()) == 7 * 12 and said(fig) == ["not known"]
+    assert said(plots.ensemble(made, x[1:], x[0])) == []
 
 
 def test_no_more_than_eight_panels_and_what_has_no_room_is_named():
