@@ -19,8 +19,10 @@ PRIOR = 0.3  # weight of the whole frame's motion, in windows of average contras
 def estimate(frames, there):
     """Steady motion (B, H, W, 2), (y, x) pixels a frame, of frames (B, H, W, T), T >= 2; there: mask like frames, 1 = seen.
 
-    Found on a grid twice as coarse: rain below four pixels does not last from frame to frame.
+    Found on a grid twice as coarse: rain below four pixels does not last from frame to frame. In float32, whatever the frames are in: it
+    is small differences that say where the rain goes, and places have more than the eight bits of bfloat16.
     """
+    frames, there = frames.astype(jnp.float32), there.astype(jnp.float32)
     seen = blur(_coarser(there), SMOOTHING)
     smooth = blur(_coarser(frames * there), SMOOTHING) / jnp.maximum(seen, 1e-3)
     before, after = smooth[..., :-1], smooth[..., 1:]

@@ -48,4 +48,4 @@ class Nowcaster(FineBands):
         frames, there = concat[..., : self.past], concat[..., self.past :]
         flow = motion.estimate(frames, there)
         fields = motion.extrapolate(jnp.stack([frames[..., -1], there[..., -1]], -1), flow, self.future)
-        return jax.lax.stop_gradient(jnp.concatenate([fields[..., 0], fields[..., 1]], -1))
+        return jax.lax.stop_gradient(jnp.concatenate([fields[..., 0], fields[..., 1]], -1)).astype(concat.dtype)

@@ -1,0 +1,99 @@
+"""bfloat16 inside, float32 outside; a batch in parts is the batch."""
+
+import importlib
+
+import jax
+import jax.extend.core
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from toy_domain import Toy, toy_config
+
+from sciddm.denoiser import NetworkDenoiser
+from sciddm.domain import domain_type
+from sciddm.networks import split
+from sciddm.networks.kinds import make_network
+from sciddm.noise import White
+from sciddm.train.precision import in_precision
+from sciddm.train.state import initial_state, make_denoiser, make_loss, make_objective, make_process, make_train_step
+
+
+def _products(jaxpr, found):
+    # (multiplications, the types they are made of) of every product
+    for equation in jaxpr.eqns:
+        inside = [variable.aval for variable in equation.invars]
+        size, types = equation.outvars[0].aval.size if equation.outvars else 0, {str(getattr(one, "dtype", "")) for one in inside}
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            found.append((size * np.prod([inside[0].shape[axis] for axis in contracted]), types))
+        if equation.primitive.name == "conv_general_dilated":
+            outputs = inside[1].shape[equation.params["dimension_numbers"].rhs_spec[0]]
+            found.append((size * inside[1].size // outputs, types))
+        for inner in jax.extend.core.jaxprs_in_params(equation.params):
+            _products(inner, found)
+    return found
+
+
+@pytest.mark.parametrize("name", ["fields", "pde", "weather", "molecules"])
+def test_the_network_multiplies_in_bfloat16_and_nothing_else_leaves_float32(name):
+    config = importlib.import_module(f"configs.{name}").get_config("smoke")
+    kind = domain_type(config)
+    outline = kind.outline(config)
+    network = split(nnx.eval_shape(lambda: make_network(config.network, kind.networks, outline.network_inputs, nnx.Rngs(0))))
+    denoiser = NetworkDenoiser(network, make_process(config, White()), config.denoiser.prediction)
+    config.training.precision = "bfloat16"
+    loss = make_loss(config, make_objective(config))
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((4, *leaf.shape), leaf.dtype), (outline.example, outline.cond_example))
+
+    def traced(params, x_0, cond):
+        return loss(params, denoiser, jax.random.key(0), x_0, cond, None)
+
+    _, gradient = jax.eval_shape(traced, network.params, *batch)
+    assert {str(leaf.dtype) for leaf in jax.tree.leaves(gradient)} == {"float32"}
+    products = _products(jax.make_jaxpr(traced)(network.params, *batch).jaxpr, [])
+    half = sum(size for size, types in products if types == {"bfloat16"})
+    assert half > 0.95 * sum(size for size, _ in products)
+    seen = []
+
+    class Watching(type(network)):
+        def __call__(self, x, noise_level, cond=None):
+            seen.extend(map(str, (jax.tree.leaves(x)[0].dtype, noise_level.dtype)))
+            return x
+
+    watching = NetworkDenoiser(Watching(None, {}), denoiser.process, denoiser.prediction)
+    x0_hat = jax.eval_shape(lambda x: in_precision(watching, "bfloat16")(x, 0.5), batch[0])
+    assert seen == ["bfloat16", "float32"] and {str(leaf.dtype) for leaf in jax.tree.leaves(x0_hat)} == {"float32"}
+
+
+def test_training_in_bfloat16_follows_the_loss_curve_of_float32():
+    """The same batches and draws: what differs is rounding, of eight bits."""
+    curves = {}
+    for precision in ("float32", "bfloat16"):
+        config = toy_config(precision=precision, learning_rate=5e-3, warmup=20)
+        domain = Toy(config)
+        denoiser = make_denoiser(config, domain, 1.0)
+        step, state = jax.jit(make_train_step(config, domain, denoiser)), initial_state(config, denoiser)
+        losses = []
+        for n in range(200):
+            state, metrics = step(state, {"x": domain.points[16 * (n % 16) :][:16]}, np.float32(n / 200))
+            losses.append(metrics["loss"])
+        assert {leaf.dtype for leaf in jax.tree.leaves((state.params, state.ema, state.opt_state[1].mu))} == {jnp.dtype("float32")}
+        curves[precision] = np.asarray(jax.device_get(losses)).reshape(10, 20).mean(1)
+    assert curves["float32"][-1] < 0.9 * curves["float32"][0]
+    np.testing.assert_allclose(curves["bfloat16"], curves["float32"], rtol=0.02)
+    assert not np.array_equal(curves["bfloat16"], curves["float32"])
+
+
+def test_a_batch_in_parts_has_the_loss_and_the_gradient_of_the_whole():
+    config = toy_config()
+    domain = Toy(config)
+    denoiser = make_denoiser(config, domain, 1.0)
+    x_0, found = domain.normalizer.normalize(domain.points[:16]), []
+    weight = np.linspace(0.2, 1.0, 32, dtype=np.float32).reshape(16, 2)
+    for parts in (1, 4):
+        config.training.accumulate = parts
+        loss = jax.jit(make_loss(config, make_objective(config)))
+        found.append(loss(denoiser.network.params, denoiser, jax.random.key(3), x_0, None, weight))
+    for whole, part in zip(*map(jax.tree.leaves, found), strict=True):
+        np.testing.assert_allclose(part, whole, rtol=2e-5, atol=1e-6)
