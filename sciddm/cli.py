@@ -10,6 +10,7 @@ import traceback
 import warnings
 from pathlib import Path
 
+import sciddm
 from sciddm.caches import folder
 from sciddm.devices import choose, device
 from sciddm.errors import UserError
@@ -89,14 +90,27 @@ def _except_on_full_disks(report):
 
 def make_parser() -> argparse.ArgumentParser:
     """The subcommands and their options; imports nothing heavy, so that help is immediate."""
-    parser = argparse.ArgumentParser("sciddm", description="Scientific diffusion models: train, sample, steer.", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{train,sample,evaluate,info,export,demo}")
+    parser = argparse.ArgumentParser(
+        "sciddm", description="Scientific diffusion models: train, sample, steer.", allow_abbrev=False,
+        epilog="examples:\n"
+        "  sciddm demo                                        everything in one go, a few minutes on 2 cores\n"
+        "  sciddm train --config pde:smoke --workdir runs/pde && sciddm sample --workdir runs/pde --count 4\n\n"
+        "`sciddm COMMAND --help` says more of each. Completion of words by the tab key, in bash:\n"
+        "  mkdir -p ~/.local/share/bash-completion/completions\n"
+        "  sciddm --print-completion bash > ~/.local/share/bash-completion/completions/sciddm",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--version", action=Version, nargs=0, help="of sciddm, jax and Python")
+    parser.add_argument("--print-completion", action=Completion, metavar="SHELL", help="a script for bash, zsh, fish or tcsh; see below")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
 
     train = commands.add_parser(
         "train", allow_abbrev=False, help="train a model, or go on where it stopped",
         description="Train the config in a workdir; the same command goes on where it stopped. --config executes that Python file.",
     )  # fmt: skip
-    train.add_argument("--config", required=True, metavar="FILE[:VARIANT]", help="such as configs/pde.py:smoke")
+    train.add_argument(
+        "--config", required=True, metavar="FILE[:VARIANT]", help="a file of yours, or one that comes with sciddm, such as pde:smoke"
+    )
     train.add_argument("--workdir", required=True, type=Path, help="where checkpoints, metrics and samples go")
     train.add_argument(
         "--init-from", metavar="RUN",
@@ -106,6 +120,13 @@ def make_parser() -> argparse.ArgumentParser:
         "--statistics", choices=("kept", "measured"),
         help="with --init-from: the data's mean and spread as that run had them (default), or measured anew",
     )  # fmt: skip
+    train.add_argument(
+        "--sweep", action="append", metavar="KEY=A,B",
+        help="a run for each value of a key of the config, in a folder of its own in the workdir; repeated, for each combination",
+    )  # fmt: skip
+    train.add_argument(
+        "--sweep-index", type=int, metavar="I", help="with --sweep: this combination alone, from 0 (default: SLURM_ARRAY_TASK_ID, else all)"
+    )
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.epilog = "Any key is set by --config.key=value, such as --config.training.steps=1000."
     train.set_defaults(run="run_train")
@@ -163,8 +184,14 @@ def make_parser() -> argparse.ArgumentParser:
 
     info = commands.add_parser("info", allow_abbrev=False, help="what a workdir holds, or what this machine offers")
     about = info.add_mutually_exclusive_group()
-    about.add_argument("--workdir", type=Path, help="a run")
-    about.add_argument("--config", metavar="FILE[:VARIANT]", help="all keys of a config, such as configs/pde.py:smoke, and their values")
+    about.add_argument(
+        "--workdir", type=Path, nargs="+", metavar="RUN", help="a run or an export; several are put beside each other in a table"
+    )
+    about.add_argument("--config", metavar="FILE[:VARIANT]", help="all keys of a config, such as pde:smoke, and their values")
+    info.add_argument("--json", action="store_true", help="with --workdir: for machines, without a picture")
+    info.add_argument(
+        "--out", type=Path, metavar="FILE.png", help="with --workdir: the picture of the curves (default: in plots/ of the first run)"
+    )
     info.add_argument("--task", help="with --workdir: what --given takes for a task")
     info.add_argument("--example", type=Path, metavar="FOLDER", help="with --task: writes the first held-out example as you would bring it")
     info.set_defaults(run="run_info")
@@ -180,7 +207,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", allow_abbrev=False, help="data, training, samples and inverse problems in one go")
     demo.add_argument("--workdir", type=Path, default=Path("runs/demo"), help="default runs/demo")
-    demo.add_argument("--config", default="configs/pde.py:smoke", metavar="FILE[:VARIANT]")
+    demo.add_argument("--config", default="pde:smoke", metavar="FILE[:VARIANT]", help="default pde:smoke")
     demo.set_defaults(run="run_demo")
     for command in (train, sample, evaluate, info, demo):
         command.add_argument(
@@ -188,6 +215,38 @@ def make_parser() -> argparse.ArgumentParser:
             help="cpu, gpu or tpu, or one of several alone, such as gpu:1 (default: what JAX_PLATFORMS says, else the fastest)",
         )  # fmt: skip
     return parser
+
+
+class Version(argparse.Action):
+    """`--version`; the versions are looked up when they are asked for, without importing what they are of."""
+
+    def __call__(self, parser, *_):
+        from importlib.metadata import version
+
+        parser.exit(message=f"sciddm {sciddm.__version__} (jax {version('jax')}, Python {sys.version.split()[0]})\n")
+
+
+class Completion(argparse.Action):
+    """`--print-completion SHELL`."""
+
+    def __call__(self, parser, namespace, shell, option=None):
+        import shtab
+
+        if shell not in shtab.SUPPORTED_SHELLS:
+            parser.error(f"--print-completion {shell}: expected one of {', '.join(shtab.SUPPORTED_SHELLS)}")
+        for action in every_action(parser):
+            if action.type is Path or action.dest in ("config", "init_from"):
+                action.complete = shtab.FILE
+        parser.exit(message=shtab.complete(parser, shell) + "\n")
+
+
+def every_action(parser):
+    """The options of a parser and of its subcommands."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from every_action(command)
 
 
 def seed(text: str) -> int:

@@ -1,4 +1,7 @@
-"""Keys of a config set otherwise, in one way for all commands: `--config FILE[:VARIANT]`, `--config.key=value`, `sd.load(changes=...)`."""
+"""Keys of a config set otherwise, in one way for all commands: `--config FILE[:VARIANT]`, `--config.key=value`, `sd.load(changes=...)`.
+
+Domains, networks and tasks are imported inside the functions, so that a file that is not there is said at once.
+"""
 
 import ast
 import shlex
@@ -11,13 +14,9 @@ from typing import Any
 import ml_collections
 
 from sciddm.config import check_groups, complete, flatten, naming_keys
-from sciddm.domain import domain_type
+from sciddm.config_files import find
 from sciddm.errors import UserError, in_words
 from sciddm.named import defaults_of, near, options_of
-from sciddm.networks.kinds import network_kind
-from sciddm.process import PROCESSES, GaussianProcess
-from sciddm.tasks.base import GIVEN, task_types
-from sciddm.train.state import process_constructor
 
 MAY_BE_NONE = ("training.wall_minutes", "training.reference_steps", "denoiser.sigma_data")  # and options of tasks, which say so themselves
 BESIDE: set[str] = set()  # folders of configs, of which only the command that reads the config knows
@@ -25,17 +24,12 @@ WORDS = {"true": True, "false": False, "null": None, "none": None}
 
 
 def load_config(name: str, arguments):
-    """A config by path and variant, FILE[:VARIANT], complete, with --config.key=value on top. Executes the file.
+    """A config by path or name and variant, as `config_files.find` takes it, complete, with --config.key=value on top. Executes the file.
 
     Packages beside the file can be imported, such as that of config.domain.
     Raises: UserError that names the file or key at fault, with the near match.
     """
-    path, _, variant = name.partition(":")
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(
-            f"--config {name}: no such file {str(path)!r}; expected FILE[:VARIANT] such as configs/pde.py:smoke"
-        )
+    path, variant = find(name)
     changes, folder = as_changes(arguments), str(path.resolve().parent)
     if folder not in sys.path:
         sys.path.append(folder)  # behind all others: a file beside the config can't take the place of a library
@@ -110,6 +104,11 @@ def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any], where:
 
 def known_keys(config) -> dict:
     """All keys that may be set, with their values: those that the config has, and options of its process and network at their defaults."""
+    from sciddm.domain import domain_type
+    from sciddm.networks.kinds import network_kind
+    from sciddm.tasks.base import GIVEN, task_types
+    from sciddm.train.state import process_constructor
+
     keys = flatten(config.to_dict())
     try:
         kind, constructor = domain_type(config), process_constructor(config)
@@ -200,6 +199,9 @@ def _rank(key: str) -> int:
 
 def _belongs(config, key: str) -> str:
     # "; it is now config..." where an older version had the key, "; it is an option of ..." where another process or network has it
+    from sciddm.domain import domain_type
+    from sciddm.process import PROCESSES, GaussianProcess
+
     try:
         kind = domain_type(config)
     except UserError:
