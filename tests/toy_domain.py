@@ -26,6 +26,15 @@ class Toy(Points):
         return grain.MapDataset.source(self.points).map(lambda x: {"x": x})
 
 
+class Measured(Toy):
+    """In units of its own points' mean and spread."""
+
+    def __init__(self, config, stored=None):
+        super().__init__(config, stored)
+        mean, std = np.float32(self.points.mean()), np.float32(self.points.std())
+        self.normalizer = sd.Normalizer.from_json(stored, self.example) if stored else sd.Normalizer(mean, std, "m")
+
+
 def toy_config(**training):
     config = base_config()
     config.domain, config.network.width = "toy_domain", 32
