@@ -223,7 +223,8 @@ class Version(argparse.Action):
     def __call__(self, parser, *_):
         from importlib.metadata import version
 
-        parser.exit(message=f"sciddm {sciddm.__version__} (jax {version('jax')}, Python {sys.version.split()[0]})\n")
+        print(f"sciddm {sciddm.__version__} (jax {version('jax')}, Python {sys.version.split()[0]})")
+        parser.exit()
 
 
 class Completion(argparse.Action):
@@ -237,7 +238,8 @@ class Completion(argparse.Action):
         for action in every_action(parser):
             if action.type is Path or action.dest in ("config", "init_from"):
                 action.complete = shtab.FILE
-        parser.exit(message=shtab.complete(parser, shell) + "\n")
+        print(shtab.complete(parser, shell))
+        parser.exit()
 
 
 def every_action(parser):
