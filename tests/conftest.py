@@ -37,7 +37,7 @@ def pytest_addoption(parser):
 
 
 # The files of the longest tests come first where several workers share them, so that none is left with one at the end.
-LONG = ("test_notebooks", "test_domain_contract", "test_cli", "test_resume", "test_sharding", "test_checkpoint")
+LONG = ("test_notebooks", "test_docs", "test_domain_contract", "test_cli", "test_resume", "test_sharding", "test_checkpoint")
 
 
 def pytest_collection_modifyitems(config, items):
