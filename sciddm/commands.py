@@ -7,33 +7,66 @@ import time
 
 from sciddm.devices import announce
 from sciddm.errors import UserError
+from sciddm.export import open_source
 
 
 def run_train(arguments, rest) -> None:
     from sciddm.overrides import found_beside, load_config
+
+    if arguments.sweep or arguments.sweep_index is not None:
+        return run_sweep(arguments, rest)
+    config = load_config(arguments.config, rest)  # what is wrong with it is said before the imports below, which take seconds
     from sciddm.train import fit
     from sciddm.train.sharding import use_cores
 
-    config = load_config(arguments.config, rest)
     use_cores(config)
     announce(arguments.device)
-    if arguments.statistics and not arguments.init_from:
-        raise UserError("--statistics: says nothing without --init-from RUN; leave it out")
-    start = {"init_from": arguments.init_from, "statistics": arguments.statistics or "kept"}
-    fit(config, arguments.workdir, progress=not arguments.quiet, **start)
+    fit(config, arguments.workdir, **beginning(arguments))
     print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {arguments.workdir}")
 
 
+def run_sweep(arguments, rest) -> None:
+    from sciddm import sweep
+    from sciddm.config import validate
+    from sciddm.overrides import load_config
+
+    if not arguments.sweep:
+        raise UserError("--sweep-index: says nothing without --sweep KEY=A,B; leave it out")
+    configs = {}
+    for name, values in sweep.combinations(arguments.sweep).items():
+        changes = [f"--config.{key}={value}" for key, value in values.items()]
+        configs[arguments.workdir / name] = load_config(arguments.config, [*rest, *changes])
+    if (alone := sweep.index(arguments.sweep_index, len(configs))) is not None:
+        configs = dict([list(configs.items())[alone]])
+    from sciddm.train.sharding import use_cores
+
+    use_cores(sweep.for_all(list(configs.values())))
+    announce(arguments.device)
+    for config in configs.values():  # all of them before the first is trained
+        validate(config)
+    sweep.train_all(configs, **beginning(arguments))
+    print(f"done: {len(configs)} runs in {arguments.workdir}; to compare: sciddm info --workdir {arguments.workdir}/*")
+
+
+def beginning(arguments) -> dict:
+    """Arguments of `fit` beside config and workdir. Raises: UserError if they don't go together."""
+    if arguments.statistics and not arguments.init_from:
+        raise UserError("--statistics: says nothing without --init-from RUN; leave it out")
+    start = {"init_from": arguments.init_from, "statistics": arguments.statistics or "kept"}
+    return start | {"progress": not arguments.quiet}
+
+
 def run_sample(arguments, rest) -> None:
+    task = arguments.task
+    for name in ("given", "method", "strength"):
+        if getattr(arguments, name) and not task:
+            raise UserError(f"--{name}: say for which --task; `sciddm info --workdir {arguments.workdir}` lists them")
+    open_source(arguments.workdir)  # a folder that is no run is said before the imports below, which take seconds
     print(f"reading {arguments.workdir}", file=sys.stderr)
     from sciddm import load, solvers
     from sciddm.events import Event
     from sciddm.members import write_members
 
-    task = arguments.task
-    for name in ("given", "method", "strength"):
-        if getattr(arguments, name) and not task:
-            raise UserError(f"--{name}: say for which --task; `sciddm info --workdir {arguments.workdir}` lists them")
     try:
         solvers.resolve("ddim" if arguments.solver is None else arguments.solver)
     except ValueError as error:
@@ -142,34 +175,46 @@ def run_info(arguments, rest) -> None:
         config = load_config(arguments.config, ())
         validate(config)
         return print(describe(config))
-    import jax
-
     if arguments.workdir is None:
+        import jax
+
+        from sciddm import caches, config_files
         from sciddm.train.loop import versions
 
-        print(json.dumps({"devices": [str(device) for device in jax.devices()], "versions": versions()}, indent=2))
-        return
-    from sciddm import load
-    from sciddm.train.checkpoint import Checkpoints
+        kept = {str(place): f"{size / 1e6:.0f} MB" for place, size in caches.sizes().items()}
+        about = {
+            "devices": [str(device) for device in jax.devices()], "versions": versions(), "caches": kept,
+            "configs": {name: str(path) for name, path in config_files.shipped().items()},
+        }  # fmt: skip
+        return print(json.dumps(about, indent=2))
+    tell_runs(arguments)
 
-    model, checkpoints = load(arguments.workdir), Checkpoints(arguments.workdir, read_only=True)
-    meta = checkpoints.meta(model.step)
-    about = {
-        "domain": model.config.domain, "step": model.step, "checkpoints": checkpoints.steps(),
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(model.denoiser.network.params)),
-        "tasks": sorted(model.domain.tasks), "normalizer": meta["normalizer"], "sigma_data": meta["sigma_data"],
-        "minutes": round(meta["elapsed"] / 60, 1), "git_revision": meta["git_revision"], "versions": meta["versions"],
-        "config": meta["config"],
-    }  # fmt: skip
-    print(json.dumps(about, indent=2))
+
+def tell_runs(arguments) -> None:
+    """One run, or several beside each other: text and a picture, or JSON. Loads no network."""
+    from sciddm import compare, curves, runs
+
+    found = [runs.read(path) for path in arguments.workdir]
+    if arguments.json:
+        return print(json.dumps([run.to_json() for run in found] if len(found) > 1 else found[0].to_json(), indent=2))
+    print(compare.describe(found[0]) if len(found) == 1 else compare.side_by_side(found))
+    place = found[0].path / "plots" / ("curves.png" if len(found) == 1 else "curves-compared.png")
+    try:
+        picture = curves.draw(found, arguments.out or place)
+    except OSError as error:
+        if arguments.out:
+            raise
+        return print(f"\npicture: not written to {place} ({error.strerror}); --out FILE.png names another place", file=sys.stderr)
+    print(f"\npicture: {picture}" if picture else "\npicture: none, there are no lines of metrics")
 
 
 def tell_task(arguments) -> None:
     """What `--given` takes for a task, and an example of it."""
     from sciddm import load
 
-    if not (arguments.workdir and arguments.task):
-        raise UserError("--task, --example: expected --workdir RUN --task T, and --example FOLDER to have files written")
+    if not (arguments.task and len(arguments.workdir or ()) == 1):
+        raise UserError("--task, --example: expected one --workdir RUN and --task T, and --example FOLDER to have files written")
+    (arguments.workdir,) = arguments.workdir
     print(f"reading {arguments.workdir}", file=sys.stderr)
     model, name = load(arguments.workdir), arguments.task
     print(f"--task {name} --given takes {model.task(name).takes}")

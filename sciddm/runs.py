@@ -29,8 +29,7 @@ class Run:
     @property
     def samples_seen(self) -> int:
         """Training samples, each counted as often as it was seen."""
-        training = self.meta["config"]["training"]
-        return self.step * training["batch_size"] * (training.get("accumulate") or 1)
+        return self.step * self.meta["config"]["training"]["batch_size"]
 
     @property
     def minutes(self) -> float:
@@ -95,6 +94,8 @@ def read(path) -> Run:
 
 def finished(run: Run) -> bool:
     """Whether the budget that it was started with is spent."""
+    if "progress" in run.meta:
+        return run.meta["progress"] >= 1.0
     training = run.meta["config"]["training"]
     minutes = training.get("wall_minutes")
     return bool(training.get("steps") and run.step >= training["steps"]) or bool(minutes and run.minutes >= minutes)

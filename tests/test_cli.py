@@ -83,7 +83,7 @@ def test_train_sample_evaluate_info(train, tmp_path, capsys):
     scores = json.loads((tmp_path / "run" / "evaluation.json").read_text())["scores"]
     assert set(scores) == {"forward", "inverse"} and "nearest + solve" in scores["forward"]
     capsys.readouterr()
-    assert cli.main(["info", "--workdir", run]) == 0
+    assert cli.main(["info", "--workdir", run, "--json"]) == 0
     about = json.loads(capsys.readouterr().out)
     assert about["step"] == 4 and about["checkpoints"] == [4, 2] and about["versions"]["jax"]
     assert {path.name for path in (tmp_path / "run" / "plots").iterdir()} >= {"forward-0.png", "inverse-0.png"}
