@@ -27,6 +27,8 @@ def main(argv=None) -> int:
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder("compiled").expanduser()))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     os.environ.setdefault("MPLBACKEND", "agg")
+    # Below "fatal" the compiler only remarks, such as that it is slow and whom to tell; what fails comes as an exception.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     quiet_libraries()
     try:
         from sciddm import commands
