@@ -1,7 +1,10 @@
 """Errors that the user can mend."""
 
+import shlex
 import traceback
 from pathlib import Path
+
+CLONE = Path(__file__).parent.parent
 
 
 class UserError(Exception):
@@ -19,3 +22,10 @@ def in_words(error: Exception) -> str:
     where = getattr(error, "filename", None) or (frames[-1].filename if frames else "")
     line = getattr(error, "lineno", None) or (frames[-1].lineno if frames else 0)
     return f"{type(error).__name__}: {last} ({Path(where).name}, line {line})"
+
+
+def install(extra: str) -> str:
+    """How the libraries of an extra come in, as it is typed. sciddm is installed from a clone; a copy of it does not know where that is."""
+    if (CLONE / "pyproject.toml").is_file():
+        return f"pip install -e {shlex.quote(f'{CLONE}[{extra}]')}"
+    return f"pip install '.[{extra}]' in the folder that sciddm was installed from"

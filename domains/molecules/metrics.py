@@ -15,7 +15,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdForceFieldHelpers
 
 from domains.molecules import bonds
-from sciddm.errors import UserError
+from sciddm.errors import UserError, install
 
 SLOW = 200  # molecules at most for the ways of perceiving that take long
 STRAIGHT = np.sin(np.deg2rad(5))  # about a bond angle within 5 degrees of straight there is no torsion
@@ -143,7 +143,7 @@ def posebusters(molecules, most: int = SLOW) -> dict[str, float]:
     try:
         from posebusters import PoseBusters
     except ImportError as error:
-        raise UserError("posebusters: package not installed; pip install 'sciddm[molecules]'") from error
+        raise UserError(f"posebusters: package not installed; {install('molecules')}") from error
     asked = _evenly(molecules, most)
     if not asked:
         raise UserError("molecules: there is none; expected a list of at least one molecule or None")

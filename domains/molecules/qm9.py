@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import pandas
 from rdkit import Chem, rdBase
-from tqdm import tqdm
 
 import sciddm
 from domains.molecules.collection import Collection
 from domains.molecules.descriptors import DESCRIPTORS
 from sciddm import store
+from sciddm.activity import Bar
 from sciddm.data.made import made_once
-from sciddm.errors import UserError
+from sciddm.errors import UserError, install
 
 # Column of the tables -> our name and unit.
 PROPERTIES = {
@@ -49,7 +49,7 @@ def ensure_qm9(cache, *, count: int | None = None, progress: bool = True) -> Col
     """
     if not available(cache, count):
         raise UserError(
-            "QM9 needs the package qm9pack: install sciddm[molecules], or set config.data.source = 'smiles'"
+            f"QM9 needs the package qm9pack: {install('molecules')}, or set config.data.source = 'smiles'"
         )
     path = made_once(_path(cache, count), lambda partial: _write(partial, count, progress))
     return Collection.from_dataset(store.open_store(path))
@@ -68,7 +68,8 @@ def _write(path, count, progress):
     workers = -1 if len(jobs) > len(tables) else 1
     with joblib.parallel_config("loky"), joblib.Parallel(n_jobs=workers, return_as="generator") as run:
         done = run(joblib.delayed(_part)(table, rows) for table, rows in jobs)
-        parts = list(tqdm(done, total=len(jobs), desc="reading QM9", unit="part", disable=not progress))
+        with Bar(done, total=len(jobs), desc="reading QM9", unit="part", disable=not progress) as bar:
+            parts = list(bar)
     collection = _joined([part for part, _ in parts])
     refused = [reason for _, reasons in parts for reason in reasons]
     source = f"QM9 by qm9pack {version}, {len(collection)} molecules, {len(refused)} left out"

@@ -17,7 +17,7 @@ from domains.molecules.record import Record, Skipped, fail, gather, number_of, r
 from sciddm import store
 from sciddm.data.made import made_once
 from sciddm.data.reading import read_text
-from sciddm.errors import UserError
+from sciddm.errors import UserError, install
 
 SEED = 42
 ROWS = 2**16  # atoms in a chunk of the cache
@@ -113,7 +113,7 @@ def default_smiles(count: int | None = None) -> list[str]:
         return list(found)
     raise UserError(
         f"{count} molecules: {len(found)} small ones come with the installed packages; "
-        "pip install 'sciddm[molecules]' for more, or set config.data.path to your own"
+        f"{install('molecules')} for more, or set config.data.path to your own"
     )
 
 

@@ -15,7 +15,7 @@ import scipy
 
 from domains.weather.generate import INTERVAL, SPACING
 from domains.weather.transform import rain_rate, reflectivity
-from sciddm.errors import UserError
+from sciddm.errors import UserError, install
 
 RAIN = 0.5  # dBZ, the least echo that STEPS calls rain: it has no other (0.04 mm/h)
 # km/h and minutes: what pysteps fitted to Lucas-Kanade in Finland and Switzerland together.
@@ -260,4 +260,4 @@ def _pysteps(module):
     try:
         return importlib.import_module(f"pysteps.{module}")
     except ImportError as error:
-        raise UserError(f"this baseline needs pysteps: pip install 'sciddm[weather]' ({error})") from None
+        raise UserError(f"this baseline needs pysteps: {install('weather')} ({error})") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sciddm.errors import UserError
+from sciddm.errors import UserError, install
 
 
 def kind_of(file: Path) -> str:
@@ -90,7 +90,7 @@ def need(module: str, file, extra: str):
             return importlib.import_module(module)
     except ImportError as error:
         package = module.split(".")[0]
-        raise UserError(f"{file}: reading it needs {package}: pip install 'sciddm[{extra}]'") from error
+        raise UserError(f"{file}: reading it needs {package}: {install(extra)}") from error
 
 
 def listed(found: Iterable[str]) -> str:

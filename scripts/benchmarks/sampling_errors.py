@@ -10,6 +10,7 @@ from mixtures import unit_mixture
 from sampling_common import Table, distinct_solvers, steps_for
 
 import sciddm as sd
+from sciddm.errors import install
 from sciddm.metrics import sliced_wasserstein
 
 KEY, CALLS = jax.random.key(0), (5, 10, 20, 50)
@@ -111,7 +112,7 @@ def errors(table: Table, grid: str, only) -> None:
     try:
         import diffusers_schedulers as theirs
     except ImportError as error:
-        table.line(f"\ndiffusers' rows are missing ({error}): pip install 'sciddm[benchmarks]' adds them.")
+        table.line(f"\ndiffusers' rows are missing ({error}): {install('benchmarks')} adds them.")
     else:
         table.head("diffusers", *HEADER)
         for label in theirs.SCHEDULERS:

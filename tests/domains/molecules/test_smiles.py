@@ -75,7 +75,7 @@ def test_default_smiles_are_small_neutral_whole_and_unique():
 
 def test_too_many_default_smiles_are_refused(monkeypatch):
     monkeypatch.setattr(smiles.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"422 molecules: 421 small ones come.*pip install 'sciddm\[molecules\]'"):
+    with pytest.raises(UserError, match=r"422 molecules: 421 small ones come.*pip install -e \S+\[molecules\]"):
         default_smiles(422)
 
 
