@@ -1,5 +1,6 @@
 """What a domain, a noise law and a solver must do, as checks for tests of your own. Each raises an AssertionError that says why."""
 
+import re
 from pathlib import Path
 
 import jax
@@ -112,7 +113,7 @@ def check_samples(model: Model, folder: Path) -> None:
     path = folder / f"samples{domain.suffix}"
     domain.save(native, path)
     assert path.exists(), f"`save` wrote nothing at {path}"
-    assert isinstance(domain.plot(native), plt.Figure), "`plot` gives no matplotlib figure"
+    check_picture(domain.plot(native), "")
     plt.close("all")
     for name, value in domain.metrics(x, x).items():
         assert isinstance(value, float), f"metric {name!r} is a {type(value).__name__}, expected a float"
@@ -139,9 +140,7 @@ def check_task(model: Model, name: str) -> None:
         assert fits, (
             f"task {name!r}: the answer {method!r} has shapes {_shapes(answer)}, expected {shape}, or an ensemble of such"
         )
-    assert isinstance(draw_picture(task, members, problem, answers), plt.Figure), (
-        f"task {name!r}: `plot` gives no matplotlib figure"
-    )
+    check_picture(draw_picture(task, members, problem, answers), f"task {name!r}: ")
     plt.close("all")
 
 
@@ -169,10 +168,40 @@ def check_given(model: Model, name: str, folder: Path) -> Problem:
     assert path.exists(), f"task {name!r}: the answer to what a user brought is not saved"
     quantities = model.domain.quantities(native)
     assert quantities.sizes.get("member") == 2, f"task {name!r}: `quantities` has sizes {dict(quantities.sizes)}, expected two members"
-    figure = draw_picture(task, members, brought, {})
-    assert isinstance(figure, plt.Figure), f"task {name!r}: `plot` gives no matplotlib figure of what a user brought"
+    check_picture(draw_picture(task, members, brought, {}), f"task {name!r}, of what a user brought: ")
     plt.close("all")
     return brought
+
+
+def check_picture(figure, what: str = "") -> None:
+    """Every map has a colour bar, its own or that of a map in the same colours, with a unit in brackets, "[1]" where there is none; all
+    axes that are shown have labels, their own or those of other axes in the same row, column or range. what: begins the messages."""
+    import matplotlib.pyplot as plt
+    from matplotlib.collections import PathCollection, QuadMesh
+    from matplotlib.image import AxesImage
+
+    assert isinstance(figure, plt.Figure), f"{what}`plot` gives no matplotlib figure"
+    shown = [ax for ax in figure.axes if ax.axison and ax.has_data() and ax.get_label() != "<colorbar>"]
+    maps = [artist for ax in shown for artist in ax.get_children() if isinstance(artist, (AxesImage, QuadMesh, PathCollection))]
+    maps = [one for one in maps if one.get_array() is not None and np.ndim(one.get_array()) < 3]  # three: colours and no values
+    colours = lambda one: (one.cmap.name, one.norm.vmin, one.norm.vmax)  # noqa: E731
+    bars = {colours(one): one.colorbar.ax for one in maps if one.colorbar is not None}
+    for one in maps:
+        assert colours(one) in bars, f"{what}a map of {one.axes.get_title()!r} has no colour bar"
+    for ax in bars.values():
+        label = ax.get_ylabel() or ax.get_xlabel()
+        expected = "such as 'pressure [Pa]', [1] where it has none"
+        assert re.search(r"\[.+\]", label), f"{what}the colour bar {label!r} has no unit; expected {expected}"
+    for ax in shown:
+        for direction, lines in (("x", "colspan"), ("y", "rowspan")):
+
+            def place(one, direction=direction, lines=lines):
+                spec = one.get_subplotspec()
+                return getattr(spec, lines) if spec else None, getattr(one, f"get_{direction}lim")()
+
+            beside = [ax, *(one for one in shown if any(a == b is not None for a, b in zip(place(one), place(ax), strict=True)))]
+            there = any(getattr(one, f"get_{direction}label")() for one in beside)
+            assert there, f"{what}axes {ax.get_title()!r} have no {direction} label"
 
 
 def check_noise(law, like, draws: int = 20000):

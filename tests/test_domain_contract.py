@@ -3,6 +3,8 @@
 import pathlib
 import re
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from small_configs import DOMAINS
 from toy_domain import Toy, toy_config
@@ -68,6 +70,28 @@ def test_the_shipped_contract_passes_a_domain_and_names_what_another_one_does_no
             with pytest.raises(AssertionError, match=said):
                 (tmp_path / "samples.npy").unlink(missing_ok=True)
                 testing.check_samples(model, tmp_path)
+
+
+def test_a_picture_whose_maps_have_no_colour_bar_with_a_unit_or_whose_axes_have_no_labels_is_refused():
+    figure, (left, right) = plt.subplots(1, 2)
+    image = [ax.imshow(np.eye(3), vmin=0.0, vmax=1.0) for ax in (left, right)][0]
+    with pytest.raises(AssertionError, match="a map of '' has no colour bar"):
+        testing.check_picture(figure)
+    bar = figure.colorbar(image, ax=[left, right], label="pressure")
+    with pytest.raises(AssertionError, match="the colour bar 'pressure' has no unit"):
+        testing.check_picture(figure)
+    bar.set_label("pressure [Pa]")
+    left.set(xlabel="x [m]")
+    with pytest.raises(AssertionError, match="have no y label"):
+        testing.check_picture(figure)
+    left.set(ylabel="y [m]")  # the other one's range is the same
+    testing.check_picture(figure)
+    right.imshow(np.eye(3), vmin=0.0, vmax=2.0)
+    with pytest.raises(AssertionError, match="has no colour bar"):
+        testing.check_picture(figure)
+    right.axis("off")
+    testing.check_picture(figure)
+    plt.close(figure)
 
 
 def test_the_core_never_imports_a_domain():

@@ -170,9 +170,10 @@ def panels(view: View, rows: int, columns: int, bars: int = 1, titles: int = 1):
 
 
 def colour_bar(fig, image, axes, label: str, extend: str = "neither"):
-    """At the right of axes (rows, columns)."""
+    """At the right of axes (rows, columns). A label without a unit is of a file that says none."""
     axes = np.atleast_2d(axes)
     bar = fig.colorbar(image, ax=list(axes.ravel()), extend=extend, aspect=16 * len(axes), pad=0.012, fraction=0.1 / axes.shape[1])
+    label = label if label.endswith("]") else f"{label} [no unit]"
     bar.set_label(wrapped(label, max(_room(axes[0, 0])[1] * len(axes), 12)), fontsize=8)
     bar.ax.tick_params(labelsize=7, length=2.5)
     bar.locator = plt.MaxNLocator(5)
