@@ -47,7 +47,7 @@ def describe(run: Run) -> str:
         said = f"held-out loss by noise level at step {last['step']:,}, of {len(last['each'])} samples; smaller is better"
         parts.append(f"{said}\n{tabulate(levels, tablefmt='plain', disable_numparse=True)}")
     else:
-        parts.append("held-out loss: none, the run is older than it is recorded, or has no held-out samples")
+        parts.append("held-out loss: none; the run is older than it is recorded, or config.training.held_out is 0")
     if run.evaluation:
         rows = [[task, metric, _number(value)] for task, metric, value in run.scores()]
         table = tabulate(rows, tablefmt="plain", disable_numparse=True, colalign=("left", "left", "right"))

@@ -1,5 +1,9 @@
 """A sweep trains every combination once, goes on where it was stopped, and tells of those that fail."""
 
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from sciddm import cli, sweep
@@ -78,3 +82,14 @@ def test_devices_divide_the_batches_of_all():
 
     configs = [toy_config(batch_size=size) for size in (16, 24)] + [toy_config(batch_size=16, accumulate=4)]
     assert sweep.for_all(configs).training.batch_size == 4 and configs[0].training.batch_size == 16
+
+
+def test_a_job_of_an_array_trains_with_what_it_was_given(tmp_path):
+    stub = tmp_path / "sciddm"
+    stub.write_text(f'#!/bin/sh\necho "$PWD" "${sweep.ARRAY}" "$@"\n')
+    stub.chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_SUBMIT_DIR": str(tmp_path), sweep.ARRAY: "3"}
+    script = Path(__file__).parent.parent / "scripts" / "launch" / "slurm.sh"
+    command = ["bash", str(script), "--config", "a b.py", "--sweep", "seed=0,1"]
+    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert said == f"{tmp_path} 3 train --quiet --config a b.py --sweep seed=0,1\n"
