@@ -6,6 +6,8 @@ import threading
 import time
 from collections.abc import Iterator
 
+from tqdm import tqdm
+
 TICK = 1.0  # seconds
 
 
@@ -13,48 +15,62 @@ TICK = 1.0  # seconds
 def activity(what: str, show: bool = True) -> Iterator[None]:
     """Says on stderr that `what` is being done, such as "reading storm.cdf", and its seconds every second until it is over.
 
-    While a bar of tqdm runs inside, or another activity, that one speaks. Of what takes less than a second one line stays.
+    While a bar runs inside, or another activity, that one speaks. Of what takes less than a second one line stays.
     """
     if not show:
         yield
         return
-    start = time.monotonic()
+    start, me = time.monotonic(), object()
 
-    def say(end=""):
+    def say(end="\r"):  # what others print takes the line's place, and the next tick stands below it
         seconds = time.monotonic() - start
-        print(f"\r{what} ..." + (f" {seconds:.0f} s" if seconds >= TICK else ""), end=end, file=sys.stderr, flush=True)
+        print(f"{what} ..." + (f" {seconds:.0f} s" if seconds >= TICK else ""), end=end, file=sys.stderr, flush=True)
 
-    me = object()
     if _SPEAKING:  # whose line stays as it is
         print(file=sys.stderr)
     _SPEAKING.append(me)
     say()
+    stop = _every_tick(lambda: _SPEAKING[-1] is me and not _bars() and say())
     try:
-        with _every_tick(lambda: _SPEAKING[-1] is me and not _bars() and say()):
-            yield
+        yield
     finally:
+        stop()
         _SPEAKING.remove(me)
         say("\n")
 
 
-@contextlib.contextmanager
-def ticking(bar) -> Iterator[None]:
-    """Keeps the clock of a bar of tqdm going between its updates: a part of what it counts may take a minute."""
-    with _every_tick(bar.refresh):
-        yield
+class Bar(tqdm):
+    """A bar of tqdm whose clock goes on every second: a part of what it counts may take a minute.
+
+    In a `with` statement: an error within ends it, too, however long its traceback is kept.
+    """
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self._stop = None if self.disable else _every_tick(self._tick)
+
+    def _tick(self):
+        if self._time() - self.start_t >= self.delay:
+            self.refresh()
+
+    def close(self):
+        """Ends it; tqdm calls this where a loop over the bar does."""
+        if stop := getattr(self, "_stop", None):
+            self._stop = None
+            stop()
+        super().close()
 
 
 _SPEAKING: list[object] = []  # activities under way, the innermost last
 
 
 def _bars() -> bool:
-    # bars under way write lines of their own; tqdm is not imported for the question
-    found = sys.modules.get("tqdm")
-    return any(not bar.disable for bar in list(getattr(found.tqdm, "_instances", ()))) if found else False
+    # bars under way write lines of their own
+    return any(not bar.disable for bar in list(getattr(tqdm, "_instances", ())))
 
 
-@contextlib.contextmanager
 def _every_tick(tick):
+    # a function that ends it, and waits until it has
     over = threading.Event()
 
     def run():
@@ -63,8 +79,10 @@ def _every_tick(tick):
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    try:
-        yield
-    finally:
+
+    def stop():
         over.set()
-        thread.join()
+        if thread is not threading.current_thread():
+            thread.join()
+
+    return stop

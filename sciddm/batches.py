@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from tqdm import tqdm
+
+from sciddm.activity import Bar
 
 
 def in_batches(function: Callable, count: int, size: int, label: str, progress: bool = False):
@@ -14,7 +15,8 @@ def in_batches(function: Callable, count: int, size: int, label: str, progress: 
     pytree of (size, ...).
     """
     size, parts = min(size, count), []
-    for first in tqdm(range(0, count, size), desc=label, unit="batch", disable=not progress):
-        rows = np.minimum(np.arange(first, first + size), count - 1)
-        parts.append(jax.tree.map(np.asarray, function(rows)))
+    with Bar(range(0, count, size), desc=label, unit="batch", disable=not progress) as bar:
+        for first in bar:
+            rows = np.minimum(np.arange(first, first + size), count - 1)
+            parts.append(jax.tree.map(np.asarray, function(rows)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)

@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 
+from sciddm.activity import activity
 from sciddm.devices import announce
 from sciddm.errors import UserError
 from sciddm.export import open_source
@@ -62,21 +63,22 @@ def run_sample(arguments, rest) -> None:
         if getattr(arguments, name) and not task:
             raise UserError(f"--{name}: say for which --task; `sciddm info --workdir {arguments.workdir}` lists them")
     open_source(arguments.workdir)  # a folder that is no run is said before the imports below, which take seconds
-    print(f"reading {arguments.workdir}", file=sys.stderr)
-    from sciddm import load, solvers
-    from sciddm.events import Event
-    from sciddm.members import write_members
+    with activity(f"reading {arguments.workdir}"):
+        from sciddm import load, solvers
+        from sciddm.events import Event
+        from sciddm.members import write_members
 
-    try:
-        solvers.resolve("ddim" if arguments.solver is None else arguments.solver)
-    except ValueError as error:
-        raise UserError(f"--solver: {error}") from error
-    events = [Event.parse(text) for text in arguments.event or ()]
+        try:
+            solvers.resolve("ddim" if arguments.solver is None else arguments.solver)
+        except ValueError as error:
+            raise UserError(f"--solver: {error}") from error
+        events = [Event.parse(text) for text in arguments.event or ()]
+        model = load(arguments.workdir, overrides=rest)
+        if task:
+            changes = steering(model, arguments)
+            model = load(arguments.workdir, overrides=[*rest, *changes]) if changes else model
     announce(arguments.device, 1)
-    model = load(arguments.workdir, overrides=rest)
-    if task:
-        changes = steering(model, arguments)
-        model = load(arguments.workdir, overrides=[*rest, *changes]) if changes else model
+    warn_of(model)
     options = {name: value for name in ("solver", "steps", "grid") if (value := getattr(arguments, name))}
     name = f"{task or 'generate'}-step{model.step}-seed{arguments.seed}{model.domain.suffix}"
     written = write_members(
@@ -87,6 +89,12 @@ def run_sample(arguments, rest) -> None:
         print(line)
     for what, path in written.files.items():
         print(f"{what}: {path}")
+
+
+def warn_of(model) -> None:
+    """On stderr, of a run that was not trained enough to be believed."""
+    if model.verdict.undertrained:
+        print(model.verdict, file=sys.stderr)
 
 
 def steering(model, arguments) -> list[str]:
@@ -110,16 +118,17 @@ def steering(model, arguments) -> list[str]:
 
 
 def run_evaluate(arguments, rest) -> None:
-    from sciddm import load
-
     others = ("task", "problems") if arguments.steer else ("reward", "budget", "strength")
     for name in others:
         if getattr(arguments, name) is not None:
             raise UserError(
                 f"--{name}: says nothing {'beside' if arguments.steer else 'without'} --steer; leave it out"
             )
+    with activity(f"reading {arguments.workdir}"):
+        from sciddm import load
+
+        model = load(arguments.workdir, overrides=rest)
     announce(arguments.device, 1)
-    model = load(arguments.workdir, overrides=rest)
     if arguments.steer:
         return report_steering(model, arguments)
     settings = {name: getattr(arguments, name) or model.config.evaluation[name] for name in ("problems", "members")}
@@ -132,8 +141,9 @@ def report(model, tasks, seed: int, **settings) -> None:
     """Print the tables, write them to evaluation.json, and say where the pictures are."""
     from sciddm.evaluation import evaluate, format_table
 
-    for task in tasks:
-        model.problem(task)  # an unknown name is said before anything is sampled
+    with activity("reading or making held-out problems"):
+        for task in tasks:
+            model.problem(task)  # an unknown name is said before anything is sampled
     table = evaluate(model, tasks=tasks, seed=seed, **settings)
     for task, scores in table.items():
         print(
@@ -141,10 +151,13 @@ def report(model, tasks, seed: int, **settings) -> None:
         )
     out = model.workdir / "evaluation.json"
     out.write_text(
-        json.dumps({"step": model.step, "seed": seed, **settings, "scores": table}, indent=2).replace("NaN", "null")
+        json.dumps({"step": model.step, "seed": seed, **settings, "verdict": str(model.verdict), "scores": table}, indent=2).replace(
+            "NaN", "null"
+        )
         + "\n"
     )
-    print(f"\ntable: {out}\npictures: {model.workdir / 'plots'}")
+    print(f"\n{model.verdict}" if model.verdict.undertrained else "")
+    print(f"table: {out}\npictures: {model.workdir / 'plots'}")
 
 
 def report_steering(model, arguments) -> None:
@@ -160,6 +173,7 @@ def report_steering(model, arguments) -> None:
     )  # fmt: skip
     about = f"{rows[-1]['budget']} network calls an answer, {members} answers a method, strength {strength:g}"
     print(f"\nsteered by {rows[0]['reward']}, {about}:\n\n{rewards.format_rows(rows)}")
+    warn_of(model)
     picture = model.workdir / "plots" / f"steering-{rows[0]['reward'].replace(' ', '-')}.png"
     save_figure(rewards.plot(rewards.comparable(rewards.store(rows, out), rows[0])), picture, model.verdict.short)
     print(f"\ntable: {out}\npicture: {picture}")
@@ -210,20 +224,21 @@ def tell_runs(arguments) -> None:
 
 def tell_task(arguments) -> None:
     """What `--given` takes for a task, and an example of it."""
-    from sciddm import load
-
     if not (arguments.task and len(arguments.workdir or ()) == 1):
         raise UserError("--task, --example: expected one --workdir RUN and --task T, and --example FOLDER to have files written")
     (arguments.workdir,) = arguments.workdir
-    print(f"reading {arguments.workdir}", file=sys.stderr)
-    model, name = load(arguments.workdir), arguments.task
+    with activity(f"reading {arguments.workdir}"):
+        from sciddm import load
+
+        model, name = load(arguments.workdir), arguments.task
     print(f"--task {name} --given takes {model.task(name).takes}")
     if arguments.example is None:
         return print(f"an example, to copy: sciddm info --workdir {arguments.workdir} --task {name} --example FOLDER")
     if arguments.example.exists() and any(arguments.example.iterdir()):
         raise UserError(f"{arguments.example}: is not empty; give another --example")
     arguments.example.mkdir(parents=True, exist_ok=True)
-    given = model.task(name).write_given(model.problem(name), arguments.example)
+    with activity("reading or making a held-out problem"):
+        given = model.task(name).write_given(model.problem(name), arguments.example)
     words = " ".join(f"--given {shlex.quote(str(one))}" for one in given)
     print(f"the first held-out example: sciddm sample --workdir {arguments.workdir} --task {name} {words}")
 
@@ -241,20 +256,22 @@ def run_export(arguments, rest) -> None:
 
 def run_demo(arguments, rest) -> None:
     start = time.monotonic()
-    from sciddm import load
-    from sciddm.evaluation import save_figure
-    from sciddm.overrides import load_config
-    from sciddm.train import fit
-    from sciddm.train.sharding import use_cores
+    with activity("importing"):
+        from sciddm import load
+        from sciddm.evaluation import save_figure
+        from sciddm.overrides import load_config
+        from sciddm.train import fit
+        from sciddm.train.sharding import use_cores
 
     config = load_config(arguments.config, rest)
     use_cores(config)
     announce(arguments.device)
     fit(config, arguments.workdir)
-    model = load(arguments.workdir)
+    with activity(f"reading {arguments.workdir}"):
+        model = load(arguments.workdir)
     picture = arguments.workdir / "plots" / "generated.png"
     if not picture.exists():
-        save_figure(model.domain.plot(model.sample(0, 6)), picture, model.verdict.short)
+        save_figure(model.domain.plot(model.sample(0, 6, progress=True)), picture, model.verdict.short)
     settings = model.config.evaluation
     report(model, settings.tasks, 0, problems=settings.problems, members=settings.members)
     print(f"{time.monotonic() - start:.0f} s in all")

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from tqdm import tqdm
 
 from sciddm import grids, solvers
+from sciddm.activity import Bar
 from sciddm.arithmetic import as_structs
 from sciddm.denoiser import Denoiser, Guide
 from sciddm.keys import one_key, whole
@@ -83,13 +83,14 @@ def search(
         return jax.value_and_grad(error)(gaps, problem)
 
     state, best, errors = optimiser.init(gaps), None, []
-    for _ in tqdm(range(iterations + 1), desc="grid", disable=not progress):
-        pairs = [value_and_gradient(gaps, problem) for problem in problems]
-        errors.append(float(np.mean([value for value, _ in pairs])))
-        if best is None or errors[-1] < best[0]:
-            best = errors[-1], gaps
-        # Each denoiser weighs the same: the logarithm of its error is what falls.
-        gradient = sum(slope / value for value, slope in pairs) / len(pairs)
-        updates, state = optimiser.update(gradient, state)
-        gaps = optax.apply_updates(gaps, updates)
+    with Bar(range(iterations + 1), desc="grid", disable=not progress) as bar:
+        for _ in bar:
+            pairs = [value_and_gradient(gaps, problem) for problem in problems]
+            errors.append(float(np.mean([value for value, _ in pairs])))
+            if best is None or errors[-1] < best[0]:
+                best = errors[-1], gaps
+            # Each denoiser weighs the same: the logarithm of its error is what falls.
+            gradient = sum(slope / value for value, slope in pairs) / len(pairs)
+            updates, state = optimiser.update(gradient, state)
+            gaps = optax.apply_updates(gaps, updates)
     return np.asarray(jnp.minimum(low + jnp.cumsum(jnp.exp(best[1])), high)), np.asarray(errors)

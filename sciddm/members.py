@@ -12,6 +12,7 @@ import numpy as np
 
 import sciddm
 from sciddm import summary
+from sciddm.activity import activity
 from sciddm.errors import UserError
 from sciddm.evaluation import save_figure
 from sciddm.events import Event
@@ -46,7 +47,8 @@ def write_members(
     for path in (out, *(out.with_name(f"{out.stem}-summary{suffix}") for suffix in summary.SUFFIXES)):
         if path.exists():
             raise UserError(f"{path}: is there already; give another --out or --seed")
-    problem = None if task is None else model.problem(task, key=seed, given=given)
+    with activity("reading what is given" if given else "reading or making a held-out problem", progress and task is not None):
+        problem = None if task is None else model.problem(task, key=seed, given=given)
     model.sampling_options(model.denoiser, **({} if task is None else model.task(task).sampling_of(problem)) | options)  # what it refuses
     settings = settings_of(model, task, problem, given, seed, options)
     _check_events(model, task, problem, events)
@@ -69,16 +71,15 @@ def write_members(
     except KeyboardInterrupt:
         print(f"\nstopped; the members made so far are in {folder}, the same command goes on", file=sys.stderr)
         raise
-    if progress:
-        print("summary and pictures", file=sys.stderr)
-    native, figure = _shown(model, task, problem, x, seed)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    history = {"history": f"{now} {command}"} if command else {}
-    about = {f"sciddm_{name.replace(' ', '_')}": value for name, value in settings.items()} | history
-    model.domain.save(model.domain.signed(native, about), out)
-    drop(folder)
-    return _beside(model, native, figure, out, events, about)
+    with activity("summary and pictures", progress):
+        native, figure = _shown(model, task, problem, x, seed)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        history = {"history": f"{now} {command}"} if command else {}
+        about = {f"sciddm_{name.replace(' ', '_')}": value for name, value in settings.items()} | history
+        model.domain.save(model.domain.signed(native, about), out)
+        drop(folder)
+        return _beside(model, native, figure, out, events, about)
 
 
 def settings_of(model, task, problem, given, seed, options) -> dict[str, str | int | float]:

@@ -10,9 +10,8 @@ from pathlib import Path
 import filelock
 import jax
 import numpy as np
-from tqdm import tqdm
 
-from sciddm.activity import ticking
+from sciddm.activity import Bar
 from sciddm.errors import UserError
 
 ABOUT = "about.json"
@@ -36,7 +35,7 @@ def in_parts(
         try:
             _check(folder, about)
             parts = []
-            with tqdm(total=count, desc=label, unit="member", disable=not progress) as bar, ticking(bar):
+            with Bar(total=count, desc=label, unit="member", disable=not progress) as bar:
                 for first in range(0, count, size):
                     path = folder / f"members-{first:06d}.npz"
                     found = _read(path, structure)

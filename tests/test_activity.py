@@ -2,7 +2,6 @@ import re
 import time
 
 import pytest
-from tqdm import tqdm
 
 from sciddm import activity
 
@@ -14,15 +13,20 @@ def fast(monkeypatch):
 
 def test_what_is_done_is_said_at_once_and_its_seconds_go_on(capsys):
     with activity.activity("reading storm.cdf"):
-        assert capsys.readouterr().err == "\rreading storm.cdf ..."
+        assert capsys.readouterr().err == "reading storm.cdf ...\r"
         time.sleep(0.2)
     said = capsys.readouterr().err
-    assert len(re.findall(r"\rreading storm.cdf \.\.\. \d+ s", said)) > 4 and said.endswith("\n")
+    assert len(re.findall(r"reading storm.cdf \.\.\. \d+ s\r", said)) > 4 and said.endswith(" s\n")
 
 
 def test_the_clock_is_quiet_while_a_bar_or_another_activity_speaks(capsys):
     with activity.activity("outer"):
-        with tqdm(total=1), activity.activity("inner"):
+        with activity.Bar(total=7, desc="inner"):
+            capsys.readouterr()
+            time.sleep(0.1)
+            said = capsys.readouterr().err
+            assert "outer" not in said and said.count("0/7") > 2  # its own clock goes on
+        with activity.activity("another"):
             capsys.readouterr()
             time.sleep(0.1)
             assert "outer" not in capsys.readouterr().err
@@ -36,4 +40,6 @@ def test_nothing_is_said_where_nothing_is_to_be_shown_and_an_error_goes_through(
     assert capsys.readouterr().err == ""
     with pytest.raises(KeyError), activity.activity("failing"):
         raise KeyError
-    assert not activity._SPEAKING
+    with pytest.raises(KeyError), activity.Bar(range(3)) as bar:
+        raise KeyError
+    assert not activity._SPEAKING and bar._stop is None

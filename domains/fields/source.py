@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from tqdm import tqdm
 
 from domains.fields.axes import times_of
 from domains.fields.cuts import read_grid
 from domains.fields.readers import Fields
 from domains.fields.roles import Plan
+from sciddm.activity import Bar
 from sciddm.data.units import convert
 from sciddm.errors import UserError
 
@@ -143,8 +143,9 @@ class Source:
             for j in range(0, len(self.times), long)
         ]
         bar = {"desc": about, "unit": "block", "delay": 2.0, "file": sys.stderr, "leave": False}
-        for part in tqdm(parts[done:], initial=done, total=len(parts), **bar):
-            yield part, self._read(*part)
+        with Bar(parts[done:], initial=done, total=len(parts), **bar) as left:
+            for part in left:
+                yield part, self._read(*part)
 
     def _read(self, samples: slice, times: slice) -> np.ndarray:
         """(samples, times, *space, names) from the file."""

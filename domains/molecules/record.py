@@ -12,9 +12,9 @@ import numpy as np
 import scipy
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdDetermineBonds
-from tqdm import tqdm
 
 from domains.molecules.collection import Collection, make_molecule
+from sciddm.activity import Bar
 from sciddm.errors import UserError
 
 ORDERS = {Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC}
@@ -60,9 +60,10 @@ def gather(records: Iterable[Record], what, *, jobs=None, progress=False) -> tup
     workers = jobs or (os.cpu_count() if len(records) > MANY else 1)
     run = joblib.Parallel(n_jobs=workers, return_as="generator")
     results = run(joblib.delayed(_made)(record.make) for record in records)
-    bar = tqdm(results, total=len(records), desc=f"{what}", unit="molecule", disable=not progress)
+    with Bar(results, total=len(records), desc=f"{what}", unit="molecule", disable=not progress) as bar:
+        made = list(bar)
     good, molecules, skipped, grown = [], [], [], 0
-    for record, (molecule, added, reason) in zip(records, bar, strict=True):
+    for record, (molecule, added, reason) in zip(records, made, strict=True):
         if molecule is None:
             skipped.append(Skipped(record.file, record.number, reason))
             continue

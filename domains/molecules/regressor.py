@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from tqdm import tqdm
 
 from domains.molecules.layout import ORDERS
+from sciddm.activity import Bar
 from sciddm.arithmetic import expand
 from sciddm.errors import UserError
 from sciddm.networks import EGNN, Network, split
@@ -139,10 +139,11 @@ def fit(model, *, steps: int = 3000, batch_size: int = 128, seed: int = 0, progr
 
     params = regressor.network.params
     state, stream = optimizer.init(params), batches.from_step(0)
-    for i in tqdm(range(steps), desc="regressor", unit="step", disable=not progress):
-        params, state, loss = step(params, state, next(stream), i)
-        if i % 100 == 99:
-            jax.block_until_ready(loss)  # no more than these under way
+    with Bar(range(steps), desc="regressor", unit="step", disable=not progress) as bar:
+        for i in bar:
+            params, state, loss = step(params, state, next(stream), i)
+            if i % 100 == 99:
+                jax.block_until_ready(loss)  # no more than these under way
     if not np.isfinite(float(loss)):
         raise UserError("regressor: the loss is not finite; look at its data with `sciddm info`")
     trained = eqx.tree_at(lambda r: r.network, regressor, regressor.network.replace(params))

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
 import sciddm
 from domains.fields.layout import Layout
 from domains.pde import elliptic
 from domains.pde.fields import neumann_field
 from sciddm import store
+from sciddm.activity import Bar
 from sciddm.data.made import made_once
 from sciddm.errors import UserError
 
@@ -119,8 +119,8 @@ def _write(path, equation, resolution, count, seed, progress, workers):
     many = spec.parallel and count * resolution**2 > 2_000_000
     run = joblib.Parallel(n_jobs=(workers or os.cpu_count()) if many else 1, return_as="generator")
     parts = run(joblib.delayed(make_chunk)(equation, resolution, seed, job) for job in jobs)
-    bar = tqdm(parts, total=len(jobs), desc=f"{equation} {resolution}x{resolution}", unit="chunk", disable=not progress)
-    chunks = list(bar)
+    with Bar(parts, total=len(jobs), desc=f"{equation} {resolution}x{resolution}", unit="chunk", disable=not progress) as bar:
+        chunks = list(bar)
     arrays = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in spec.variables}
     store.write(as_dataset(equation, arrays, seed=seed), path, chunk=CHUNK)
 

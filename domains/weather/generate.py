@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import scipy
-from tqdm import tqdm
 
 import sciddm
 from domains.weather.archive import Archive, pack
+from sciddm.activity import Bar
 from sciddm.data.made import made_once
 from sciddm.errors import UserError
 
@@ -152,7 +152,8 @@ def _write(path, events, frames, size, seed, progress, workers):
     many = events * frames * size**2 > 20_000_000  # starting processes takes longer than making little data
     run = joblib.Parallel(n_jobs=(workers or os.cpu_count()) if many else 1, return_as="generator")
     parts = run(joblib.delayed(_packed)(seed, job, frames, size) for job in jobs)
-    chunks = list(tqdm(parts, total=len(jobs), desc=f"rain {size}x{size}", unit="chunk", disable=not progress))
+    with Bar(parts, total=len(jobs), desc=f"rain {size}x{size}", unit="chunk", disable=not progress) as bar:
+        chunks = list(bar)
     days = np.datetime64("2000-01-01", "s") + np.arange(events)[:, None] * np.timedelta64(1, "D")
     times = (days + np.arange(frames) * np.timedelta64(round(60 * INTERVAL), "s")).ravel()
     about = f"sciddm {sciddm.__version__} domains.weather, Lagrangian stochastic rain, seed {seed}"

@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
-from tqdm import tqdm
 
 from sciddm import grids, particles
+from sciddm.activity import Bar
 from sciddm.denoiser import Denoiser
 from sciddm.errors import UserError
 from sciddm.model import Model
@@ -74,21 +74,21 @@ def steer(
     rows = [row | made for row in _of_data(domain, reward, asked.held_out, potential)]
     keep = keep or (lambda rows: None)
     keep(rows)
-    bar, unit = tqdm(total=len(programs) * members, desc="steer", unit="answer", disable=not progress), None
-    for name, traced in programs.items():
-        bar.set_postfix_str(name)
-        z, calls, seconds = _answers(traced.compile(), keys, denoiser, potential, bar)
-        flat = np.concatenate([np.asarray(leaf).reshape(members, -1) for leaf in jax.tree.leaves(z)], axis=1)
-        x, finite = domain.normalizer.denormalize(z), np.isfinite(flat).all(axis=1)
-        spread = _spread(flat[finite])
-        unit = spread if unit is None else unit
-        row = {"method": name, "budget": max(calls) if name == "none" else budget, "members": members, **made}
-        row |= _mean_and_error("reward", np.asarray(asked.function(x))[finite])
-        row |= _mean_and_error("held_out", np.asarray(held_out.function(x))[finite])
-        row |= {"network_calls": float(np.mean(calls)), "seconds": seconds, "spread": spread / unit}
-        rows.append(row | {"non_finite": float(np.mean(~finite))})
-        keep(rows)
-    bar.close()
+    unit = None
+    with Bar(total=len(programs) * members, desc="steer", unit="answer", disable=not progress) as bar:
+        for name, traced in programs.items():
+            bar.set_postfix_str(name)
+            z, calls, seconds = _answers(traced.compile(), keys, denoiser, potential, bar)
+            flat = np.concatenate([np.asarray(leaf).reshape(members, -1) for leaf in jax.tree.leaves(z)], axis=1)
+            x, finite = domain.normalizer.denormalize(z), np.isfinite(flat).all(axis=1)
+            spread = _spread(flat[finite])
+            unit = spread if unit is None else unit
+            row = {"method": name, "budget": max(calls) if name == "none" else budget, "members": members, **made}
+            row |= _mean_and_error("reward", np.asarray(asked.function(x))[finite])
+            row |= _mean_and_error("held_out", np.asarray(held_out.function(x))[finite])
+            row |= {"network_calls": float(np.mean(calls)), "seconds": seconds, "spread": spread / unit}
+            rows.append(row | {"non_finite": float(np.mean(~finite))})
+            keep(rows)
     return rows
 
 

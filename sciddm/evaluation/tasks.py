@@ -6,8 +6,8 @@ import json
 import jax
 import matplotlib
 import numpy as np
-from tqdm import tqdm
 
+from sciddm.activity import Bar
 from sciddm.errors import UserError
 from sciddm.model import Model
 from sciddm.tasks.base import Problem, draw_picture
@@ -28,29 +28,28 @@ def evaluate(
             f"domain {model.domain.name!r} has no tasks to evaluate: name some in its `task_types`, or in config.tasks"
         )
     table = {}
-    bar = tqdm(total=len(names) * problems, desc="evaluate", unit="problem", disable=not progress)
-    for name in names:
-        task, test, rows = model.domain.tasks[name], model.examples(name), {}
-        if not len(test):
-            raise UserError(f"task {name!r}: the test split is empty; expected held-out examples")
-        for i in range(problems):
-            problem = model.problem(name, element=test[i % len(test)], key=jax.random.fold_in(jax.random.key(seed), i))
-            samples = _samples(model, name, problem, members, (seed, i))
-            rows.setdefault("posterior", []).append(task.metrics(samples, problem))
-            others = task.controls(model, jax.random.fold_in(jax.random.key(seed), i), problem, members)
-            answers = task.baseline(problem)
-            for method, answer in {**others, **answers}.items():
-                rows.setdefault(method, []).append(task.metrics(_ensemble(answer, problem.truth, method), problem))
-            if i < 2:
-                picture = draw_picture(task, samples, problem, answers)
-                save_figure(picture, model.workdir / "plots" / f"{name}-{i}.png", model.verdict.short)
-            bar.update()
-        keys = list(dict.fromkeys(key for found in rows.values() for row in found for key in row))
-        table[name] = {
-            method: {key: _mean([row.get(key, np.nan) for row in found]) for key in keys}
-            for method, found in rows.items()
-        }
-    bar.close()
+    with Bar(total=len(names) * problems, desc="evaluate", unit="problem", disable=not progress) as bar:
+        for name in names:
+            task, test, rows = model.domain.tasks[name], model.examples(name), {}
+            if not len(test):
+                raise UserError(f"task {name!r}: the test split is empty; expected held-out examples")
+            for i in range(problems):
+                problem = model.problem(name, element=test[i % len(test)], key=jax.random.fold_in(jax.random.key(seed), i))
+                samples = _samples(model, name, problem, members, (seed, i))
+                rows.setdefault("posterior", []).append(task.metrics(samples, problem))
+                others = task.controls(model, jax.random.fold_in(jax.random.key(seed), i), problem, members)
+                answers = task.baseline(problem)
+                for method, answer in {**others, **answers}.items():
+                    rows.setdefault(method, []).append(task.metrics(_ensemble(answer, problem.truth, method), problem))
+                if i < 2:
+                    picture = draw_picture(task, samples, problem, answers)
+                    save_figure(picture, model.workdir / "plots" / f"{name}-{i}.png", model.verdict.short)
+                bar.update()
+            keys = list(dict.fromkeys(key for found in rows.values() for row in found for key in row))
+            table[name] = {
+                method: {key: _mean([row.get(key, np.nan) for row in found]) for key in keys}
+                for method, found in rows.items()
+            }
     return table
 
 

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 import sciddm
-from sciddm.activity import activity, ticking
+from sciddm.activity import Bar, activity
 from sciddm.config import complete, resolved, restored, validate
 from sciddm.domain import get_domain
 from sciddm.errors import UserError
@@ -96,7 +95,7 @@ def fit(config, workdir, *, init_from=None, statistics: str = "kept", progress: 
             held_out.compile(state.ema)
         stream = itertools.chain((batch,), stream)
     previous, bar = None, progress_bar(100.0 * budget.progress(step), progress and not over)
-    with stop, bar, ticking(bar), budget.running():
+    with stop, bar, budget.running():
         for batch in stream:
             over = budget.progress(step) >= 1.0
             done = over or stop.asked
@@ -182,10 +181,10 @@ def legs_of(about: dict) -> list[dict]:
     return [asdict(Leg(steps=training["steps"], minutes=training["wall_minutes"]))]
 
 
-def progress_bar(percent: float, show: bool) -> tqdm:
+def progress_bar(percent: float, show: bool) -> Bar:
     """Per cent of the budget, whether it is in steps or minutes, so that the time left is that of the run."""
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left{postfix}"
-    return tqdm(total=100.0, initial=percent, desc="train", bar_format=layout, disable=not show, mininterval=1.0)
+    return Bar(total=100.0, initial=percent, desc="train", bar_format=layout, disable=not show, mininterval=1.0)
 
 
 def write(log, bar, step, recent, look, batches, checkpoints) -> None:
