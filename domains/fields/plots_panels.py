@@ -215,8 +215,10 @@ def point_estimate(x, ndim: int):
 
 
 def wrapped(text: str, width: int = 24) -> str:
-    """In lines that fit beside a panel."""
-    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)) or text
+    """In lines that fit beside a panel; a unit in brackets stays whole."""
+    whole = re.sub(r"\[[^\]]*\]", lambda unit: unit.group().replace(" ", "\xa0"), text)
+    lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\xa0", " ") or text
 
 
 def name_of(layout: Layout, name: str) -> str:
