@@ -9,6 +9,7 @@ import numpy as np
 from tabulate import tabulate
 
 from sciddm.config import flatten
+from sciddm.export import is_export
 from sciddm.runs import Run, finished
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -23,7 +24,7 @@ SMALLER = "loss: smaller is better; ± is one standard error over the held-out s
 def describe(run: Run) -> str:
     """All that is known of one run, for a reader."""
     meta, last = run.meta, run.looks[-1] if run.looks else None
-    state = "done" if finished(run) else "not over: the same command goes on"
+    state = "exported" if is_export(run.path) else "done" if finished(run) else "not over: the same command goes on"
     facts = {
         "domain": meta["config"]["domain"],
         "step": f"{run.step:,} of {run.budget() or 'no budget'} ({state})",
