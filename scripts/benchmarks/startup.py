@@ -22,7 +22,7 @@ from sciddm.caches import folder
 RESULTS = Path(__file__).parent / "results" / "startup.md"
 CACHED = {"JAX_COMPILATION_CACHE_DIR": str(folder("compiled").expanduser()), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
 LIBRARIES = "import jax, equinox, flax.nnx, diffrax, xarray"
-LOADED = "from time import perf_counter as now; {before}; import sciddm as sd; start = now(); model = sd.load({run!r}); loaded = now(); {after}"
+LOADED = "from time import perf_counter as now; {before}; import sciddm as sd; a = now(); model = sd.load({run!r}); b = now(); {after}"
 
 
 def cases(run: str, out: Path) -> dict[str, list[str]]:
@@ -40,8 +40,8 @@ def cases(run: str, out: Path) -> dict[str, list[str]]:
         f"`python -c '{LIBRARIES}'`, for comparison": ["-c", LIBRARIES],
         "`sciddm info --workdir RUN`": [*command, "info", "--workdir", run],
         "`sd.load(RUN)`, the whole process": python("pass"),
-        "`sd.load(RUN)` where those libraries are imported already": python("print(loaded - start)", before=LIBRARIES),
-        "first `model.sample(0, 16)` after that": python("model.sample(0, 16); print(now() - loaded)"),
+        "`sd.load(RUN)` where those libraries are imported already": python("print(b - a)", before=LIBRARIES),
+        "first `model.sample(0, 16)` after that": python("model.sample(0, 16); print(now() - b)"),
         "`sciddm sample --workdir RUN`, from enter to file": [*command, "sample", "--workdir", run, "--out", str(out)],
     }
 
