@@ -1,3 +1,15 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # The core on exact answers
 #
@@ -31,8 +43,8 @@ for colour, solver in enumerate(("ddim", "dpmpp2m", "unipc2")):
             distances.append(sliced_wasserstein(samples, truth))
         plt.loglog(calls, distances, style, color=f"C{colour}", label=solver if style == "o-" else None)
 plt.axhline(sliced_wasserstein(mixture.sample(jax.random.key(2), 4000), truth), color="grey", ls="--", label="floor")
-plt.xlabel("network calls")
-plt.ylabel("sliced Wasserstein distance")
+plt.xlabel("network calls [1]")
+plt.ylabel("sliced Wasserstein distance [1]")
 plt.legend()
 plt.show()
 
@@ -46,8 +58,8 @@ log_p = sd.log_prob(jax.random.key(0), denoiser, points)
 plt.figure()
 plt.plot(mixture.log_prob(points), log_p, ".")
 plt.axline((-4, -4), slope=1, color="grey", ls="--")
-plt.xlabel("exact log density, nats")
-plt.ylabel("by the probability flow, nats")
+plt.xlabel("exact log density [nats]")
+plt.ylabel("log density by the probability flow [nats]")
 plt.show()
 print(f"largest error: {float(abs(log_p - mixture.log_prob(points)).max()):.1e} nats")
 
@@ -64,11 +76,13 @@ guides = {
     "pigdm": sd.lookahead.pigdm(denoiser, obs),
     "mmps": sd.lookahead.mmps(denoiser, obs),
 }
-fig, axes = plt.subplots(1, 4, figsize=(12, 3), sharex=True, sharey=True)
+fig, axes = plt.subplots(1, 4, figsize=(12, 3.4), sharex=True, sharey=True, layout="constrained")
 axes[0].plot(*np.asarray(posterior).T, ".", ms=1)
 axes[0].set_title("exact posterior")
 for ax, (name, guided) in zip(axes[1:], guides.items(), strict=True):
     samples, _ = sd.sample(jax.random.key(0), guided, (2000, 2), steps=100)
     ax.plot(*np.asarray(samples).T, ".", ms=1)
-    ax.set_title(f"{name}: {sliced_wasserstein(samples, posterior):.2f}")
+    ax.set_title(f"{name}: {sliced_wasserstein(samples, posterior):.2f} from it")
+fig.supxlabel("first coordinate [1]")
+fig.supylabel("second coordinate [1]")
 plt.show()

@@ -1,10 +1,23 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # Your own fields: from a gridded file to posteriors in its own units
 #
 # `domains.fields` reads any gridded file, finds out what its dimensions are, learns the joint law of its variables, and gives samples back
 # with the file's names, units, order of dimensions and direction of axes. For your own file, run
-# `sciddm train --config configs/fields.py:base --workdir runs/fields --config.data.path=FILE` first; without a run this notebook makes a
-# small file and trains a toy on it for a few seconds, which shows the way but not the quality.
+# `sciddm train --config configs/fields.py:base --workdir runs/fields --config.data.path=FILE` first. Without such a run a small file is
+# made and a toy trained on it once, for a few seconds, in `runs/notebooks/fields`, where the next opening finds it: it shows the way but
+# not the quality.
 
 # %%
 import os
@@ -24,7 +37,8 @@ from sciddm.overrides import load_config
 from sciddm.train import fit
 
 ROOT = Path.cwd() if Path("configs/fields.py").exists() else Path.cwd().parent
-workdir = Path(os.environ.get("SCIDDM_WORKDIR", ROOT / "runs" / "fields"))
+runs = [ROOT / "runs" / name for name in ("fields", "notebooks/fields")]  # yours, or else the toy of this notebook
+workdir = Path(os.environ.get("SCIDDM_WORKDIR") or next((run for run in runs if (run / "checkpoints").exists()), runs[-1]))
 
 # %% [markdown]
 # ## A file as it comes from the laboratory

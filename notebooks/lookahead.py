@@ -1,3 +1,15 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # Lookahead: steering from where a path will end
 #
@@ -35,13 +47,15 @@ guides = {
     "ddnm": lookahead.ddnm(denoiser, observation),
     "mpgd": lookahead.mpgd(denoiser, observation),
 }
-fig, axes = plt.subplots(2, 4, figsize=(12, 6), sharex=True, sharey=True)
+fig, axes = plt.subplots(2, 4, figsize=(12, 6), sharex=True, sharey=True, layout="constrained")
 axes.flat[0].plot(*np.asarray(posterior).T, ".", ms=1)
 axes.flat[0].set(title="exact posterior", xlim=(-4, 4), ylim=(-3, 4))
 for ax, (name, guided) in zip(axes.flat[1:], guides.items(), strict=True):
     samples, info = sd.sample(jax.random.key(0), guided, (2000, 2))
     ax.plot(*np.asarray(samples).T, ".", ms=1)
     ax.set_title(f"{name}: {sliced_wasserstein(samples, posterior):.2f}, {int(info['network_calls'])} calls")
+fig.supxlabel("first coordinate [1]")
+fig.supylabel("second coordinate [1]")
 plt.show()
 
 # %% [markdown]
@@ -55,12 +69,12 @@ kinds = {
     "saturates at 0.4": (0.4, lookahead.Clipped(0.3, high=0.4)),
     "rounded to 1": (0.0, lookahead.Quantised(0.1, 1.0)),
 }
-fig, ax = plt.subplots(figsize=(6, 3))
+fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
 for name, (value, law) in kinds.items():
     seen = lookahead.Observation(lambda x: x[:, :1], jnp.array([value]), law)
     samples, info = sd.sample(jax.random.key(0), lookahead.mmps(denoiser, seen), (2000, 2), steps=40, grid="logsnr")
     ax.hist(np.asarray(samples[:, 0]), bins=80, range=(-3, 3), histtype="step", label=name, density=True)
-ax.set(xlabel="first coordinate", ylabel="density")
+ax.set(xlabel="first coordinate [1]", ylabel="density [1]")
 ax.legend()
 plt.show()
 
@@ -75,11 +89,13 @@ def reward(x_0, t):
     return -4.0 * (jnp.linalg.norm(x_0, axis=-1) - 1.0) ** 2
 
 
-fig, axes = plt.subplots(1, 2, figsize=(8, 4), sharex=True, sharey=True)
+fig, axes = plt.subplots(1, 2, figsize=(8, 4), sharex=True, sharey=True, layout="constrained")
 for ax, depth in zip(axes, (0, 4), strict=True):
     samples, info = sd.sample(jax.random.key(0), lookahead.steer(denoiser, reward, depth=depth), (2000, 2), steps=40)
     ax.plot(*np.asarray(samples).T, ".", ms=1)
     ax.set(title=f"depth {depth}: mean reward {float(reward(samples, 0).mean()):.2f}", xlim=(-4, 4), ylim=(-3, 4))
+fig.supxlabel("first coordinate [1]")
+fig.supylabel("second coordinate [1]")
 plt.show()
 
 # %% [markdown]
@@ -120,7 +136,7 @@ def expected(x_t, t, cond):
 
 model = sd.FunctionDenoiser(expected, process)
 views = lookahead.windows(length, window=window, stride=8)
-fig, axes = plt.subplots(1, 4, figsize=(12, 3), sharey=True)
+fig, axes = plt.subplots(1, 4, figsize=(12, 3.2), sharey=True, layout="constrained")
 for ax, strategy in zip(axes, ("joint", "bethe", "centre", "x0"), strict=True):
     whole = model if strategy == "joint" else lookahead.synchronize(model, views, strategy=strategy)
     root, _ = sd.sample(
@@ -133,7 +149,10 @@ for ax, strategy in zip(axes, ("joint", "bethe", "centre", "x0"), strict=True):
         start=100.0 * jnp.eye(length),
     )
     covariance = np.asarray(root.T @ root)
-    ax.imshow(covariance, vmin=0, vmax=1)
+    image = ax.imshow(covariance, vmin=0, vmax=1)
+    ax.set_xlabel("place in the chain [1]")
     error = np.linalg.norm(covariance - chain(length)) / np.linalg.norm(chain(length))
     ax.set_title(f"{strategy}: variance {np.diag(covariance).mean():.3f}\nrelative error {error:.2f}")
+axes[0].set_ylabel("place in the chain [1]")
+fig.colorbar(image, ax=axes, label="covariance [1]")
 plt.show()

@@ -1,8 +1,20 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # Molecules: make them, shape them, grow them from a part
 #
-# Train `sciddm train --config configs/molecules.py:base --workdir runs/molecules` first for molecules worth looking at; without it this
-# notebook trains a toy for a few seconds, which shows the way but not the quality.
+# `sciddm train --config configs/molecules.py:base --workdir runs/molecules` makes a model worth looking at. Without it a toy is trained
+# once, for a few seconds, in `runs/notebooks/molecules`, where the next opening finds it: it shows the way but not the quality.
 
 # %%
 import os
@@ -18,7 +30,8 @@ from sciddm.overrides import load_config
 from sciddm.train import fit
 
 ROOT = Path.cwd() if Path("configs/molecules.py").exists() else Path.cwd().parent
-workdir = Path(os.environ.get("SCIDDM_WORKDIR", ROOT / "runs" / "molecules"))
+runs = [ROOT / "runs" / name for name in ("molecules", "notebooks/molecules")]  # yours, or else the toy of this notebook
+workdir = Path(os.environ.get("SCIDDM_WORKDIR") or next((run for run in runs if (run / "checkpoints").exists()), runs[-1]))
 
 if not (workdir / "checkpoints").exists():
     config = load_config(f"{ROOT}/configs/molecules.py:smoke", ())

@@ -1,3 +1,15 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # Particles: many paths, weights, evidence
 #
@@ -44,6 +56,8 @@ fig, axes = plt.subplots(1, 3, figsize=(10, 3.4), sharex=True, sharey=True, layo
 for ax, (title, samples) in zip(axes, shown.items(), strict=True):
     ax.plot(*np.asarray(samples).T, ".", ms=1.5)
     ax.set(title=title, xlim=(-3.5, 3.5), ylim=(-2.5, 3.5))
+fig.supxlabel("first coordinate [1]")
+fig.supylabel("second coordinate [1]")
 plt.show()
 print(f"log evidence: {float(result.log_evidence):.3f}, exact {float(mixture.log_evidence(A, y, noise_std)):.3f} nats")
 
@@ -61,7 +75,7 @@ runs = {
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
 for name, run in runs.items():
     axes[0].plot(np.append(run.info["ess"], run.ess) / count, label=name)
-axes[0].set(xlabel="step", ylabel="effective sample size / K", ylim=(0, 1.05))
+axes[0].set(xlabel="step [1]", ylabel="effective sample size / K [1]", ylim=(0, 1.05))
 axes[0].legend(title="twist", loc="lower left")
 for ax, name in zip(axes[1:], ("mmps", "plain"), strict=True):
     parents = np.asarray(runs[name].info["ancestors"])
@@ -77,7 +91,7 @@ for ax, name in zip(axes[1:], ("mmps", "plain"), strict=True):
     )
     ax.plot(np.arange(steps + 1), family, color="C0", lw=0.8)
     ax.set(
-        title=f"{name}: {count} particles descend from {len(np.unique(family[0]))}", xlabel="step", ylabel="particle"
+        title=f"{name}: {count} particles descend from {len(np.unique(family[0]))}", xlabel="step [1]", ylabel="particle [1]"
     )
 plt.show()
 
@@ -108,8 +122,8 @@ plt.semilogy(
     thresholds, np.where(counted > 0, counted, np.nan), "x", color="C1", ms=8, label="2000 samples of the model"
 )
 plt.axhline(1 / 2000, color="C1", ls=":", lw=1, label="one sample of 2000")
-plt.xlabel("threshold c")
-plt.ylabel("probability that $x_1 > c$")
+plt.xlabel("threshold c [1]")
+plt.ylabel("probability that $x_1 > c$ [1]")
 plt.legend()
 plt.show()
 
@@ -142,6 +156,8 @@ for ax, (title, samples) in zip(axes, shown.items(), strict=True):
         x, x, density.reshape(len(x), -1) / density.max(), levels=[0.01, 0.1, 0.5], colors="black", linewidths=0.6
     )
     ax.set(title=title, xlim=(-3.5, 3.5), ylim=(-2.2, 2.2))
+fig.supxlabel("first coordinate [1]")
+fig.supylabel("second coordinate [1]")
 plt.show()
 
 # %% [markdown]
@@ -176,10 +192,10 @@ for name in ("best_of_n", "svdd", "fk_steering", "rollover_budget", "smc"):
         ax.errorbar(budgets, values.mean(1), values.std(1) / answers**0.5, marker="o", ms=4, capsize=2, label=name)
 for ax, value in zip(axes, (target[:, 0], -mixture.log_prob(target)), strict=True):
     ax.axhline(float(value.mean()), color="black", ls="--", lw=1, label="exact tilt")
-    ax.set(xscale="log", xlabel="network calls an answer", xticks=budgets, xticklabels=budgets)
-axes[0].set(ylabel="reward: $x_1$")
+    ax.set(xscale="log", xlabel="network calls an answer [1]", xticks=budgets, xticklabels=budgets)
+axes[0].set(ylabel="reward: $x_1$ [1]")
 ticks = (2, 3, 5, 10, 20, 40)
-axes[1].set(ylabel="held out: $-\\log p(x)$, nats", yscale="log", yticks=ticks, yticklabels=ticks)
+axes[1].set(ylabel="held out: $-\\log p(x)$ [nats]", yscale="log", yticks=ticks, yticklabels=ticks)
 for ax in axes:
     ax.minorticks_off()
 axes[1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
@@ -206,11 +222,11 @@ exact_centre = np.array([mixture.posterior(A, value, noise_std).mean for value i
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
 axes[0].plot(values, np.exp(exact_evidence), color="black", label="exact")
 axes[0].plot(values, np.exp(evidence), "o", ms=4, label="smc, 256 particles")
-axes[0].set(xlabel="measured value y", ylabel="evidence p(y)")
+axes[0].set(xlabel="measured value y [1]", ylabel="evidence p(y) [1]")
 for i, ax in enumerate(("$x_1$", "$x_2$")):
     axes[1].plot(values, exact_centre[:, i], color="black")
     axes[1].plot(values, centre[:, i], "o", ms=4, color=f"C{i}", label=ax)
-axes[1].set(xlabel="measured value y", ylabel="posterior mean")
+axes[1].set(xlabel="measured value y [1]", ylabel="posterior mean [1]")
 for ax in axes:
     ax.legend()
 plt.show()

@@ -1,9 +1,22 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # PDE fields: from a trained run to a solved inverse problem
 #
 # Darcy flow, $-\nabla\cdot(a\nabla u) = 1$: permeability $a$ and pressure $u$ are learned jointly, so one model answers
-# forward ($a$ seen) and inverse ($u$ seen) questions. Run `./scripts/demo.sh` first for a model worth looking at; without one
-# this notebook trains a toy of it for a few seconds, which shows the way but not the quality.
+# forward ($a$ seen) and inverse ($u$ seen) questions. With the run that `sciddm demo` leaves in
+# `runs/demo` there is a model worth looking at. Without it a toy is trained once, for a few seconds, in `runs/notebooks/pde`, where the
+# next opening finds it: it shows the way but not the quality.
 
 # %%
 import os
@@ -18,7 +31,8 @@ from sciddm.overrides import load_config
 from sciddm.train import fit
 
 ROOT = Path.cwd() if Path("configs/pde.py").exists() else Path.cwd().parent
-workdir = Path(os.environ.get("SCIDDM_WORKDIR", ROOT / "runs" / "demo"))
+runs = [ROOT / "runs" / name for name in ("demo", "notebooks/pde")]  # yours, or else the toy of this notebook
+workdir = Path(os.environ.get("SCIDDM_WORKDIR") or next((run for run in runs if (run / "checkpoints").exists()), runs[-1]))
 
 if not (workdir / "checkpoints").exists():
     config = load_config(f"{ROOT}/configs/pde.py:smoke", ())
@@ -73,6 +87,6 @@ guided = sd.lookahead.mmps(model.denoiser, sd.lookahead.Observation(quadrants, s
 samples, info = sd.sample(jax.random.key(0), guided, (4, n, n, 2), solver="ddpm", steps=20)
 print("seen\n", np.round(seen, 2), "\nmean of members\n", np.round(quadrants(samples).mean(0), 2))
 plt.semilogy(info["times"][:-1], info["residual"].mean(1))
-plt.xlabel("t")
-plt.ylabel("residual against the observation")
+plt.xlabel("time t, from noise at 1 to data at 0 [1]")
+plt.ylabel("misfit to the observation, normalised [1]")
 plt.show()

@@ -1,8 +1,20 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # Nowcasting rain: an ensemble from the last four radar frames
 #
-# Train `sciddm train --config configs/weather.py:base --workdir runs/weather` first for forecasts worth looking at; without it this
-# notebook trains a toy for a few seconds, which shows the way but not the quality.
+# `sciddm train --config configs/weather.py:base --workdir runs/weather` makes a model worth looking at. Without it a toy is trained once,
+# for a few seconds, in `runs/notebooks/weather`, where the next opening finds it: it shows the way but not the quality.
 
 # %%
 import os
@@ -22,7 +34,8 @@ from sciddm.overrides import load_config
 from sciddm.train import fit
 
 ROOT = Path.cwd() if Path("configs/weather.py").exists() else Path.cwd().parent
-workdir = Path(os.environ.get("SCIDDM_WORKDIR", ROOT / "runs" / "weather"))
+runs = [ROOT / "runs" / name for name in ("weather", "notebooks/weather")]  # yours, or else the toy of this notebook
+workdir = Path(os.environ.get("SCIDDM_WORKDIR") or next((run for run in runs if (run / "checkpoints").exists()), runs[-1]))
 
 if not (workdir / "checkpoints").exists():
     config = load_config(f"{ROOT}/configs/weather.py:smoke", ["--config.network.features=32"])
