@@ -28,10 +28,10 @@ autodoc_preserve_defaults = True
 add_module_names = False
 
 # the page of the site that a file of the repository becomes
-PAGES = {ROOT / "README.md": "readme", ROOT / "CONTRIBUTING.md": "contributing"}
+PAGES = {ROOT / "README.md": "readme", ROOT / "CONTRIBUTING.md": "contributing", ROOT / "notebooks" / "README.md": "notebooks"}
 PAGES |= {ROOT / "domains" / name / "README.md": name for name in DOMAINS}
 PAGES |= {path: f"results/{path.stem}" for path in sorted((ROOT / "scripts" / "benchmarks" / "results").glob("*.md"))}
-PAGES |= {path: path.stem for path in DOCS.glob("*.md") if path.stem not in ("readme", "contributing")}
+PAGES |= {path: path.stem for path in DOCS.glob("*.md") if path.stem not in ("readme", "contributing", "notebooks")}
 
 
 def turned(text: str, source: Path, docname: str) -> str:

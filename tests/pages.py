@@ -21,8 +21,9 @@ from sciddm.cli import main
 from sciddm.config import validate
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", *sorted(str(path.relative_to(ROOT)) for folder in ("docs", "domains") for path in (ROOT / folder).rglob("*.md"))]
-PAGES = [page for page in PAGES if not page.startswith(("docs/results/", "docs/_"))]
+TAKEN_IN = ("docs/readme.md", "docs/contributing.md", "docs/notebooks.md", "docs/results/")  # by docs/conf.py, for the site
+FOUND = sorted(str(path.relative_to(ROOT)) for folder in ("docs", "domains", "notebooks") for path in (ROOT / folder).rglob("*.md"))
+PAGES = ["README.md", *(page for page in FOUND if not page.startswith(TAKEN_IN))]
 
 # the workdirs that pages name, and the small run that stands there
 RUNS = {
@@ -100,7 +101,6 @@ class Reader:
 
     def __init__(self, folder: Path, small_run, small_model):
         self.folder, self.small_run, self.small_model, self.names = folder, small_run, small_model, {"__name__": "page"}
-        (folder / "configs").symlink_to(ROOT / "configs")  # a page is read in a clone
 
     def bring(self, text: str) -> None:
         """The runs and files that `text` names and that are not there yet."""

@@ -18,6 +18,7 @@ NOT_RUN = {
     ("README.md", "./scripts/demo.sh"), ("domains/weather/README.md", "pip install"), ("domains/molecules/README.md", "pip install"),
     ("docs/solvers.md", "python scripts/optimise_grid.py"), ("docs/weather.md", "sciddm train"), ("docs/molecules.md", "sciddm train"),
     ("docs/runs.md", "sbatch"), ("docs/runs.md", "pip install tensorboard"), ("docs/runs.md", "rm -r"),
+    ("notebooks/README.md", "pip install"), ("notebooks/README.md", "jupytext"),
 }  # fmt: skip
 
 
