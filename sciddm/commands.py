@@ -62,16 +62,19 @@ def run_sample(arguments, rest) -> None:
     for name in ("given", "method", "strength"):
         if getattr(arguments, name) and not task:
             raise UserError(f"--{name}: say for which --task; `sciddm info --workdir {arguments.workdir}` lists them")
+    if arguments.solver is not None:
+        from sciddm import solvers
+
+        try:
+            solvers.resolve(arguments.solver)
+        except ValueError as error:
+            raise UserError(f"--solver: {error}") from error
     open_source(arguments.workdir)  # a folder that is no run is said before the imports below, which take seconds
     with activity(f"reading {arguments.workdir}"):
-        from sciddm import load, solvers
+        from sciddm import load
         from sciddm.events import Event
         from sciddm.members import write_members
 
-        try:
-            solvers.resolve("ddim" if arguments.solver is None else arguments.solver)
-        except ValueError as error:
-            raise UserError(f"--solver: {error}") from error
         events = [Event.parse(text) for text in arguments.event or ()]
         model = load(arguments.workdir, overrides=rest)
         if task:

@@ -5,6 +5,7 @@ What a run says of itself is read without jax and orbax, which take seconds to i
 
 import hashlib
 import json
+import math
 import re
 import shutil
 import sys
@@ -14,6 +15,7 @@ from sciddm.errors import UserError
 
 CONFIG_VERSION = 1
 MARGIN = 8e6  # bytes left free for metadata, metrics and pictures
+CHECKED_WHOLE = 3e8  # bytes: read in about half a second
 
 
 class Checkpoints:
@@ -126,14 +128,17 @@ class Checkpoints:
     def arrays(self, part: str, step: int | None = None):
         """({name: array}, meta) of a part of the state, "params" or "ema", in the newest whole checkpoint; None if there is none.
 
-        Names are those of `shapes` without the part, such as "['out']['kernel']"; nothing else is read, and a checkpoint that is damaged
-        elsewhere is whole. Raises: UserError if there were checkpoints but none is whole.
+        Names are those of `shapes` without the part, such as "['out']['kernel']". Of a large state nothing else is read, and a checkpoint
+        that is damaged elsewhere is whole; of one below `CHECKED_WHOLE` all is, so that training and sampling agree on which is the newest.
+        Raises: UserError if there were checkpoints but none is whole.
         """
 
         def read(candidate, meta):
-            names = [name for name in meta["shapes"] if name.startswith(f".{part}[")]
+            size = 4.0 * sum(math.prod(shape) for shape, _ in meta["shapes"].values())
+            names = [name for name in meta["shapes"] if size < CHECKED_WHOLE or name.startswith(f".{part}[")]
             found = dict(zip(names, _read_arrays(self.directory / str(candidate) / "state", names), strict=True))
-            return {name[len(part) + 1 :]: one for name, one in found.items()}, {name: _digest(one) for name, one in found.items()}
+            wanted = {name[len(part) + 1 :]: one for name, one in found.items() if name.startswith(f".{part}[")}
+            return wanted, {name: _digest(one) for name, one in found.items()}
 
         return self._newest_whole(read, step)
 
