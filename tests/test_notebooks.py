@@ -44,7 +44,7 @@ def test_notebook_runs(name, run, small_run, tmp_path):
 
 
 @pytest.mark.parametrize("name", TRAINING)
-def test_the_toy_that_a_notebook_trains_has_data_and_a_network_for_them(name, run, monkeypatch):
+def test_the_toy_that_a_notebook_trains_has_data_and_a_network_and_a_folder_of_its_own(name, run, monkeypatch, tmp_path):
     class Enough(Exception):
         pass
 
@@ -54,11 +54,23 @@ def test_the_toy_that_a_notebook_trains_has_data_and_a_network_for_them(name, ru
         x = domain.dataset("train")[0]["x"]
         assert jax.tree.map(lambda leaf: leaf.shape, x) == jax.tree.map(lambda leaf: leaf.shape, domain.example)
         make_denoiser(config, domain, 1.0)
+        assert Path(workdir) == tmp_path / "runs" / "notebooks" / name  # where it is no run of yours
         raise Enough
 
+    for folder in ("configs", "notebooks"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SCIDDM_WORKDIR")
     monkeypatch.setattr(train, "fit", begin)
     with pytest.raises(Enough):
         run(name)
+
+
+def test_every_notebook_names_its_kernel_and_leaves_the_choice_of_where_pictures_appear_to_jupyter():
+    for name in NAMES:
+        text = (ROOT / "notebooks" / f"{name}.py").read_text()
+        assert text.startswith("# ---\n# jupyter:") and "#     name: python3\n# ---" in text, name
+        assert "matplotlib.use" not in text and "MPLBACKEND" not in text and "plt.show()" in text, name
 
 
 @pytest.mark.slow
