@@ -12,7 +12,7 @@ import pytest
 from toy_domain import toy_config
 
 from sciddm.errors import UserError
-from sciddm.train import fit
+from sciddm.train import checkpoint, fit
 from sciddm.train.checkpoint import Checkpoints, digests
 
 
@@ -149,8 +149,6 @@ def test_a_disk_that_fills_during_a_save_is_one_line_and_loses_nothing(run, tmp_
 
 
 def test_a_disk_too_small_is_said_before_anything_is_written(tmp_path, monkeypatch):
-    from sciddm.train import checkpoint
-
     usage = type("Usage", (), {"free": 1000})
     monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match="0.0 MB are free"):
@@ -167,17 +165,21 @@ def test_restored_arrays_are_the_saved_ones_to_the_bit(run):
         np.testing.assert_array_equal(averaged[jax.tree_util.keystr(path)], leaf)
 
 
-def test_a_flipped_bit_is_seen_by_whoever_reads_that_part_and_by_nobody_else(run):
-    whole, said, seen = Checkpoints(run, read_only=True).arrays("ema")[0], [], 0
+def test_a_flipped_bit_is_seen_by_whoever_reads_that_part_and_in_a_small_checkpoint_by_all(run, monkeypatch):
+    whole, said, seen = Checkpoints(run, read_only=True).arrays("ema")[0], [], {}
     state = run / "checkpoints" / "60" / "state"
     kept = shutil.copytree(state, run / "kept")
-    for seed in range(12):
-        flip_a_bit(run, 60, seed)
-        found, meta = Checkpoints(run, read_only=True, say=said.append).arrays("ema")
-        assert meta["step"] == 40 or all((found[name] == one).all() for name, one in whole.items())
-        seen += meta["step"] == 40
-        shutil.rmtree(state)
-        shutil.copytree(kept, state)
-    assert 0 < seen == len(said) < 12 and all("taking step 40" in line for line in said)
+    for limit in (0, checkpoint.CHECKED_WHOLE):
+        monkeypatch.setattr(checkpoint, "CHECKED_WHOLE", limit)
+        seen[limit] = 0
+        for seed in range(12):
+            flip_a_bit(run, 60, seed)
+            found, meta = Checkpoints(run, read_only=True, say=said.append).arrays("ema")
+            assert meta["step"] == 40 or all((found[name] == one).all() for name, one in whole.items())
+            seen[limit] += meta["step"] == 40
+            shutil.rmtree(state)
+            shutil.copytree(kept, state)
+    part, everything = seen.values()
+    assert 0 < part < everything == 12 and len(said) == part + everything and all("taking step 40" in line for line in said)
     shutil.rmtree(state)
     assert Checkpoints(run, read_only=True, say=said.append).arrays("ema")[1]["step"] == 40
