@@ -173,11 +173,11 @@ def test_nothing_of_an_older_run_is_lost_by_a_wrong_one(train, trained, tmp_path
 
 def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(trained, tmp_path, capsys):
     files = [file for file in (tmp_path / "run" / "checkpoints" / "4" / "state").rglob("d/*") if file.is_file()]
-    file = max(files, key=lambda f: f.stat().st_size)
-    data = bytearray(file.read_bytes())
-    for place in range(len(data) // 4, 3 * len(data) // 4, 500):  # wherever in it the averaged weights lie, which alone are read
-        data[place] ^= 1
-    file.write_bytes(data)
+    for file in files:  # wherever the averaged weights lie, which alone are read
+        data = bytearray(file.read_bytes())
+        for place in range(len(data) // 4, 3 * len(data) // 4, 500):
+            data[place] ^= 1
+        file.write_bytes(data)
     capsys.readouterr()
     assert cli.main(["sample", "--workdir", str(tmp_path / "run"), "--count", "2"]) == 0
     assert "checkpoint 4 is not used" in capsys.readouterr().err
