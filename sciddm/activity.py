@@ -12,10 +12,11 @@ TICK = 1.0  # seconds
 
 
 @contextlib.contextmanager
-def activity(what: str, show: bool = True) -> Iterator[None]:
+def activity(what: str, show: bool = True, at_once: bool = True) -> Iterator[None]:
     """Says on stderr that `what` is being done, such as "reading storm.cdf", and its seconds every second until it is over.
 
-    While a bar runs inside, or another activity, that one speaks. Of what takes less than a second one line stays.
+    While a bar runs inside, or another activity, that one speaks. Of what takes less than a second one line stays, or without `at_once`
+    none: for what may end in an error at once, which is then the only line.
     """
     if not show:
         yield
@@ -26,17 +27,19 @@ def activity(what: str, show: bool = True) -> Iterator[None]:
         seconds = time.monotonic() - start
         print(f"{what} ..." + (f" {seconds:.0f} s" if seconds >= TICK else ""), end=end, file=sys.stderr, flush=True)
 
-    if _SPEAKING:  # whose line stays as it is
+    if _SPEAKING and at_once:  # whose line stays as it is
         print(file=sys.stderr)
     _SPEAKING.append(me)
-    say()
+    if at_once:
+        say()
     stop = _every_tick(lambda: _SPEAKING[-1] is me and not _bars() and say())
     try:
         yield
     finally:
         stop()
         _SPEAKING.remove(me)
-        say("\n")
+        if at_once or time.monotonic() - start >= TICK:
+            say("\n")
 
 
 class Bar(tqdm):

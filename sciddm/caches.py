@@ -16,6 +16,18 @@ def folder(name: str) -> Path:
     return (Path(home) if os.path.isabs(home) else Path("~/.cache")) / "sciddm" / name
 
 
+def keep_compiled() -> None:
+    """Let programs that take time to compile be found again by later processes, in `folder("compiled")`, where nobody has said otherwise.
+
+    The command line and `sd.load` do so; what stands in JAX_COMPILATION_CACHE_DIR or jax's own settings goes first.
+    """
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(folder("compiled").expanduser()))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
 def sizes() -> dict[Path, int]:
     """Bytes in each cache that there is, by its folder, those made before XDG_CACHE_HOME was set too."""
     places = {place.expanduser() for name in NAMES for place in (folder(name), Path("~/.cache/sciddm") / name)}

@@ -1,7 +1,9 @@
 """`sciddm train | sample | evaluate | info | export | demo`. Exit code 0: done; 2: something the user can mend; 1: our own fault."""
 
 import argparse
+import atexit
 import functools
+import gc
 import logging
 import os
 import sys
@@ -70,6 +72,7 @@ def of_the_user(error: Exception) -> str:
 @functools.cache  # once a process: hooks around hooks would pile up
 def quiet_libraries() -> None:
     """Errors of the writing libraries reach us as exceptions; printed by their threads too, they would bury the line that helps."""
+    atexit.register(gc.freeze)  # looking through all that is to go anyway takes a second at the end of every command
     for name in ("absl", "asyncio", "jax", "orbax"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     # A compile cache that can't be written or read costs time and nothing else.

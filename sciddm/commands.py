@@ -12,13 +12,14 @@ from sciddm.export import open_source
 
 
 def run_train(arguments, rest) -> None:
-    from sciddm.overrides import found_beside, load_config
-
     if arguments.sweep or arguments.sweep_index is not None:
         return run_sweep(arguments, rest)
-    config = load_config(arguments.config, rest)  # what is wrong with it is said before the imports below, which take seconds
-    from sciddm.train import fit
-    from sciddm.train.sharding import use_cores
+    with activity(f"reading {arguments.config}", at_once=False):
+        from sciddm.overrides import found_beside, load_config
+
+        config = load_config(arguments.config, rest)  # what is wrong with it is said before the imports below, which take seconds
+        from sciddm.train import fit
+        from sciddm.train.sharding import use_cores
 
     use_cores(config)
     announce(arguments.device)
@@ -27,16 +28,17 @@ def run_train(arguments, rest) -> None:
 
 
 def run_sweep(arguments, rest) -> None:
-    from sciddm import sweep
-    from sciddm.config import validate
-    from sciddm.overrides import load_config
-
     if not arguments.sweep:
         raise UserError("--sweep-index: says nothing without --sweep KEY=A,B; leave it out")
     configs = {}
-    for name, values in sweep.combinations(arguments.sweep).items():
-        changes = [f"--config.{key}={value}" for key, value in values.items()]
-        configs[arguments.workdir / name] = load_config(arguments.config, [*rest, *changes])
+    with activity(f"reading {arguments.config}", at_once=False):
+        from sciddm import sweep
+        from sciddm.config import validate
+        from sciddm.overrides import load_config
+
+        for name, values in sweep.combinations(arguments.sweep).items():
+            changes = [f"--config.{key}={value}" for key, value in values.items()]
+            configs[arguments.workdir / name] = load_config(arguments.config, [*rest, *changes])
     if (alone := sweep.index(arguments.sweep_index, len(configs))) is not None:
         configs = dict([list(configs.items())[alone]])
     from sciddm.train.sharding import use_cores

@@ -13,6 +13,7 @@ from flax import nnx
 from sciddm import grids, instruments
 from sciddm.arithmetic import as_structs, batch_size
 from sciddm.batches import in_batches
+from sciddm.caches import keep_compiled
 from sciddm.config import restored, validate
 from sciddm.denoiser import ConditionedOn, Denoiser
 from sciddm.devices import chosen
@@ -247,6 +248,7 @@ def load(
     Nothing is unpickled and no code comes from the checkpoint: it holds arrays, whose digests are checked, and JSON.
     Raises: UserError if there is no whole checkpoint, or a change does not fit the config.
     """
+    keep_compiled()
     found = open_source(workdir).arrays("ema" if ema else "params", step)
     if found is None:
         raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --workdir {workdir}` writes them")

@@ -43,3 +43,12 @@ def test_nothing_is_said_where_nothing_is_to_be_shown_and_an_error_goes_through(
     with pytest.raises(KeyError), activity.Bar(range(3)) as bar:
         raise KeyError
     assert not activity._SPEAKING and bar._stop is None
+
+
+def test_what_ends_before_the_first_second_leaves_no_line_where_none_is_wanted(capsys):
+    with pytest.raises(KeyError), activity.activity("reading", at_once=False):
+        raise KeyError
+    assert capsys.readouterr().err == ""
+    with activity.activity("reading", at_once=False):
+        time.sleep(0.1)
+    assert capsys.readouterr().err.endswith("reading ... 0 s\n")

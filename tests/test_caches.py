@@ -1,5 +1,7 @@
 """Caches lie where the user's system keeps caches, and the paths of a stored config mean the same on another machine."""
 
+import sys
+import types
 from pathlib import Path
 
 from sciddm import caches
@@ -24,3 +26,13 @@ def test_sizes_count_every_file_once_and_those_of_before_too(tmp_path, monkeypat
     (tmp_path / "other/sciddm/data/d/link").symlink_to(tmp_path / "home")
     link = len(str(tmp_path / "home"))
     assert caches.sizes() == {tmp_path / "home/.cache/sciddm/data": 5, tmp_path / "other/sciddm/data": 18 + link}
+
+
+def test_programs_are_kept_where_nobody_has_said_where(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for said in (None, "/elsewhere"):
+        settings = {"jax_compilation_cache_dir": said}
+        config = types.SimpleNamespace(jax_compilation_cache_dir=said, update=settings.__setitem__)
+        monkeypatch.setitem(sys.modules, "jax", types.SimpleNamespace(config=config))
+        caches.keep_compiled()
+        assert settings["jax_compilation_cache_dir"] == (said or str(tmp_path / "sciddm" / "compiled"))

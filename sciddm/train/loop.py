@@ -39,7 +39,8 @@ def fit(config, workdir, *, init_from=None, statistics: str = "kept", progress: 
     is normalised as in that run, or "measured" on the new data.
     Raises: UserError on a wrong config, data or workdir, on a full disk, and at the first loss that is not finite.
     """
-    validate(config)
+    with activity("checking the config", progress, at_once=False):
+        validate(config)
     complete(config)
     mesh, workdir = make_mesh(config), Path(workdir)
     refuse_training(workdir)
@@ -78,7 +79,8 @@ def fit(config, workdir, *, init_from=None, statistics: str = "kept", progress: 
         "init_from": origin.to_json() if origin else about.get("init_from"),
     }  # fmt: skip
     replace_text(workdir / "config.json", json.dumps(meta["config"], indent=2) + "\n")
-    held_out = HeldOut(config, domain, denoiser, batch_sharding(mesh))
+    with activity("reading held-out samples", progress):
+        held_out = HeldOut(config, domain, denoiser, batch_sharding(mesh))
     batches = Batches(
         dataset, config.training.batch_size, config.seed, batch_sharding(mesh), domain.buckets(), domain.cut
     )

@@ -75,7 +75,7 @@ def main():
             times = [seconds(command, out) for _ in range(arguments.repeats)]
             rows.append(f"| {name} | {statistics.median(times):.2f} | {min(times):.2f} to {max(times):.2f} |")
             print(rows[-1])
-    what = f"a run of {Path(arguments.workdir).name}" if arguments.workdir else "a run of pde:smoke"
+    what = "a trained run" if arguments.workdir else "a run of pde:smoke"
     about = f"RUN is {what}; each in a new process, programs compiled before. Median and range of {arguments.repeats}, smaller is better."
     table = "\n".join(["| | seconds | range |", "| --- | --- | --- |", *rows])
     arguments.out.write_text(f"# From enter to an answer\n\n{about} {describe()}\n\n{table}\n")
