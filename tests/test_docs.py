@@ -1,6 +1,8 @@
 """README and docs do what they say: their code runs, their links lead somewhere, and the site builds without a warning."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -71,9 +73,10 @@ def test_the_readme_is_three_screens():
 
 
 def test_the_site_builds_without_a_warning(tmp_path):
-    from sphinx.cmd.build import build_main
-
-    assert build_main(["-q", "-W", "-d", str(tmp_path / "read"), str(ROOT / "docs"), str(tmp_path / "site")]) == 0
+    # In a process of its own: to show defaults as they are written, autodoc puts words in the place of those of the functions themselves.
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "-d", tmp_path / "read", ROOT / "docs", tmp_path / "site"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     names = (tmp_path / "site" / "api.html").read_text()
     import sciddm as sd
 

@@ -16,6 +16,7 @@ import numpy as np
 
 import sciddm
 from sciddm.activity import Bar, activity
+from sciddm.caches import keep_compiled
 from sciddm.config import complete, resolved, restored, validate
 from sciddm.domain import get_domain
 from sciddm.errors import UserError
@@ -39,6 +40,7 @@ def fit(config, workdir, *, init_from=None, statistics: str = "kept", progress: 
     is normalised as in that run, or "measured" on the new data.
     Raises: UserError on a wrong config, data or workdir, on a full disk, and at the first loss that is not finite.
     """
+    keep_compiled()
     with activity("checking the config", progress, at_once=False):
         validate(config)
     complete(config)
