@@ -23,7 +23,7 @@ def main(argv=None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and arguments.command not in ("train", "sample", "evaluate"):
+    if rest and arguments.command not in ("train", "sample", "evaluate", "demo"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     # A program compiled once is found again by the next process; set before jax is first imported.
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(folder("compiled").expanduser()))
@@ -213,6 +213,7 @@ def make_parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", allow_abbrev=False, help="data, training, samples and inverse problems in one go")
     demo.add_argument("--workdir", type=Path, default=Path("runs/demo"), help="default runs/demo")
     demo.add_argument("--config", default="pde:smoke", metavar="FILE[:VARIANT]", help="default pde:smoke")
+    demo.epilog = train.epilog
     demo.set_defaults(run="run_demo")
     for command in (train, sample, evaluate, info, demo):
         command.add_argument(
