@@ -71,7 +71,8 @@ def run_sample(arguments, rest) -> None:
             solvers.resolve(arguments.solver)
         except ValueError as error:
             raise UserError(f"--solver: {error}") from error
-    open_source(arguments.workdir)  # a folder that is no run is said before the imports below, which take seconds
+    if not arguments.workdir.is_dir():
+        open_source(arguments.workdir)  # a folder that is no run is said before the imports below, which take seconds
     with activity(f"reading {arguments.workdir}"):
         from sciddm import load
         from sciddm.events import Event

@@ -27,5 +27,5 @@ def in_words(error: Exception) -> str:
 def install(extra: str) -> str:
     """How the libraries of an extra come in, as it is typed. sciddm is installed from a clone; a copy of it does not know where that is."""
     if (CLONE / "pyproject.toml").is_file():
-        return f"pip install -e {shlex.quote(f'{CLONE}[{extra}]')}"
-    return f"pip install '.[{extra}]' in the folder that sciddm was installed from"
+        return f"install sciddm[{extra}] by: pip install -e {shlex.quote(f'{CLONE}[{extra}]')}"
+    return f"install sciddm[{extra}] by: pip install '.[{extra}]' in the folder that sciddm was installed from"

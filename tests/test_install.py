@@ -43,7 +43,7 @@ def test_how_an_extra_is_installed_is_said_as_it_is_typed(tmp_path, monkeypatch)
     *_, place = shlex.split(errors.install("weather"))
     assert place == f"{ROOT}[weather]" and "weather" in extras
     monkeypatch.setattr(errors, "CLONE", tmp_path)
-    assert errors.install("weather").startswith("pip install '.[weather]' in the folder")
+    assert errors.install("weather").startswith("install sciddm[weather] by: pip install '.[weather]' in the folder")
     for path in (*ROOT.glob("sciddm/**/*.py"), *ROOT.glob("domains/**/*.py"), *ROOT.glob("domains/*/*.md"), ROOT / "README.md"):
         words = path.read_text()  # not from a registry, where sciddm is not
         assert not any(f"pip install {quote}sciddm" in words for quote in ("", "'", '"')), path

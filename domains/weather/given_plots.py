@@ -47,7 +47,7 @@ def answer(members, brought: Brought, interval: float, columns: int = 7):
     missing = np.isnan(members[:, shown]).any() or np.isnan(rows["given"][given[shown]]).any()
     plots._legend(fig, [*gauges, plots.GIVEN, *([plots.UNKNOWN] if missing else [])])
     where = brought.header.in_words(*((n - 1) / 2 for n in brought.header.shape))
-    fig.suptitle(f"newest frame {brought.title}, about {where}", fontsize=11)
+    fig.suptitle(f"newest frame {brought.title}, about {where}; axes in km", fontsize=11)
     return fig
 
 

@@ -248,7 +248,7 @@ def _extent(size, spacing):
 
 
 def _lead(minute):
-    return "0 min" if minute == 0 else f"{minute:+g} min".replace("-", "−")
+    return "now" if minute == 0 else f"{minute:+g} min".replace("-", "−")
 
 
 def _tidy(axes, used, size, spacing):

@@ -111,7 +111,7 @@ def test_text_of_any_encoding_is_read_and_a_lost_file_is_named(tmp_path):
 
 def test_a_library_that_is_missing_is_named_with_the_extra():
     assert need("json", "f.js", "weather").loads("1") == 1
-    with pytest.raises(UserError, match=r"f.x: reading it needs nosuch: pip install -e \S+\[weather\]"):
+    with pytest.raises(UserError, match=r"f.x: reading it needs nosuch: install sciddm\[weather\] by: pip install -e \S+\[weather\]"):
         need("nosuch.thing", "f.x", "weather")
 
 

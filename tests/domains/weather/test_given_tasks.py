@@ -92,7 +92,7 @@ def test_a_picture_has_what_was_given_mean_spread_members_times_of_validity_and_
     assert any(title.startswith("15:40 UTC\nnow") for title in titles)
     framed = [ax.get_title() for ax in figure.axes if ax.get_title() and ax.spines["left"].get_linewidth() > 1]
     assert framed and (task != "nowcast" or framed == ["15:35 UTC\n−5 min", "15:40 UTC\nnow"])
-    assert {"spread (standard deviation), dBZ", "reflectivity, dBZ"} <= {ax.get_ylabel() for ax in figure.axes}
+    assert {"spread (standard deviation of the members) [dBZ]", "reflectivity [dBZ]"} <= {ax.get_ylabel() for ax in figure.axes}
 
 
 def test_members_of_a_gap_keep_what_was_seen(domain):

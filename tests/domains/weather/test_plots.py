@@ -25,7 +25,7 @@ def same_size(fig):
 def test_a_row_of_frames_has_lead_times_km_units_and_equal_panels(rain):
     fig = plots.frames(rain, label="event")
     titles = [ax.get_title() for ax in images(fig)]
-    assert titles[:5] == ["−15 min", "−10 min", "−5 min", "0 min", "+5 min"] and titles[-1] == "+60 min"
+    assert titles[:5] == ["−15 min", "−10 min", "−5 min", "now", "+5 min"] and titles[-1] == "+60 min"
     assert images(fig)[0].images[0].get_extent() == [0, 48, 0, 48]
     assert "reflectivity [dBZ]" in [ax.get_ylabel() for ax in fig.axes]
     assert {"x [km]", "y [km]"} <= {label for ax in fig.axes for label in (ax.get_xlabel(), ax.get_ylabel())}
@@ -72,7 +72,7 @@ def test_the_forecast_has_a_row_each_and_shows_the_lead_time_it_says(rain):
     )
     panels = images(fig)
     assert len(panels) == 1 + 6 * 4
-    assert [ax.get_title() for ax in panels[:5]] == ["observed, 0 min", "+5 min", "+15 min", "+30 min", "+60 min"]
+    assert [ax.get_title() for ax in panels[:5]] == ["observed, now", "+5 min", "+15 min", "+30 min", "+60 min"]
     np.testing.assert_allclose(panels[0].images[0].get_array().filled(np.nan), rain[3])  # the last one that was seen
     np.testing.assert_allclose(
         panels[3].images[0].get_array().filled(np.nan), rain[4 + 5]
@@ -95,7 +95,7 @@ def test_a_comparison_shows_the_scored_frames_and_the_one_before_them(rain):
     members, answer = np.stack([rain + i for i in range(3)]), native(rain[None] + 9)
     fig = plots.comparison(native(rain[None]), native(members), {"kriging on extrapolation": answer}, slice(4, None))
     panels = images(fig)
-    assert [ax.get_title() for ax in panels[:6]] == ["truth, 0 min", "+5 min", "+20 min", "+30 min", "+45 min", "+60 min"]
+    assert [ax.get_title() for ax in panels[:6]] == ["truth, now", "+5 min", "+20 min", "+30 min", "+45 min", "+60 min"]
     np.testing.assert_allclose(panels[0].images[0].get_array().filled(np.nan), rain[3])
     np.testing.assert_allclose(panels[6].images[0].get_array().filled(np.nan), rain[4] + 1)
     np.testing.assert_allclose(panels[-1].images[0].get_array().filled(np.nan), rain[-1] + 9)

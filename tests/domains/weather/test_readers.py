@@ -328,7 +328,7 @@ def test_paths_and_files_at_fault_are_named(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"z.nc: a grid of \(4, 10\) pixels of 2 km, but \(8, 10\) of 2 km in"):
         read_archive(folder)
     monkeypatch.setitem(sys.modules, "cfgrib", None)
-    with pytest.raises(UserError, match=r"f.grib2: reading it needs cfgrib: pip install -e \S+\[weather\]"):
+    with pytest.raises(UserError, match=r"f.grib2: reading it needs cfgrib: install sciddm\[weather\] by: pip install -e \S+\[weather\]"):
         read_archive(tmp_path / "f.grib2")
 
 
