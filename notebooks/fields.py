@@ -66,7 +66,7 @@ if not (workdir / "checkpoints").exists():
     keys = [f"--config.data.path={workdir}/tank.nc", "--config.data.transforms=c=log"]
     config = load_config(f"{ROOT}/configs/fields.py:smoke", keys)
     config.network.update({"channels": (24, 32), "attention_levels": ()})
-    config.training.update({"steps": 200, "wall_minutes": None})
+    config.training.update({"steps": 200, "wall_minutes": None, "held_out": 0})
     config.tasks.observe.steps = 20
     fit(config, workdir, progress=False)
 

@@ -37,7 +37,7 @@ if not (workdir / "checkpoints").exists():
     config = load_config(f"{ROOT}/configs/molecules.py:smoke", ())
     config.data.update({"count": 400})  # of each of QM9's tables, or in all from SMILES
     config.network.update({"hidden": 32, "layers": 2})
-    config.training.update({"steps": 120, "wall_minutes": None, "batch_size": 32})
+    config.training.update({"steps": 120, "wall_minutes": None, "batch_size": 32, "held_out": 0})
     config.sampling.update({"steps": 10, "batch_size": 16})
     for options in config.tasks.values():
         options.steps = 10

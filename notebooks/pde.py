@@ -38,7 +38,7 @@ if not (workdir / "checkpoints").exists():
     config = load_config(f"{ROOT}/configs/pde.py:smoke", ())
     config.data.update({"resolution": 16, "count": 512})
     config.network.update({"channels": (24, 32), "attention_levels": ()})
-    config.training.update({"steps": 60, "wall_minutes": None})
+    config.training.update({"steps": 60, "wall_minutes": None, "held_out": 0})
     for name in ("forward", "inverse", "superresolve"):
         config.tasks[name].steps = 10
     fit(config, workdir, progress=False)

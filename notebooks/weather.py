@@ -41,7 +41,7 @@ if not (workdir / "checkpoints").exists():
     config = load_config(f"{ROOT}/configs/weather.py:smoke", ["--config.network.features=32"])
     config.data.update({"size": 32, "events": 64, "frames": 18, "held_out": 8})
     config.network.update({"channels": (16, 32), "attention_levels": ()})
-    config.training.update({"steps": 60, "wall_minutes": None, "batch_size": 8})
+    config.training.update({"steps": 60, "wall_minutes": None, "batch_size": 8, "held_out": 0})
     config.sampling.update({"steps": 8, "batch_size": 8})
     for name in ("assimilate", "downscale", "fill", "interpolate"):
         config.tasks[name].steps = 8

@@ -99,7 +99,7 @@ print("devices", len(jax.devices()))
 @pytest.mark.parametrize("case", ["default", "mesh", "variable", "flags"])
 def test_the_command_line_takes_a_device_a_core_unless_told_otherwise(case, tmp_path):
     (tmp_path / "toy.py").write_text(
-        "from toy_domain import toy_config\n\n\ndef get_config(variant=''):\n    return toy_config(steps=2)\n"
+        "from toy_domain import toy_config\n\n\ndef get_config(variant=''):\n    return toy_config(steps=2, held_out=0)\n"
     )
     plain = {key: value for key, value in os.environ.items() if key not in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS")}
     overrides, given, expected = {
