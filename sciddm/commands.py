@@ -15,9 +15,11 @@ def run_train(arguments, rest) -> None:
     if arguments.sweep or arguments.sweep_index is not None:
         return run_sweep(arguments, rest)
     with activity(f"reading {arguments.config}", at_once=False):
+        from sciddm.config import check_shared
         from sciddm.overrides import found_beside, load_config
 
         config = load_config(arguments.config, rest)  # what is wrong with it is said before the imports below, which take seconds
+        check_shared(config)
         from sciddm.train import fit
         from sciddm.train.sharding import use_cores
 
@@ -33,12 +35,13 @@ def run_sweep(arguments, rest) -> None:
     configs = {}
     with activity(f"reading {arguments.config}", at_once=False):
         from sciddm import sweep
-        from sciddm.config import validate
+        from sciddm.config import check_shared, validate
         from sciddm.overrides import load_config
 
         for name, values in sweep.combinations(arguments.sweep).items():
             changes = [f"--config.{key}={value}" for key, value in values.items()]
             configs[arguments.workdir / name] = load_config(arguments.config, [*rest, *changes])
+            check_shared(configs[arguments.workdir / name])
     if (alone := sweep.index(arguments.sweep_index, len(configs))) is not None:
         configs = dict([list(configs.items())[alone]])
     from sciddm.train.sharding import use_cores
@@ -264,12 +267,14 @@ def run_demo(arguments, rest) -> None:
     start = time.monotonic()
     with activity("importing"):
         from sciddm import load
+        from sciddm.config import check_shared
         from sciddm.evaluation import save_figure
         from sciddm.overrides import load_config
         from sciddm.train import fit
         from sciddm.train.sharding import use_cores
 
     config = load_config(arguments.config, rest)
+    check_shared(config)
     use_cores(config)
     announce(arguments.device)
     fit(config, arguments.workdir)

@@ -15,6 +15,7 @@ from sciddm.runs import Run, finished
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 40  # of a curve drawn by `BARS`
 BESIDE = 4  # runs in one table; more go below
+NAMED = 4  # keys in a sentence
 ELSEWHERE = ("data.cache", "version")  # keys that say nothing of a run
 # What held-out losses hang on beside the weights: the samples, their units, and how they are weighed.
 OF_THE_LOSS = ("domain", "data", "seed", "process", "objective", "training.held_out")
@@ -76,9 +77,13 @@ def short_names(runs: Sequence[Run]) -> list[str]:
 
 
 def differing_keys(runs: Sequence[Run]) -> dict[str, list]:
-    """Config keys that are not the same in all, with a value a run; None where a run lacks the key."""
+    """Config keys that are not the same in all, with a value a run; None where a run lacks the key, which of runs of several domains
+    are only those that all have."""
     flat = [flatten(run.meta["config"]) for run in runs]
-    keys = sorted({key for one in flat for key in one} - set(ELSEWHERE))
+    keys = {key for one in flat for key in one} - set(ELSEWHERE)
+    if len({one["domain"] for one in flat}) > 1:  # most keys of another domain mean nothing to this one
+        keys = {key for key in keys if all(key in one for one in flat)}
+    keys = sorted(keys)
     values = {key: [one.get(key) for one in flat] for key in keys}
     return {key: row for key, row in values.items() if any(value != row[0] for value in row)}
 
@@ -127,7 +132,8 @@ def _paired_words(runs) -> str:
         return ""
     if found := apart(runs):
         words = "their held-out losses are not of the same draws or units; small differences say nothing"
-        return f".\nThe runs differ in {', '.join(found)}: {words}"
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        return f".\nThe runs differ in {', '.join(found[:NAMED])}{more}: {words}"
     return ".\nThe held-out losses are of the same samples and noise: their difference is known better than each of them"
 
 

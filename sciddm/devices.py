@@ -44,7 +44,7 @@ def choose(wanted: Device | None) -> None:
     there = _of_kind(wanted)
     if wanted.index >= len(there):
         places = f"{wanted.kind}:0" + (f" to {wanted.kind}:{len(there) - 1}" if len(there) > 1 else " alone")
-        more = "; JAX_NUM_CPU_DEVICES=2 in front makes two" if wanted.kind == "cpu" else ""
+        more = f"; JAX_NUM_CPU_DEVICES={wanted.index + 1} in front makes enough" if wanted.kind == "cpu" else ""
         raise UserError(f"--device {wanted.kind}:{wanted.index}: this machine has {places}{more}")
     jax.config.update("jax_default_device", there[wanted.index])
 

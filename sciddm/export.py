@@ -14,8 +14,8 @@ LEFT_OUT = ("recent", "digests", "digest")  # of a checkpoint's metadata: what f
 
 
 def is_export(path) -> bool:
-    """Whether `path` is a folder that `sciddm export` wrote."""
-    return (Path(path) / WEIGHTS).is_file()
+    """Whether `path` is a folder that `sciddm export` wrote, perhaps one that lost a file since."""
+    return any((Path(path) / name).is_file() for name in (WEIGHTS, META))
 
 
 def open_source(path):
@@ -64,7 +64,11 @@ class Exported:
 
         if part != "ema":
             raise UserError(f"{self.path}: an export holds averaged weights alone; leave ema=False out")
-        meta, data = self.meta(step), (self.path / WEIGHTS).read_bytes()
+        meta = self.meta(step)
+        try:
+            data = (self.path / WEIGHTS).read_bytes()
+        except OSError as error:
+            raise UserError(f"{self.path / WEIGHTS}: can't be read ({type(error).__name__}); get the export once more") from error
         if hashlib.sha256(data).hexdigest() != meta["weights_sha256"]:
             raise UserError(f"{self.path / WEIGHTS}: is damaged (its checksum differs); get the export once more")
         arrays = safetensors.numpy.load(data)
@@ -102,15 +106,16 @@ def export(workdir, out) -> list[Path]:
         WEIGHTS: data, META: _text(meta | {"digest": meta_digest(meta)}), "config.json": _text(meta["config"]),
         "README.md": card.encode(),
     }  # fmt: skip
-    partial = out.with_name(f".{out.name}.partial")
+    target = out.resolve()  # a link stays one
+    partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         for name, content in files.items():
             (partial / name).write_bytes(content)
-        if out.exists():
-            out.rmdir()  # empty, as was seen above
-        partial.rename(out)
+        if target.exists():
+            target.rmdir()  # empty, as was seen above
+        partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return [out / name for name in files]

@@ -62,7 +62,7 @@ def train_all(configs: Mapping[Path, object], **options) -> None:
     failed = []
     for place, (workdir, config) in enumerate(configs.items()):
         say = f"sweep {place + 1} of {len(configs)}: {workdir}"
-        if _done(workdir, config):
+        if _done(workdir, config, options):
             print(f"{say}: done already", file=sys.stderr)
             continue
         print(say, file=sys.stderr)
@@ -91,15 +91,17 @@ def for_all(configs: Sequence):
     return config
 
 
-def _done(workdir: Path, config) -> bool:
+def _done(workdir: Path, config, options: Mapping) -> bool:
     # by the budget that is asked for now, which may be larger than that of the run
     from sciddm.config import resolved
     from sciddm.runs import finished, read
+    from sciddm.train.origin import check_same_origin
 
     if not (workdir / "checkpoints").is_dir():
         return False
     try:
         run = read(workdir)
+        check_same_origin(options.get("init_from"), options.get("statistics", "kept"), run.meta, workdir)
     except UserError:  # `fit` says what is wrong, or begins
         return False
     return run.meta["config"] == resolved(config) and finished(run)

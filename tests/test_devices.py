@@ -27,7 +27,8 @@ def test_a_kind_and_a_place_are_read_and_nothing_else():
 
 
 def test_a_device_that_is_not_there_is_one_line_with_those_that_are(toy_run, capsys):
-    for asked, line in (("gpu", "jax finds 1 cpu: leave --device out, or say --device cpu"), ("cpu:1", "this machine has cpu:0 alone")):
+    lines = {"gpu": "jax finds 1 cpu: leave --device out, or say --device cpu", "cpu:3": "has cpu:0 alone; JAX_NUM_CPU_DEVICES=4 in front"}
+    for asked, line in lines.items():
         assert cli.main(["sample", "--workdir", str(toy_run), "--device", asked]) == 2
         said = capsys.readouterr().err.splitlines()
         assert line in said[-1] and said[-1].startswith("sciddm: --device")

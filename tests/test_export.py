@@ -61,6 +61,9 @@ def test_what_is_damaged_there_already_or_not_a_run_is_refused_in_one_line(toy_r
     assert "its checksum differs" in refused(capsys, "sample", "--workdir", damaged)
     meta.write_text(text[:-100])
     assert "can't be read" in refused(capsys, "info", "--workdir", damaged)
+    meta.write_text(text)
+    weights.unlink()
+    assert "model.safetensors: can't be read" in refused(capsys, "sample", "--workdir", damaged)
 
 
 def test_an_export_is_not_trained_further_and_the_way_out_is_said(exported, tmp_path, capsys):
@@ -70,6 +73,13 @@ def test_an_export_is_not_trained_further_and_the_way_out_is_said(exported, tmp_
         sd.load(exported, ema=False)
     with pytest.raises(sd.UserError, match="is an export of step 60"):
         sd.load(exported, step=20)
+
+
+def test_an_export_goes_where_a_link_points(toy_run, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    export(toy_run, tmp_path / "link")
+    assert (tmp_path / "link").is_symlink() and sd.load(tmp_path / "disk").step == 60 and len(list(tmp_path.iterdir())) == 2
 
 
 def test_an_export_that_fails_leaves_nothing_behind(toy_run, tmp_path, monkeypatch):

@@ -91,6 +91,8 @@ def test_losses_of_other_data_statistics_or_draws_are_not_taken_for_comparable(t
     ):
         said = compare.side_by_side([first, other])
         assert words in said.splitlines()[-1] and "small differences say nothing" in said and "less that of the first" not in said
+    elsewhere = compare.side_by_side([first, made(tmp_path / "b", domain="domains.else", data={"path": "other", "crop": 3})])
+    assert "config.domain" in elsewhere and "config.data.crop" not in elsewhere  # which the first has no meaning for
     older = compare.side_by_side([first, made(tmp_path / "b")])
     assert "-" in next(line for line in older.splitlines() if line.startswith("held-out loss"))
 

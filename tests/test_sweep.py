@@ -59,6 +59,8 @@ def test_a_sweep_trains_what_is_not_done_and_puts_all_beside_each_other(command,
     kept = {name: run.meta["config"]["checkpoint"]["keep"] for name, run in runs.items()}
     assert kept == {"checkpoint.keep=1": 1, "checkpoint.keep=2": 2}
     assert (tmp_path / "all" / "checkpoint.keep=2" / "metrics.jsonl").stat().st_mtime_ns == before
+    code, _, err = command("--sweep", "checkpoint.keep=1,2", "--init-from", str(tmp_path))  # which is not how they began
+    assert code == 2 and err.count("holds a run that began with no other") == 2 and "done already" not in err
 
 
 def test_one_that_fails_is_said_and_the_others_are_trained(command, tmp_path):
@@ -72,6 +74,7 @@ def test_what_is_wrong_with_a_key_is_said_before_anything_is_trained(command, tm
     for arguments, words in (
         (("--sweep", "training.stepz=1"), "did you mean"), (("--sweep", "training.ema=0.9,2"), "config.training.ema = 2"),
         (("--sweep-index", "0"), "says nothing without --sweep"),
+        (("--sweep", "training.accumulate=0,1"), "accumulate = 0: expected at least 1"),
     ):  # fmt: skip
         code, _, err = command(*arguments)
         assert code == 2 and words in err.splitlines()[-1] and not (tmp_path / "all").exists()

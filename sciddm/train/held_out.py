@@ -23,9 +23,7 @@ class HeldOut:
 
     def __init__(self, config, domain, denoiser, sharding):
         dataset, self._objective = domain.dataset("test"), make_objective(config)
-        parts = len(sharding.device_set)
-        most = min(config.training.held_out, max(config.training.batch_size, parts))
-        self.count = most // parts * parts if len(dataset) else 0
+        self.count = samples(config, len(sharding.device_set)) if len(dataset) else 0
         self._log_every = config.training.log_every
         if not self.count:
             return
@@ -76,6 +74,11 @@ class HeldOut:
             "step": step, "loss": float(each.mean()), "error": float(each.std(ddof=1) / len(each) ** 0.5) if len(each) > 1 else 0.0,
             "levels": dict(zip(self.noise, map(float, found.mean(1)), strict=True)), "each": [float(f"{one:.6g}") for one in each],
         }  # fmt: skip
+
+
+def samples(config, devices: int) -> int:
+    """How many are looked at, as many as asked for or up to `devices` - 1 more: the same number on each device."""
+    return -(-min(config.training.held_out, max(config.training.batch_size, devices)) // devices) * devices
 
 
 def as_metrics(look: dict) -> dict[str, float]:

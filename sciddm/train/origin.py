@@ -91,7 +91,7 @@ def check_same_origin(init_from, statistics: str, stored: dict, workdir) -> None
         return
     if before is None:
         raise UserError(f"{workdir}: holds a run that began with no other; leave --init-from out to go on, or choose another --workdir")
-    if (str(Path(init_from)), statistics) != (before["path"], before["statistics"]):
+    if (Path(init_from).resolve(), statistics) != (Path(before["path"]).resolve(), before["statistics"]):
         raise UserError(
             f"{workdir}: holds a run that began with {before['path']}, statistics {before['statistics']}; leave --init-from out to go on, "
             "or choose another --workdir"

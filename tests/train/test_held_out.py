@@ -13,7 +13,7 @@ from sciddm.denoiser import NetworkDenoiser
 from sciddm.networks import Network
 from sciddm.normalizer import Normalizer
 from sciddm.train.checkpoint import Checkpoints
-from sciddm.train.held_out import HeldOut
+from sciddm.train.held_out import HeldOut, samples
 
 
 class Zero(Network):
@@ -73,3 +73,5 @@ def test_a_run_keeps_its_held_out_losses_in_metrics_and_checkpoints_and_none_whe
 
     none = HeldOut(toy_config(held_out=0), Toy(toy_config()), None, jax.sharding.SingleDeviceSharding(jax.devices()[0]))
     assert not none.count and not none.due(10)
+    asked = {0: 0, 1: 2, 32: 32, 33: 34, 10**6: 64}  # over two devices, a batch at most
+    assert {number: samples(toy_config(held_out=number, batch_size=64), 2) for number in asked} == asked

@@ -9,6 +9,7 @@ import sciddm as sd
 from sciddm.errors import UserError
 from sciddm.train import fit
 from sciddm.train.checkpoint import Checkpoints
+from sciddm.train.origin import check_same_origin
 
 
 def shorter(**training):
@@ -50,6 +51,15 @@ def test_fine_tuning_begins_where_the_other_run_ended_and_goes_on_as_the_same_co
         fit(shorter(steps=30), tuned, init_from=toy_run, statistics="measured", progress=False)
     with pytest.raises(UserError, match="holds a run that began with no other; leave --init-from out"):
         fit(shorter(steps=30), tmp_path / "fresh", init_from=toy_run, progress=False)
+
+
+def test_a_run_goes_on_from_wherever_the_other_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stored = {"init_from": {"path": "other", "statistics": "kept"}}
+    check_same_origin(tmp_path / "other", "kept", stored, "run")
+    for path, statistics in (("another", "kept"), ("other", "measured")):
+        with pytest.raises(UserError, match="holds a run that began with other, statistics kept; leave --init-from out"):
+            check_same_origin(path, statistics, stored, "run")
 
 
 def test_what_does_not_fit_is_refused_by_name(toy_run, tmp_path):
