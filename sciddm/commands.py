@@ -20,12 +20,16 @@ def run_train(arguments, rest) -> None:
 
         config = load_config(arguments.config, rest)  # what is wrong with it is said before the imports below, which take seconds
         check_shared(config)
+        from sciddm.runs import finished, read
         from sciddm.train import fit
         from sciddm.train.sharding import use_cores
 
     use_cores(config)
     announce(arguments.device)
     fit(config, arguments.workdir, **beginning(arguments))
+    if not finished(read(arguments.workdir)):
+        print(f"stopped: {arguments.workdir}; the same command goes on")
+        return
     print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {arguments.workdir}")
 
 
@@ -270,6 +274,7 @@ def run_demo(arguments, rest) -> None:
         from sciddm.config import check_shared
         from sciddm.evaluation import save_figure
         from sciddm.overrides import load_config
+        from sciddm.runs import finished, read
         from sciddm.train import fit
         from sciddm.train.sharding import use_cores
 
@@ -278,11 +283,13 @@ def run_demo(arguments, rest) -> None:
     use_cores(config)
     announce(arguments.device)
     fit(config, arguments.workdir)
+    if not finished(read(arguments.workdir)):  # Ctrl-C: what is half trained is not evaluated, which takes minutes
+        print(f"stopped: {arguments.workdir}; the same command goes on")
+        return
     with activity(f"reading {arguments.workdir}"):
         model = load(arguments.workdir)
     picture = arguments.workdir / "plots" / "generated.png"
-    if not picture.exists():
-        save_figure(model.domain.plot(model.sample(0, 6, progress=True)), picture, model.verdict.short)
+    save_figure(model.domain.plot(model.sample(0, 6, progress=True)), picture, model.verdict.short)
     settings = model.config.evaluation
     report(model, settings.tasks, 0, problems=settings.problems, members=settings.members)
     print(f"{time.monotonic() - start:.0f} s in all")

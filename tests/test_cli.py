@@ -201,3 +201,12 @@ def test_help_is_there_without_loading_jax(capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main(["samples"])
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["train", "demo"])
+def test_what_was_stopped_is_not_called_done(command, trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("sciddm.train.fit", lambda *_, **__: None)  # as after Ctrl-C: it returns, with the budget unspent
+    monkeypatch.setattr("sciddm.runs.finished", lambda run: False)
+    assert cli.main([command, "--config", "configs/pde.py:smoke", "--workdir", str(tmp_path / "run"), *SMALL]) == 0
+    assert capsys.readouterr().out == f"stopped: {tmp_path / 'run'}; the same command goes on\n"
