@@ -1,7 +1,10 @@
 """The training loop: restore, step, write, checkpoint before the next batch is drawn."""
 
+import contextlib
+import fcntl
 import itertools
 import json
+import os
 import platform
 import signal
 import subprocess
@@ -46,6 +49,33 @@ def fit(config, workdir, *, init_from=None, statistics: str = "kept", progress: 
     complete(config)
     mesh, workdir = make_mesh(config), Path(workdir)
     refuse_training(workdir)
+    with alone(workdir):
+        return train(config, workdir, mesh, init_from, statistics, progress)
+
+
+@contextlib.contextmanager
+def alone(workdir: Path):
+    """While no other process trains in `workdir`, which would clear away what this one is writing. Raises: UserError if one does."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    if jax.process_index() > 0:  # processes of one run: the first holds it for all
+        yield
+        return
+    held = os.open(workdir, os.O_RDONLY)  # given back by the system, too, when the process is killed
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(held)
+        raise UserError(f"{workdir}: another process trains there; wait for it, stop it, or choose another --workdir") from error
+    except OSError:  # a file system that knows no locks
+        pass
+    try:
+        yield
+    finally:
+        os.close(held)
+
+
+def train(config, workdir: Path, mesh, init_from, statistics: str, progress: bool) -> TrainState:
+    """`fit` in a workdir that nobody else trains in, with a config that is whole."""
     checkpoints = Checkpoints(workdir, config.checkpoint.keep)
     stored = checkpoints.meta()
     if stored:

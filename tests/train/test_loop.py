@@ -160,3 +160,14 @@ def test_a_batch_larger_than_the_data_is_refused_where_the_data_alone_can_say_so
     with pytest.raises(UserError, match="config.training.batch_size = 500: there are 256 training samples"):
         fit(config, tmp_path / "run", progress=False)
     assert not list((tmp_path / "run").rglob("checkpoints/*"))
+
+
+def test_two_at_once_do_not_train_in_one_workdir(tmp_path):
+    with loop.alone(tmp_path):
+        with pytest.raises(UserError, match="another process trains there; wait for it"):
+            fit(toy_config(), tmp_path, progress=False)
+        assert not list(tmp_path.iterdir())  # the refused one touches nothing
+    with loop.alone(tmp_path), pytest.raises(KeyError), loop.alone(tmp_path / "other"):  # given back after an error, too
+        raise KeyError
+    with loop.alone(tmp_path / "other"):
+        pass
