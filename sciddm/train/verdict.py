@@ -13,10 +13,12 @@ SLOPE = 0.05  # of the held-out loss, over the last doubling of steps
 
 @dataclass(frozen=True)
 class Verdict:
-    """reasons: sentences, none where nothing speaks against the run; short: the first in a few words, for the corner of a picture."""
+    """reasons: sentences, none where nothing speaks against the run; short: the first in a few words, for the corner of a picture; stopped:
+    before its budget was spent."""
 
     reasons: tuple[str, ...] = ()
     short: str = ""
+    stopped: bool = False
 
     @property
     def undertrained(self) -> bool:
@@ -25,7 +27,8 @@ class Verdict:
     def __str__(self) -> str:
         if not self.reasons:
             return "trained: nothing speaks against it"
-        return f"undertrained: {'; '.join(self.reasons)}. `sciddm train` with a larger config.training.wall_minutes or steps goes on"
+        way = "The same `sciddm train`" if self.stopped else "`sciddm train` with a larger config.training.wall_minutes or steps"
+        return f"undertrained: {'; '.join(self.reasons)}. {way} goes on"
 
 
 def judge(meta: Mapping) -> Verdict:
@@ -35,7 +38,7 @@ def judge(meta: Mapping) -> Verdict:
     found = [*_by_steps(meta), *_by_budget(meta), *_by_slope(meta.get("held_out") or ())]
     if not found:
         return Verdict()
-    return Verdict(tuple(reason for reason, _ in found), f"undertrained: {found[0][1]}")
+    return Verdict(tuple(reason for reason, _ in found), f"undertrained: {found[0][1]}", meta.get("progress", 1.0) < 1.0)
 
 
 def _by_steps(meta):

@@ -25,6 +25,7 @@ def look(step, loss, spread=0.01):
 def test_what_is_undertrained_says_why_and_how_to_go_on(about, short):
     found = judge(about)
     assert found.undertrained and found.short == short and "sciddm train" in str(found)
+    assert ("with a larger" in str(found)) == ("progress" not in about or about["progress"] == 1.0)  # what was stopped has budget left
 
 
 @pytest.mark.parametrize(
