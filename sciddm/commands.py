@@ -6,7 +6,7 @@ import sys
 import time
 
 from sciddm.activity import activity
-from sciddm.devices import announce
+from sciddm.devices import announce, there
 from sciddm.errors import UserError
 from sciddm.export import open_source
 
@@ -203,14 +203,12 @@ def run_info(arguments, rest) -> None:
         validate(config)
         return print(describe(config))
     if arguments.workdir is None:
-        import jax
-
         from sciddm import caches, config_files
         from sciddm.train.loop import versions
 
         kept = {str(place): f"{size / 1e6:.0f} MB" for place, size in caches.sizes().items()}
         about = {
-            "devices": [str(device) for device in jax.devices()], "versions": versions(), "caches": kept,
+            "devices": [str(device) for device in there()], "versions": versions(), "caches": kept,
             "configs": {name: str(path) for name, path in config_files.shipped().items()},
         }  # fmt: skip
         return print(json.dumps(about, indent=2))

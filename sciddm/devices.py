@@ -41,12 +41,12 @@ def choose(wanted: Device | None) -> None:
     jax.config.update("jax_default_device", None)
     if wanted.index is None:
         return
-    there = _of_kind(wanted)
-    if wanted.index >= len(there):
-        places = f"{wanted.kind}:0" + (f" to {wanted.kind}:{len(there) - 1}" if len(there) > 1 else " alone")
+    found = _of_kind(wanted)
+    if wanted.index >= len(found):
+        places = f"{wanted.kind}:0" + (f" to {wanted.kind}:{len(found) - 1}" if len(found) > 1 else " alone")
         more = f"; JAX_NUM_CPU_DEVICES={wanted.index + 1} in front makes enough" if wanted.kind == "cpu" else ""
         raise UserError(f"--device {wanted.kind}:{wanted.index}: this machine has {places}{more}")
-    jax.config.update("jax_default_device", there[wanted.index])
+    jax.config.update("jax_default_device", found[wanted.index])
 
 
 def chosen() -> list:
@@ -61,8 +61,7 @@ def announce(wanted: Device | None, most: int | None = None) -> None:
     """Say on stderr what is used, `most` devices of it at most. Raises: UserError if the kind that is asked for is not there."""
     import jax
 
-    if wanted is not None:
-        _of_kind(wanted)
+    there() if wanted is None else _of_kind(wanted)
     if jax.process_index() == 0:
         print(f"device: {in_words(chosen()[:most])}", file=sys.stderr)
 
@@ -71,10 +70,10 @@ def in_words(devices) -> str:
     """Such as "cpu, 2 virtual devices, one a core (AMD EPYC)" or "gpu:1 alone of 4 (NVIDIA H100 80GB HBM3)"."""
     import jax
 
-    first, count, there = devices[0], len(devices), jax.devices()
+    first, count, every = devices[0], len(devices), jax.devices()
     make = f" ({name})" if (name := _cpu() if first.platform == "cpu" else first.device_kind) else ""
-    if count == 1 and len(there) > 1:
-        return f"{first.platform}:{there.index(first)} alone of {len(there)}{make}"
+    if count == 1 and len(every) > 1:
+        return f"{first.platform}:{every.index(first)} alone of {len(every)}{make}"
     if count == 1:
         return f"{first.platform}{make}"
     if first.platform != "cpu":
@@ -84,19 +83,24 @@ def in_words(devices) -> str:
     return f"cpu, {count} virtual devices{', one a core' if count <= usable_cores() else ''}{make}"
 
 
-def _of_kind(wanted: Device) -> list:
+def there() -> list:
+    """All jax devices of the platform. Raises: UserError if JAX_PLATFORMS names one that is not there."""
     import jax
 
     try:
-        there = jax.devices()
-    except RuntimeError as error:  # JAX_PLATFORMS of the user's own names one that is not there
-        raise UserError(f"--device {wanted.kind}: jax finds no devices: {str(error).splitlines()[0]}") from error
-    if any(one.platform != wanted.kind for one in there):
-        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(one.platform for one in there).items())
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # the second where jax warns of a missing platform and is left with none
+        raise UserError(f"JAX_PLATFORMS={jax.config.jax_platforms}: jax finds no devices of it; leave it out, or say cpu there") from error
+
+
+def _of_kind(wanted: Device) -> list:
+    found = there()
+    if any(one.platform != wanted.kind for one in found):
+        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(one.platform for one in found).items())
         more = "; a jax made for it may be missing: see docs.jax.dev/en/latest/installation.html" if wanted.kind != "cpu" else ""
         raise UserError(f"--device {wanted.kind}: there is none here, jax finds {kinds}: leave --device out, or say --device "
-                        f"{there[0].platform}{more}")  # fmt: skip
-    return there
+                        f"{found[0].platform}{more}")  # fmt: skip
+    return found
 
 
 def _cpu() -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from sciddm import cli, devices
 from sciddm.devices import Device
+from sciddm.errors import UserError
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +35,17 @@ def test_a_device_that_is_not_there_is_one_line_with_those_that_are(toy_run, cap
         assert line in said[-1] and said[-1].startswith("sciddm: --device")
 
 
+def test_a_platform_of_the_environment_that_is_not_there_is_one_line(monkeypatch):
+    for error in (AssertionError(), RuntimeError("Unknown backend")):  # as jax says it, by the way in which the platform is missing
+
+        def devices_of_jax(error=error):
+            raise error
+
+        monkeypatch.setattr(jax, "devices", devices_of_jax)
+        with pytest.raises(UserError, match="JAX_PLATFORMS=cpu: jax finds no devices of it; leave it out"):
+            devices.announce(None)
+
+
 # What trains is asked before it begins: the devices of the mesh are those that the loop would use.
 TWO = """
 import sys
@@ -43,7 +55,7 @@ from sciddm.train.sharding import make_mesh
 config, run = sys.argv[1:]
 train.fit = lambda config, *arguments, **options: print("mesh", make_mesh(config).devices.ravel().tolist())
 for device in ("cpu:1", "cpu"):
-    assert cli.main(["train", "--config", config, "--workdir", run + "-new", "--quiet", "--device", device]) == 0
+    assert cli.main(["train", "--config", config, "--workdir", run, "--quiet", "--device", device]) == 0
     print("loaded", {device for leaf in jax.tree.leaves(load(run).denoiser.network.params) for device in leaf.devices()})
 """
 
