@@ -92,7 +92,7 @@ def export(workdir, out) -> list[Path]:
         raise UserError(f"{workdir}: is an export already; copy the folder")
     found = Checkpoints(workdir, read_only=True).arrays("ema")
     if found is None:
-        raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --workdir {workdir}` writes them")
+        raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --config FILE --workdir {workdir}` writes one")
     arrays, meta = found
     # Without the brackets and quotes of Python, as other readers of safetensors expect.
     names = {".".join(part.strip("'\"") for part in name.strip("[]").split("][")): name for name in arrays}

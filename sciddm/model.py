@@ -251,7 +251,7 @@ def load(
     keep_compiled()
     found = open_source(workdir).arrays("ema" if ema else "params", step)
     if found is None:
-        raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --workdir {workdir}` writes them")
+        raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --config FILE --workdir {workdir}` writes one")
     arrays, meta = found
     config = restored(meta["config"])
     if changes or overrides:

@@ -85,7 +85,7 @@ def read(path) -> Run:
     source = open_source(path)
     meta = source.meta()
     if meta is None:
-        raise UserError(f"{path}: holds no finished checkpoint yet; `sciddm train --workdir {path}` writes them")
+        raise UserError(f"{path}: holds no finished checkpoint yet; `sciddm train --config FILE --workdir {path}` writes one")
     if lacking := [key for key in ("config", "step", "elapsed", "samples", "shapes", "normalizer") if key not in meta]:
         raise UserError(f"{path}: its metadata lack {lacking[0]!r}; expected a run of sciddm")
     steps = tuple(source.steps())
