@@ -27,7 +27,7 @@ def run_train(arguments, rest) -> None:
     use_cores(config)
     announce(arguments.device)
     fit(config, arguments.workdir, **beginning(arguments))
-    if not finished(read(arguments.workdir)):
+    if not finished(read(arguments.workdir), config):
         print(f"stopped: {arguments.workdir}; the same command goes on")
         return
     print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {arguments.workdir}")
@@ -281,7 +281,7 @@ def run_demo(arguments, rest) -> None:
     use_cores(config)
     announce(arguments.device)
     fit(config, arguments.workdir)
-    if not finished(read(arguments.workdir)):  # Ctrl-C: what is half trained is not evaluated, which takes minutes
+    if not finished(read(arguments.workdir), config):  # Ctrl-C: what is half trained is not evaluated, which takes minutes
         print(f"stopped: {arguments.workdir}; the same command goes on")
         return
     with activity(f"reading {arguments.workdir}"):

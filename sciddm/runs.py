@@ -92,11 +92,14 @@ def read(path) -> Run:
     return Run(path, meta, steps, tuple(_metrics(path / "metrics.jsonl", meta["step"])), _evaluation(path / "evaluation.json"))
 
 
-def finished(run: Run) -> bool:
-    """Whether the budget that it was started with is spent."""
-    if "progress" in run.meta:
-        return run.meta["progress"] >= 1.0
-    training = run.meta["config"]["training"]
+def finished(run: Run, config=None) -> bool:
+    """Whether the budget that it was started with is spent, or that of `config`, which may be a smaller one."""
+    if config is not None and _spent(run, config["training"]):
+        return True
+    return run.meta["progress"] >= 1.0 if "progress" in run.meta else _spent(run, run.meta["config"]["training"])
+
+
+def _spent(run: Run, training) -> bool:
     minutes = training.get("wall_minutes")
     return bool(training.get("steps") and run.step >= training["steps"]) or bool(minutes and run.minutes >= minutes)
 

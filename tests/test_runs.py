@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import matplotlib.image
 import numpy as np
@@ -133,3 +134,9 @@ def test_what_is_no_run_is_one_line(run, tmp_path, capsys):
 
 def test_a_run_without_lines_of_metrics_has_no_picture(tmp_path):
     assert curves.draw([Run(tmp_path, made(tmp_path).meta, (100,))], tmp_path / "x.png") is None and not (tmp_path / "x.png").exists()
+
+
+def test_a_stopped_run_is_over_where_a_smaller_budget_is_spent(run):
+    stopped = replace(runs.read(run), meta=runs.read(run).meta | {"progress": 0.4})
+    assert not runs.finished(stopped) and runs.finished(stopped, {"training": {"steps": 60}})
+    assert not runs.finished(stopped, {"training": {"steps": 61}})
