@@ -20,17 +20,27 @@ def run_train(arguments, rest) -> None:
 
         config = load_config(arguments.config, rest)  # what is wrong with it is said before the imports below, which take seconds
         check_shared(config)
-        from sciddm.runs import finished, read
         from sciddm.train import fit
         from sciddm.train.sharding import use_cores
 
     use_cores(config)
     announce(arguments.device)
     fit(config, arguments.workdir, **beginning(arguments))
-    if not finished(read(arguments.workdir), config):
+    if was_stopped(arguments.workdir, config):
         print(f"stopped: {arguments.workdir}; the same command goes on")
         return
     print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {arguments.workdir}")
+
+
+def was_stopped(workdir, config) -> bool:
+    """Whether a run has ended before its budget was spent, by Ctrl-C; False where this machine holds nothing of it."""
+    from sciddm.runs import finished, read
+
+    try:
+        run = read(workdir)
+    except UserError:
+        return False
+    return not finished(run, config)
 
 
 def run_sweep(arguments, rest) -> None:
@@ -272,7 +282,6 @@ def run_demo(arguments, rest) -> None:
         from sciddm.config import check_shared
         from sciddm.evaluation import save_figure
         from sciddm.overrides import load_config
-        from sciddm.runs import finished, read
         from sciddm.train import fit
         from sciddm.train.sharding import use_cores
 
@@ -281,7 +290,7 @@ def run_demo(arguments, rest) -> None:
     use_cores(config)
     announce(arguments.device)
     fit(config, arguments.workdir)
-    if not finished(read(arguments.workdir), config):  # Ctrl-C: what is half trained is not evaluated, which takes minutes
+    if was_stopped(arguments.workdir, config):  # what is half trained is not evaluated, which takes minutes
         print(f"stopped: {arguments.workdir}; the same command goes on")
         return
     with activity(f"reading {arguments.workdir}"):

@@ -207,6 +207,6 @@ def test_help_is_there_without_loading_jax(capsys):
 def test_what_was_stopped_is_not_called_done(command, trained, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr("sciddm.train.fit", lambda *_, **__: None)  # as after Ctrl-C: it returns, with the budget unspent
-    monkeypatch.setattr("sciddm.runs.finished", lambda run: False)
+    monkeypatch.setattr("sciddm.runs.finished", lambda run, config=None: False)
     assert cli.main([command, "--config", "configs/pde.py:smoke", "--workdir", str(tmp_path / "run"), *SMALL]) == 0
     assert capsys.readouterr().out == f"stopped: {tmp_path / 'run'}; the same command goes on\n"

@@ -21,6 +21,7 @@ def model(small_run, tmp_path_factory):
 call = eqx.filter_jit(lambda function, *inputs: function(*inputs))
 
 
+@pytest.mark.slow
 def test_it_learns_at_low_noise_knows_its_spread_and_comes_back_from_the_disk(model):
     trained = regressor.fit(model, steps=250, batch_size=32, progress=False)
     domain = model.domain
