@@ -67,6 +67,7 @@ def _by_slope(looks):
 def slope(looks) -> float | None:
     """By which share the held-out loss fell over the last doubling of steps; 0 where the samples' differences don't say so beyond two
     standard errors, None where there is no look near half of the steps."""
+    looks = [look for look in looks if look["step"] > 0]  # a budget below one step ends with a look before it
     if len(looks) < 2:
         return None
     last = looks[-1]

@@ -49,3 +49,4 @@ def test_the_slope_is_a_share_a_doubling_of_steps_and_not_known_of_too_few_looks
     assert slope([look(1200, 0.6), look(2000, 0.5)]) == pytest.approx(1 - (5 / 6) ** (1 / 0.737), abs=1e-3)
     assert slope([look(1000, 0.5), look(2000, 0.6)]) == 0.0
     assert slope([look(100, 0.8), look(2000, 0.5)]) is None and slope([look(5, 1.0)]) is None and slope([]) is None
+    assert slope([look(0, 1.0), look(2000, 0.5)]) is None
