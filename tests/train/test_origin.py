@@ -56,7 +56,8 @@ def test_fine_tuning_begins_where_the_other_run_ended_and_goes_on_as_the_same_co
 def test_a_run_goes_on_from_wherever_the_other_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     stored = {"init_from": {"path": "other", "statistics": "kept"}}
-    check_same_origin(tmp_path / "other", "kept", stored, "run")
+    for path in (tmp_path / "other", "other", "./run/../other"):
+        check_same_origin(path, "kept", stored, "run")
     for path, statistics in (("another", "kept"), ("other", "measured")):
         with pytest.raises(UserError, match="holds a run that began with other, statistics kept; leave --init-from out"):
             check_same_origin(path, statistics, stored, "run")
