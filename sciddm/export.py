@@ -99,23 +99,25 @@ def export(workdir, out) -> list[Path]:
     weights = {short: arrays[name].astype("float32", copy=False) for short, name in names.items()}
     data = safetensors.numpy.save(weights, {"format": "sciddm"})
     run = replace(runs.read(workdir), meta=meta)
-    card = model_card(run, load(workdir, step=run.step), out.name)
+    target = out.resolve()  # a link stays one, and "." has a name
+    card = model_card(run, load(workdir, step=run.step), target.name)
     meta = {key: value for key, value in meta.items() if key not in LEFT_OUT}
     meta |= {"weights_sha256": hashlib.sha256(data).hexdigest(), "names": names}
     files = {
         WEIGHTS: data, META: _text(meta | {"digest": meta_digest(meta)}), "config.json": _text(meta["config"]),
         "README.md": card.encode(),
     }  # fmt: skip
-    target = out.resolve()  # a link stays one
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         for name, content in files.items():
             (partial / name).write_bytes(content)
-        if target.exists():
-            target.rmdir()  # empty, as was seen above
-        partial.rename(target)
+        if target.exists():  # empty, as was seen above, and perhaps where the user's shell stands: it stays the same folder
+            for name in reversed(files):  # the weights last, without which it is no export
+                (partial / name).replace(target / name)
+        else:
+            partial.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return [out / name for name in files]

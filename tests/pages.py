@@ -129,9 +129,12 @@ class Reader:
             if language == "text":  # the table that a page shows is the one that it gives
                 (self.folder / "sensors.csv").write_text(body)
             if language == "bash":
-                for command in commands(body):
-                    self.bring(command)
-                    self.run(command)
+                self.read_commands(body)
+
+    def read_commands(self, body: str) -> None:
+        for command in commands(body):
+            self.bring(command)
+            self.run(command)
 
     def run(self, command: str) -> None:
         print(f"$ {command}")

@@ -66,6 +66,16 @@ def test_what_is_damaged_there_already_or_not_a_run_is_refused_in_one_line(toy_r
     assert "model.safetensors: can't be read" in refused(capsys, "sample", "--workdir", damaged)
 
 
+def test_an_export_into_the_empty_folder_where_one_stands_leaves_the_folder_in_its_place(toy_run, tmp_path, monkeypatch):
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    before = folder.stat().st_ino
+    assert cli.main(["export", str(toy_run), "."]) == 0
+    assert folder.stat().st_ino == before and (folder / "README.md").read_text().startswith("# here\n")
+    assert sd.load(".").step == 60 and [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
 def test_an_export_is_not_trained_further_and_the_way_out_is_said(exported, tmp_path, capsys):
     (tmp_path / "toy.py").write_text("from toy_domain import toy_config\n\n\ndef get_config(variant=''):\n    return toy_config()\n")
     assert f"--init-from {exported}" in refused(capsys, "train", "--config", tmp_path / "toy.py", "--workdir", exported)
