@@ -131,7 +131,7 @@ newest = xr.Dataset(
         "lat": 52 + domain.spacing / 111.195 * np.arange(size), "lon": 5 + domain.spacing / 68.2 * np.arange(size),
     },
 )  # fmt: skip
-own = model.sample(4, 4, task="nowcast", given=newest)
+own = model.sample(4, 8, task="nowcast", given=newest)
 print(own.time.values[[0, -1]], own.forecast_reference_time.values)
 print("P(rain > 1 mm/h) at the end:", float((own.rain_rate[:, -1] > 1).mean()))
 

@@ -102,7 +102,7 @@ def toy_run(once):
 
     from sciddm.train import fit
 
-    return once("toy", lambda folder: fit(toy_config(), folder, progress=False))
+    return once("toy", lambda folder: fit(toy_config(held_out=32), folder, progress=False))
 
 
 @pytest.fixture(scope="session")

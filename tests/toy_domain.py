@@ -39,7 +39,7 @@ def toy_config(**training):
     config = base_config()
     config.domain, config.network.width = "toy_domain", 32
     config.data.update({"count": 256, "nan_at": -1})
-    config.checkpoint.every, config.training.log_every, config.training.steps = 20, 10, 60
+    config.checkpoint.every, config.training.log_every, config.training.steps, config.training.held_out = 20, 10, 60, 0
     config.training.update(training)
     return complete(config)
 

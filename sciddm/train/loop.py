@@ -172,7 +172,7 @@ def train(config, workdir: Path, mesh, init_from, statistics: str, progress: boo
             bar.update(max(100.0 * min(budget.progress(step), 1.0) - bar.n, 0.0))
     if waiting:
         write(log, bar, *waiting, batches, checkpoints)
-    with activity("saving", progress and bool(waiting)):
+    with activity("saving", progress):
         checkpoints.close()
         log.close()
     if progress:

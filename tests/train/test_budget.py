@@ -66,7 +66,7 @@ def test_of_two_budgets_the_one_that_ends_first_counts_in_every_leg():
 def test_the_loss_does_not_jump_where_a_finished_run_goes_on(tmp_path, capsys):
     """Held-out samples and draws are the same before and after, so that their differences say it far within the loss's own error."""
     for steps in (400, 700):
-        config = toy_config(steps=steps, learning_rate=5e-3, warmup=20)
+        config = toy_config(steps=steps, learning_rate=5e-3, warmup=20, held_out=32)
         config.checkpoint.every = 400
         fit(config, tmp_path)
     assert "going on from step 400 with another budget" in capsys.readouterr().err

@@ -27,7 +27,7 @@ for workdir, fsdp in zip(sys.argv[3::2], sys.argv[4::2]):
 
 
 def train(workdir, steps=40, fsdp=1, log_every=1):
-    config = toy_config(steps=steps, log_every=log_every)
+    config = toy_config(steps=steps, log_every=log_every, held_out=32 if fsdp == log_every == 1 else 0)
     config.checkpoint.every = max(20, log_every)
     config.mesh.fsdp = fsdp
     return fit(config, workdir, progress=False)
@@ -60,6 +60,8 @@ def test_eight_devices_give_the_loss_trace_of_one_and_each_others_checkpoints(tm
     for workdir in (data, split, begun):
         assert len(losses(workdir)) == 40
         np.testing.assert_allclose(losses(workdir), losses(one), rtol=1e-5, atol=1e-5)
+    alone, shared = ([look["each"] for look in Checkpoints(run, read_only=True).meta()["held_out"]] for run in (one, data))
+    np.testing.assert_allclose(shared, alone, rtol=1e-4)
     assert losses(begun)[:20] == losses(one)[:20] and Checkpoints(begun, read_only=True).steps()[0] == 40
     shutil.rmtree(split / "checkpoints" / "40")  # and one of eight on one
     assert int(train(split).step) == 40
