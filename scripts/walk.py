@@ -32,8 +32,13 @@ class Walker(Reader):
     """A reader whose commands are processes of their own, and whose runs are those that it trained on the README."""
 
     def __init__(self, folder: Path, home: Path, minutes: float, page: str, keep):
-        super().__init__(folder, lambda name: home / TRAINED[name], lambda name: sd.load(home / TRAINED[name]))
+        super().__init__(folder, lambda name: home / TRAINED[name], self.model_of)
         self.minutes, self.page, self.keep = minutes, page, keep
+
+    def model_of(self, name: str):
+        """That of the page's own run, or of the README's."""
+        own = self.folder / TRAINED[name]
+        return sd.load(own if (own / "checkpoints").exists() else self.small_run(name))
 
     def read(self, page: str) -> None:
         for language, body, why in blocks(page):
@@ -54,6 +59,8 @@ class Walker(Reader):
         typed = re.sub(r"--config\.training\.wall_minutes=\S+", f"--config.training.wall_minutes={1.5 * self.minutes:g}", command)
         if re.match(r"sciddm\s+(train|demo)", command) and typed == command:
             typed = f"{command} {budget}"
+        if "--config.data.path=darcy.nc" in typed:
+            typed += " --config.data.resolution=32"  # that of the file here
         with self.keep.row(self.page, command):
             self.keep.say(f"$ {typed}")
             done = subprocess.run(["bash", "-c", typed], stdout=self.keep.log, stderr=subprocess.STDOUT, timeout=LIMIT)

@@ -59,6 +59,7 @@ def own_file(name: str, folder: Path, small_model) -> bool:
             for count in range(4, 16):
                 writer.write(embedded("C" * count))
                 writer.write(embedded("C" * count + "O"))
+                writer.write(embedded("C" * count + "N"))
     else:
         return False
     return True
