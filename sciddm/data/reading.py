@@ -3,8 +3,11 @@
 import contextlib
 import difflib
 import glob
+import gzip
 import importlib
 import io
+import stat
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -12,12 +15,32 @@ import numpy as np
 
 from sciddm.errors import UserError, install
 
+TEXTS = {".csv", ".tsv", ".txt", ".dat", ".xyz", ".extxyz", ".sdf", ".sd", ".mol", ".smi", ".smiles"}  # read from .gz as they are
+GZIP = b"\x1f\x8b"
+
 
 def kind_of(file: Path) -> str:
-    """ ".zarr" of a store, whatever its name, else the suffix in lower case."""
+    """ ".zarr" of a store, whatever its name, else the suffix in lower case; of a text in gzip that of the text."""
     if (file / "zarr.json").exists() or (file / ".zgroup").exists():
         return ".zarr"
-    return file.suffix.lower()
+    inner = Path(file.stem).suffix.lower()
+    return inner if file.suffix.lower() == ".gz" and inner in TEXTS else file.suffix.lower()
+
+
+def stem_of(file: Path) -> str:
+    """The name of a file without its suffix, and without that of gzip behind it."""
+    return Path(file.stem).stem if kind_of(file) != file.suffix.lower() and file.suffix.lower() == ".gz" else file.stem
+
+
+def check_regular(file) -> None:
+    """That a path is of a file or a folder: a pipe or a device would be waited for. Raises: UserError."""
+    try:
+        mode = Path(file).stat().st_mode
+    except OSError as error:
+        raise UserError(f"{file}: can't be read ({error.strerror}); check the path and its permissions") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        what = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}.get(stat.S_IFMT(mode), "a device")
+        raise UserError(f"{file}: is {what}; expected a file, write what it gives to one first")
 
 
 def files(path, readers: Mapping[str, object], what: str, *, mixed: bool = False, kind=kind_of) -> list[Path]:
@@ -41,6 +64,8 @@ def files(path, readers: Mapping[str, object], what: str, *, mixed: bool = False
             raise UserError(f"{path}: a folder without {what}; expected files {known}")
     else:
         found = [path]
+    for file in found:
+        check_regular(file)
     kinds = {readers.get(kind(file)): file for file in found}
     if None in kinds:
         raise UserError(
@@ -71,9 +96,18 @@ def reading(file, problem: str = "", *, way_out: str = "copy it again, or write 
 
 
 def read_text(file: Path) -> str:
-    """The text of a file, of any encoding: only its ASCII part matters. Raises: UserError if it can't be read."""
+    """The text of a file, of any encoding: only its ASCII part matters; one in gzip is unpacked. Raises: UserError if it can't be read."""
+    return read_bytes(file).decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+
+
+def read_bytes(file: Path) -> bytes:
+    """What is in a file, unpacked where it begins as gzip does. Raises: UserError if it can't be read."""
+    check_regular(file)
     try:
-        return file.read_text(encoding="utf-8-sig", errors="replace")
+        found = Path(file).read_bytes()
+        return gzip.decompress(found) if found.startswith(GZIP) else found
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{file}: can't be unpacked ({str(error).splitlines()[0]}); copy it again") from error
     except OSError as error:
         raise UserError(f"{file}: can't be read ({error.strerror}); check its permissions") from error
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sciddm.data.reading import reading
+from sciddm.data.reading import kind_of, read_bytes, reading
 from sciddm.errors import UserError
 from sciddm.named import near
 
@@ -20,6 +20,7 @@ SPREADSHEETS = (".xlsx", ".xls", ".ods")
 EMPTY = {"", "nan", "na", "n/a", "null", "none", "-", "--", "nat", "<na>"}
 HEADER = re.compile(r"^\s*(?P<name>[^\[\]()]*?)\s*(?:\[(?P<square>[^\]]*)\]|\((?P<round>[^)]*)\))\s*$")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+LONGEST = 2**24  # characters of a cell; csv itself stops at 131,072
 COMMA = re.compile(r"[+-]?\d+,\d+")
 THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?")
 BRACKETED = re.compile(r"(\S+?)\s*(\[[^\]]*\]|\([^)]*\))")
@@ -118,7 +119,7 @@ class Table:
 def is_table(thing) -> bool:
     """Whether it is a DataFrame, or a path whose suffix is that of a table."""
     if isinstance(thing, (str, Path)):
-        return Path(thing).suffix.lower() in (*TEXT, *PARQUET, *SPREADSHEETS)
+        return kind_of(Path(thing)) in (*TEXT, *PARQUET, *SPREADSHEETS)
     return type(thing).__name__ == "DataFrame"
 
 
@@ -133,7 +134,7 @@ def read_table(thing) -> Table:
         frame = thing if hasattr(thing, "iloc") else thing.to_pandas()
         return _of_frame(frame, "a DataFrame")
     path = Path(thing).expanduser()
-    kind = path.suffix.lower()
+    kind = kind_of(path)
     if kind in PARQUET:
         if not path.is_file():
             raise UserError(f"{path}: no such file; expected a table")
@@ -179,6 +180,7 @@ def _of_text(text: str, source: str) -> Table:
     places = [i for i, line in enumerate(lines[first:], first + 1) if not line.lstrip().startswith("#")]
     reader, rows, numbers = csv.reader(io.StringIO("".join(kept), newline=""), delimiter=sign, skipinitialspace=True), [], []
     before = 0
+    csv.field_size_limit(LONGEST)
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
@@ -222,12 +224,9 @@ def _header(cells, where) -> tuple[list[str], dict[str, str]]:
 
 
 def _decoded(path: Path) -> str:
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         raise UserError(f"{path}: {'is a folder' if path.is_dir() else 'no such file'}; expected a table")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path}: can't be read ({error.strerror}); check its permissions") from error
+    data = read_bytes(path)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace").lstrip("\ufeff")
     if b"\0" in data[:4096]:
