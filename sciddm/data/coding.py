@@ -1,0 +1,90 @@
+"""CF conventions: what a variable's attributes say its raw numbers mean: packing, missing values, valid ranges."""
+
+from contextlib import suppress
+from typing import NamedTuple
+
+import numpy as np
+
+NEVER_WRITTEN = 9.969209968386869e36  # netCDF's fill value of floats, where a variable names none
+
+
+class Coding(NamedTuple):
+    """CF conventions 8.1 and 2.5.1: raw -> scale raw + offset, NaN where raw is a missing value or outside of the valid range."""
+
+    view: str = ""  # the type that integers are meant to have, by _Unsigned
+    missing: tuple = ()
+    low: float | None = None
+    high: float | None = None
+    packed_range: bool = True  # the valid range is one of raw numbers
+    scale: float = 1.0
+    offset: float = 0.0
+
+    @classmethod
+    def of(cls, attrs, dtype, *, netcdf: bool = False) -> "Coding":
+        """Out of a variable's attributes. What is no number in them is passed over."""
+        view, unsigned = "", str(attrs.get("_Unsigned", "")).lower()
+        if dtype.kind == "i" and unsigned == "true" or dtype.kind == "u" and unsigned == "false":
+            view = ("u" if dtype.kind == "i" else "i") + str(dtype.itemsize)
+        meant = np.dtype(view or dtype)
+        missing = [meant_value(v, meant) for key in ("_FillValue", "missing_value") for v in _numbers(attrs.get(key))]
+        if netcdf and "_FillValue" not in attrs and dtype.kind == "f":
+            missing.append(meant_value(NEVER_WRITTEN, meant))
+        scale, offset = (_numbers(attrs.get(key)) for key in ("scale_factor", "add_offset"))
+        packed = bool(scale or offset)
+        both = _numbers(attrs.get("valid_range"))
+        low, high = both if len(both) == 2 else (None, None)
+        low = next(iter(_numbers(attrs.get("valid_min"))), low)
+        high = next(iter(_numbers(attrs.get("valid_max"))), high)
+        # A range of floats for packed integers is one of what is unpacked, and of no number that the file could hold.
+        packed_range = not (packed and meant.kind in "iu" and any(np.asarray(v).dtype.kind == "f" for v in (low, high)))
+        if packed_range:
+            low, high = (None if v is None else meant_value(v, meant) for v in (low, high))
+        scale, offset = float(scale[0]) if scale else 1.0, float(offset[0]) if offset else 0.0
+        return cls(view, tuple(v for v in missing if v == v), low, high, packed_range, scale, offset)
+
+    def decode(self, raw: np.ndarray, dtype=np.float32) -> np.ndarray:
+        """A new array of `dtype`, from numbers as the file has them."""
+        raw = np.asarray(raw)
+        if not raw.dtype.isnative:
+            raw = raw.astype(raw.dtype.newbyteorder("="))
+        raw = raw.view(self.view) if self.view else raw
+        bad = np.zeros(raw.shape, bool)
+        for value in self.missing:
+            bad |= raw == value
+        packed = (self.scale, self.offset) != (1.0, 0.0)
+        values = raw.astype(np.float64) * self.scale + self.offset if packed else raw
+        margin = 0 if self.packed_range else abs(self.scale) / 4  # float32 bounds of float64 values
+        bounded = raw if self.packed_range else values
+        if self.low is not None:
+            bad |= bounded < self.low - margin
+        if self.high is not None:
+            bad |= bounded > self.high + margin
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = np.array(values, dtype)
+        values[bad] = np.nan
+        return values
+
+
+def meant_value(value, dtype):
+    """An attribute's number in the type of the variable: -1 is 255 of an unsigned byte, 1.1 the nearest float32."""
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return float(np.asarray(value, float).astype(dtype))
+    if dtype.kind == "u" and value < 0:
+        return int(value) % 2 ** (8 * dtype.itemsize)
+    if dtype.kind == "i" and float(value).is_integer() and 2 ** (8 * dtype.itemsize - 1) <= value:
+        return int(value) - 2 ** (8 * dtype.itemsize) if value < 2 ** (8 * dtype.itemsize) else int(value)
+    return value
+
+
+def _numbers(value) -> list:
+    if value is None:
+        return []
+    found = []
+    for each in np.ravel(np.asarray(value)).tolist():
+        if isinstance(each, (str, bytes)):
+            with suppress(ValueError):
+                found.append(float(each))
+        elif isinstance(each, (int, float)):
+            found.append(each)
+    return found
