@@ -15,7 +15,7 @@ import numpy as np
 
 from sciddm.errors import UserError, install
 
-TEXTS = {".csv", ".tsv", ".txt", ".dat", ".xyz", ".extxyz", ".sdf", ".sd", ".mol", ".smi", ".smiles"}  # read from .gz as they are
+TEXTS = {".csv", ".tsv", ".txt", ".dat", ".xyz", ".extxyz", ".sdf", ".sd", ".mol", ".smi", ".smiles", ".json"}  # read from .gz as they are
 GZIP = b"\x1f\x8b"
 
 
@@ -96,8 +96,11 @@ def reading(file, problem: str = "", *, way_out: str = "copy it again, or write 
 
 
 def read_text(file: Path) -> str:
-    """The text of a file, of any encoding: only its ASCII part matters; one in gzip is unpacked. Raises: UserError if it can't be read."""
-    return read_bytes(file).decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+    """The text of a file, of any encoding: only its ASCII part matters; one in gzip is unpacked, and lines end in "\\n". Raises: UserError
+    if it can't be read."""
+    found = read_bytes(file)
+    encoding = "utf-16" if found[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return found.decode(encoding, errors="replace").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_bytes(file: Path) -> bytes:
