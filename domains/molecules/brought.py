@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from domains.molecules import bonds
+from domains.molecules import bonds, embedding
 from domains.molecules.readers import RECORDS
-from domains.molecules.record import ORDERS, check_atoms, check_scale, reason_of
-from sciddm.data.reading import kind_of
+from domains.molecules.record import check_atoms, check_graph, check_length, check_scale, check_values, reason_of
+from sciddm.data.reading import check_regular, kind_of
 from sciddm.errors import UserError
 from sciddm.given import Thing, say
 from sciddm.named import near
@@ -89,19 +88,11 @@ def solid(brought: Brought) -> Brought:
             "positions, or a whole molecule and keep="
         )
     molecule = Chem.Mol(molecule)
-    options = rdDistGeom.ETKDGv3()
-    options.randomSeed = 42
     with rdBase.BlockLogs():
-        found = rdDistGeom.EmbedMolecule(molecule, options)
-        if found < 0:
-            options.useRandomCoords = True
-            found = rdDistGeom.EmbedMolecule(molecule, options)
-        if found < 0:
+        if not embedding.shape(molecule, 42):
             raise UserError(f"{brought.where}: ETKDG finds no shape for it; give a file with positions")
-        relaxed = rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule)
-        if relaxed:
-            rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=5000)
-    way = "ETKDG and MMFF" if relaxed else "ETKDG; MMFF lacks parameters for it"
+        relaxed = embedding.relax(molecule, 5000)
+    way = "ETKDG and MMFF" if relaxed is not None else "ETKDG; MMFF lacks parameters for it"
     say(f"{brought.where}: has no positions; its shape is made by {way}")
     if free := [f"{brought.molecule.GetAtomWithIdx(i).GetSymbol()}{i}" for i, tag in _centres(brought.molecule) if tag == "?"]:
         say(f"{brought.where}: {', '.join(free)} could be left or right and is not said; one of them is taken")
@@ -118,6 +109,7 @@ def _of_file(path: Path, record, lenient):
         raise UserError(f"--given {path}: is a folder; expected one file of a molecule")
     if kind_of(path) not in RECORDS:
         raise UserError(f"{path}: {path.suffix or 'no suffix'} is not read; expected one of {' '.join(RECORDS)}")
+    check_regular(path)
     records = list(RECORDS[kind_of(path)](path))
     if not records:
         raise UserError(f"{path}: holds no molecule; expected one")
@@ -140,6 +132,10 @@ def _of_file(path: Path, record, lenient):
             raise UserError(f"{where}: {error}") from error
         from domains.molecules.collection import make_molecule
 
+        try:
+            check_values(args[0], args[1])
+        except ValueError as wrong:
+            raise UserError(f"{where}: {wrong}") from wrong
         molecule = bonds.perceive_table(make_molecule(args[0], args[1], np.zeros(len(args[0]), int), []))
         say(f"{where}: RDKit finds no bonds; taken from distances by EDM's table")
     return _made(molecule, molecule, one.name, where, lenient)
@@ -161,6 +157,7 @@ def _parsed(block, *, sanitize):
 
 
 def _of_smiles(text, name, where, names, lenient):
+    check_length(text)
     reader = Chem.SmilesParserParams()
     reader.removeHs, reader.sanitize = False, not lenient
     with rdBase.CaptureErrorLog() as log:
@@ -200,9 +197,10 @@ def _made(plain, clean, name, where, lenient):
                 Chem.SanitizeMol(clean)
         except ValueError as error:
             raise UserError(f"{where}: {error}") from error
-    odd = next((bond for bond in clean.GetBonds() if bond.GetBondType() not in ORDERS), None)
-    if odd is not None:
-        raise UserError(f"{where}: a bond of type {odd.GetBondType()}; expected single, double, triple or aromatic")
+    try:
+        check_graph(clean)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
     tags |= _tags(clean)
     clean, caps = _capped(clean, where)
     if there:

@@ -6,8 +6,9 @@ Scores: recall asks of every reference whether a sample is near it, precision of
 
 import numpy as np
 from rdkit import Chem, rdBase
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers, rdMolAlign
+from rdkit.Chem import rdMolAlign
 
+from domains.molecules import embedding
 from domains.molecules.metrics import sanitised
 from sciddm.errors import UserError
 
@@ -27,13 +28,8 @@ def etkdg(molecule: Chem.Mol, count: int, *, seed: int, relax: bool = False, ste
         Chem.RemoveStereochemistry(graph)
         if stereo:
             Chem.AssignStereochemistryFrom3D(graph)
-        graph.RemoveAllConformers()
-        parameters = rdDistGeom.ETKDGv3()
-        # RDKit gives conformer i the seed i + 1 times this one: small seeds share conformers, and 0 makes all of them the same.
-        parameters.randomSeed = int(np.random.default_rng(seed).integers(1, 2**20))
-        rdDistGeom.EmbedMultipleConfs(graph, count, parameters)
-        if relax and graph.GetNumConformers() and rdForceFieldHelpers.MMFFHasAllMoleculeParams(graph):
-            rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(graph, maxIters=2000)
+        if _embedded(graph, count, seed) and relax:
+            embedding.relax(graph)
     return [Chem.Mol(graph, confId=conformer.GetId()) for conformer in graph.GetConformers()]
 
 
@@ -42,13 +38,14 @@ def relaxed_conformers(molecule: Chem.Mol, count: int, seed: int) -> list[Chem.M
     minimum of MMFF94 where that has parameters, a molecule each."""
     graph = Chem.Mol(molecule)
     with rdBase.BlockLogs():
-        graph.RemoveAllConformers()
-        parameters = rdDistGeom.ETKDGv3()
-        parameters.randomSeed = int(np.random.default_rng(seed).integers(1, 2**20))
-        rdDistGeom.EmbedMultipleConfs(graph, count, parameters)
-        if graph.GetNumConformers() and rdForceFieldHelpers.MMFFHasAllMoleculeParams(graph):
-            rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(graph, maxIters=2000)
+        if _embedded(graph, count, seed):
+            embedding.relax(graph)
     return [Chem.Mol(graph, confId=conformer.GetId()) for conformer in graph.GetConformers()]
+
+
+def _embedded(graph, count, seed) -> int:
+    # RDKit gives conformer i the seed i + 1 times this one: small seeds share conformers, and 0 makes all of them the same.
+    return embedding.embed(graph, embedding.etkdg(int(np.random.default_rng(seed).integers(1, 2**20))), count)
 
 
 def rmsd_matrix(references, samples, *, mirror: bool = False) -> np.ndarray:

@@ -1,19 +1,29 @@
-"""Files of molecules: the records of each format, SMILES but for `smiles`."""
+"""Files of molecules: the records of each format, XYZ but for `xyz` and SMILES but for `smiles`."""
 
-import math
+import io
 import re
+import tempfile
+import zipfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from rdkit import Chem
 
-from domains.molecules.record import Record, fail, from_block, from_positions, number_of
-from sciddm.data.reading import need, read_text, reading
+from domains.molecules.record import (
+    ELEMENTS,
+    Record,
+    charge_of,
+    fail,
+    from_block,
+    from_positions,
+    number_of,
+    whole_charge,
+)
+from sciddm.data.reading import GZIP, check_regular, kind_of, need, read_bytes, read_text, reading, stem_of
 from sciddm.errors import UserError
 
-ELEMENTS = {Chem.GetPeriodicTable().GetElementSymbol(number).upper(): number for number in range(1, 119)}
+CHARGES = ("charge", "total_charge", "net_charge")
 
 
 def sdf_records(file: Path) -> Iterator[Record]:
@@ -25,125 +35,153 @@ def sdf_records(file: Path) -> Iterator[Record]:
         title = block.split("\n", 1)[0].strip()
         found = re.findall(r"^>[^<\n]*<([^>\n]+)>[^\n]*\n([^\n]*)", block, flags=re.MULTILINE)
         properties = {key: value for key, text in found if (value := number_of(text)) is not None}
-        # RDKit's supplier drops the carriage return of Windows itself, but not in the title.
-        yield Record(str(file), number, title or f"{file.stem} {number}", partial(from_block, block), properties, block)
-
-
-def xyz_records(file: Path) -> Iterator[Record]:
-    """.xyz, one frame or many; "charge=-1" in the comment line is the charge of the molecule, which is neutral else."""
-    lines, at, number = read_text(file).splitlines(), 0, 0
-    while True:
-        while at < len(lines) and not lines[at].strip():
-            at += 1
-        if at >= len(lines):
-            return
-        number += 1
-        try:
-            atoms, end = _frame(lines, at)
-        except _Broken as broken:
-            yield Record(str(file), number, "", partial(fail, str(broken)))
-            at = broken.resume
-            while at < len(lines) and not lines[at].strip().isdigit():
-                at += 1
-            continue
-        comment = lines[at + 1].strip()
-        charge = re.search(r"\bcharge\s*=\s*\"?([+-]?\d+)\b", comment)
-        rest = comment.replace(charge[0], "").strip() if charge else comment
-        extended = re.search(r"\b(Properties|Lattice)=", rest)  # keys and values, which name nothing
-        name = f"{file.stem} {number}" if extended or not rest else rest
-        numbers, positions = [atom[0] for atom in atoms], np.array([atom[1:] for atom in atoms])
-        make = partial(from_positions, numbers, positions, int(charge[1]) if charge else 0)
-        yield Record(str(file), number, name, make)
-        at = end
-
-
-class _Broken(ValueError):
-    """A frame that isn't whole; resume: the line where the search for the next one begins."""
-
-    def __init__(self, reason, resume):
-        super().__init__(reason)
-        self.resume = resume
-
-
-def _frame(lines, at):
-    # ([(number, x, y, z)], the line behind the frame that begins at line `at`)
-    stated = lines[at].strip()
-    if not stated.isdigit() or not int(stated):
-        raise _Broken(f"line {at + 1} is {stated[:40]!r}; expected the number of atoms", at + 1)
-    first, end, atoms = at + 2, at + 2 + int(stated), []
-    for i in range(first, end):
-        line = lines[i] if i < len(lines) else "the end of the file"
-        atom = _atom(line.split()) if i < len(lines) else None
-        if atom is None:
-            reason = f"line {i + 1} is {line.strip()[:40]!r}; expected atom {i - first + 1} of {stated}"
-            raise _Broken(f"{reason}: an element and three coordinates", i)
-        atoms.append(atom)
-    if end < len(lines) and _atom(lines[end].split()):
-        raise _Broken(f"line {end + 1} goes on behind the {stated} atoms that line {at + 1} states", end)
-    return atoms, end
-
-
-def _atom(words):
-    if len(words) < 4:
-        return None
-    number = int(words[0]) if words[0].isdigit() else ELEMENTS.get(words[0].upper())
-    try:
-        return None if number is None else (number, *(float(word) for word in words[1:4]))
-    except ValueError:
-        return None
+        yield Record(str(file), number, title or f"{stem_of(file)} {number}", partial(from_block, block), properties, block)
 
 
 def ase_records(file: Path) -> Iterator[Record]:
     """.db, .json of ASE: key-value pairs that are numbers are properties; the charge is the sum of the initial charges."""
     ase_db = need("ase.db", file, "molecules")
-    with reading(file, "not a readable ASE database", way_out="write it again by ase.db"):
-        rows = list(ase_db.connect(file, use_lock_file=False).select())
-    for number, row in enumerate(rows, 1):
-        pairs = row.key_value_pairs
-        properties = {key: float(value) for key, value in pairs.items() if isinstance(value, (int, float))}
-        charge = round(float(np.sum(row.get("initial_charges", 0))))
-        make = partial(from_positions, row.numbers, row.positions, charge)
+    check_regular(file)
+    with reading(file, "not a readable ASE database", way_out="write it again by ase.db"), tempfile.TemporaryDirectory() as folder:
+        with open(file, "rb") as opened:
+            start = opened.read(len(GZIP))
+        if not start:  # which SQLite takes for a new database
+            raise ValueError("the file is empty")
+        place = Path(folder) / f"unpacked{kind_of(file)}" if start == GZIP else file
+        if start == GZIP:
+            place.write_bytes(read_bytes(file))
+        rows = [_of_row(file, number, row) for number, row in enumerate(ase_db.connect(place, use_lock_file=False).select(), 1)]
+    yield from rows
+
+
+def _of_row(file, number, row):
+    pairs = row.key_value_pairs
+    properties = {key: float(value) for key, value in pairs.items() if isinstance(value, (int, float)) and abs(value) < 1e38}
+    name = " ".join(str(pairs.get("name", f"{stem_of(file)} {number}")).split())
+    try:
         if any(row.pbc):
-            make = partial(fail, f"periodic (pbc = {np.asarray(row.pbc).tolist()}); expected a molecule")
-        yield Record(str(file), number, str(pairs.get("name", f"{file.stem} {number}")), make, properties)
+            raise ValueError(f"periodic (pbc = {np.asarray(row.pbc).tolist()}); expected a molecule")
+        stated = {charge_of(str(pairs[key])) for key in CHARGES if key in pairs}
+        of_atoms = row.get("initial_charges")
+        if of_atoms is not None:
+            stated.add(whole_charge(float(np.sum(of_atoms))))
+        if len(stated) > 1:
+            raise ValueError(f"its charge is {' and '.join(map(str, sorted(stated)))}; expected one")
+        numbers, positions = _atoms(row.numbers, row.positions)
+        make = partial(from_positions, numbers, positions, stated.pop() if stated else 0)
+    except ValueError as error:
+        make = partial(fail, str(error))
+    return Record(str(file), number, name, make, properties)
+
+
+def _atoms(numbers, positions):
+    # Atomic numbers (n,) as integers, and positions (n, 3) as float64. Raises: ValueError where they are none.
+    numbers, positions = np.asarray(numbers), np.asarray(positions)
+    if numbers.dtype.kind in "US":
+        symbols = [str(symbol, "ascii", "replace") if isinstance(symbol, bytes) else str(symbol) for symbol in numbers.tolist()]
+        unknown = next((symbol for symbol in symbols if symbol.strip().upper() not in ELEMENTS), None)
+        if unknown is not None:
+            raise ValueError(f"{unknown!r} is no element")
+        numbers = np.array([ELEMENTS[symbol.strip().upper()] for symbol in symbols], int)
+    if numbers.dtype.kind not in "iuf" or positions.dtype.kind not in "iuf":
+        raise ValueError(f"atomic numbers and positions are {numbers.dtype} and {positions.dtype}; expected numbers")
+    if numbers.ndim != 1 or positions.shape != (len(numbers), 3):
+        raise ValueError(f"atomic numbers {numbers.shape} and positions {positions.shape}; expected (n,) and (n, 3)")
+    if not len(numbers):
+        raise ValueError("no atoms")
+    odd = ~np.isfinite(numbers) | (numbers != np.round(numbers)) | (numbers < 1) | (numbers > 118)
+    if odd.any():
+        at = int(np.argmax(odd))
+        raise ValueError(f"atom {at + 1} is of no element (its number is {numbers[at]})")
+    return numbers.astype(int), positions.astype(np.float64)
 
 
 def npz_records(file: Path) -> Iterator[Record]:
     """.npz: R (M, n, 3) and Z (M, n), 0 for padding; or positions (A, 3), atomic_numbers (A,) and n_atoms (M,); angstrom.
 
-    Further arrays (M,) of numbers are properties; "charge" is the charge of the molecule too.
+    Atomic numbers may be symbols. Further arrays (M,) of numbers are properties; "charge" is the charge of the molecule too. What has a
+    periodic cell is refused.
     """
-    with reading(file, "not a readable npz file", way_out="expected arrays of numbers"):
-        with np.load(file, allow_pickle=False) as opened:
-            arrays = {key: opened[key] for key in opened.files}
+    arrays = _arrays_of(file)
+    _check_no_crystal(file, arrays)
     if {"R", "Z"} <= set(arrays):
-        R, Z = arrays["R"], arrays["Z"]
+        R, Z = _numeric(file, "R", arrays["R"]), _numeric(file, "Z", arrays["Z"], "iufUS")
         if Z.ndim != 2 or R.shape != (*Z.shape, 3):
             raise UserError(f"{file}: R {R.shape} and Z {Z.shape}; expected (M, n, 3) and (M, n)")
-        parts = [(z[z > 0], r[z > 0]) for z, r in zip(Z, R, strict=True)]
+        there = (Z != 0) if Z.dtype.kind in "iuf" else ~np.isin(Z, np.array(["", "0"], Z.dtype))
+        parts = [(z[is_there], r[is_there]) for z, r, is_there in zip(Z, R, there, strict=True)]
     elif {"atomic_numbers", "positions", "n_atoms"} <= set(arrays):
-        numbers, positions, sizes = (arrays[key] for key in ("atomic_numbers", "positions", "n_atoms"))
-        total = (int(sizes.sum()),)
-        if sizes.ndim != 1 or (sizes < 0).any() or numbers.shape != total or positions.shape != (*total, 3):
+        numbers = _numeric(file, "atomic_numbers", arrays["atomic_numbers"], "iufUS")
+        positions = _numeric(file, "positions", arrays["positions"])
+        sizes = _sizes(file, arrays["n_atoms"])
+        total = (sum(sizes),)
+        if numbers.shape != total or positions.shape != (*total, 3):
             found = f"atomic_numbers {numbers.shape}, positions {positions.shape}, n_atoms summing to {total[0]}"
             raise UserError(f"{file}: {found}; expected (A,), (A, 3) and a sum of A")
-        ends = np.cumsum(sizes)[:-1]
-        parts = list(zip(np.split(numbers, ends), np.split(positions, ends), strict=True))
+        ends = np.cumsum(sizes)[:-1].astype(int)
+        parts = list(zip(np.split(numbers, ends), np.split(positions, ends), strict=True)) if sizes else []
     else:
-        raise UserError(
-            f"{file}: has arrays {sorted(arrays)}; expected R and Z, or atomic_numbers, positions and n_atoms"
-        )
-    layout = {"R", "Z", "atomic_numbers", "positions", "n_atoms"}
-    extra = {
-        key: a for key, a in arrays.items() if a.shape == (len(parts),) and a.dtype.kind in "biuf" and key not in layout
-    }
+        raise UserError(f"{file}: has arrays {sorted(arrays)}; expected R and Z, or atomic_numbers, positions and n_atoms")
+    layout, count = {"R", "Z", "atomic_numbers", "positions", "n_atoms"}, len(parts)
+    extra = {key: a for key, a in arrays.items() if a.shape == (count,) and a.dtype.kind in "biuf" and key not in layout}
+    charges = _charges(file, arrays, count)
     for i, (numbers, positions) in enumerate(parts):
         properties = {key: float(array[i]) for key, array in extra.items()}
-        charge = properties.get("charge", 0.0)
-        if not len(numbers):
-            make = partial(fail, "no atoms")
-        elif charge != round(charge) if math.isfinite(charge) else True:
-            make = partial(fail, f"charge is {charge:g}, expected a whole number")
-        else:
-            make = partial(from_positions, numbers, positions, int(charge))
-        yield Record(str(file), i + 1, f"{file.stem} {i + 1}", make, properties)
+        try:
+            charge = 0 if charges is None else whole_charge(float(charges[i]), 0.0)
+            make = partial(from_positions, *_atoms(numbers, positions), charge)
+        except ValueError as error:
+            make = partial(fail, str(error))
+        yield Record(str(file), i + 1, f"{stem_of(file)} {i + 1}", make, properties)
+
+
+def _arrays_of(file):
+    # Each is unpacked whole, so that its checksum is compared: numpy by itself stops reading where the header says that the array ends.
+    check_regular(file)
+    with reading(file, "not a readable npz file", way_out="expected arrays of numbers"), zipfile.ZipFile(file) as opened:
+        found = {}
+        for name in opened.namelist():
+            data = io.BytesIO(opened.read(name))
+            try:
+                found[name.removesuffix(".npy")] = np.lib.format.read_array(data, allow_pickle=False)
+            except MemoryError:
+                raise ValueError(f"{name}: its header asks for more memory than there is") from None
+            if data.read(1):
+                raise ValueError(f"{name}: goes on behind the array that its header describes")
+        return found
+
+
+def _numeric(file, name, array, kinds="iuf"):
+    if array.dtype.kind not in kinds:
+        raise UserError(f"{file}: {name} is of type {array.dtype}; expected numbers{' or symbols' if 'U' in kinds else ', in angstrom'}")
+    return array
+
+
+def _sizes(file, array):
+    # n_atoms as a list of int
+    if array.ndim != 1 or array.dtype.kind not in "iuf":
+        raise UserError(f"{file}: n_atoms {array.shape} is of type {array.dtype}; expected whole numbers (M,)")
+    odd = ~np.isfinite(array) | (array < 0) | (array != np.round(array))
+    if odd.any():
+        at = int(np.argmax(odd))
+        raise UserError(f"{file}: n_atoms is {array[at]} at index {at}; expected whole numbers, 0 or more")
+    return [int(size) for size in array]
+
+
+def _charges(file, arrays, count):
+    # (M,) of numbers, or None; one number is that of all
+    name = next((name for name in CHARGES if name in arrays), None)
+    if name is None:
+        return None
+    array = arrays[name]
+    if array.dtype.kind not in "biuf" or array.shape not in ((count,), (count, 1), ()):
+        raise UserError(f"{file}: {name} {array.shape} is of type {array.dtype}; expected ({count},), the charge of each molecule")
+    return np.broadcast_to(array.reshape(-1), (count,))
+
+
+def _check_no_crystal(file, arrays):
+    found = {key.lower(): array for key, array in arrays.items()}
+    periodic = "pbc" in found and found["pbc"].dtype.kind in "biuf" and bool(np.any(found["pbc"]))
+    cell = next((found[key] for key in ("cell", "lattice") if key in found), np.zeros(()))
+    if periodic or ("pbc" not in found and cell.dtype.kind in "iuf" and np.any(cell)):
+        raise UserError(f"{file}: is periodic ({'pbc' if periodic else 'a cell'}); expected molecules, or pbc of zeros beside it")

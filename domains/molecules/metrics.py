@@ -116,7 +116,8 @@ def geometry(molecules) -> dict[str, np.ndarray]:
 
 
 def strain(molecules) -> np.ndarray:
-    """(n,) MMFF94 energy as it is minus after relaxing to the nearest minimum, kcal/mol; NaN where MMFF has no parameters or fails."""
+    """(n,) MMFF94 energy as it is minus after relaxing to the nearest minimum, kcal/mol; NaN where MMFF has no parameters or fails;
+    what its pieces do to each other counts."""
     return np.array([_strain(molecule) for molecule in molecules], np.float64)
 
 
@@ -225,13 +226,15 @@ def _sizes(molecules):
 
 def _mmff(clean):
     properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(clean)
-    return rdForceFieldHelpers.MMFFGetMoleculeForceField(clean, properties) if properties is not None else None
+    if properties is None:
+        return None
+    return rdForceFieldHelpers.MMFFGetMoleculeForceField(clean, properties, ignoreInterfragInteractions=False)
 
 
 def _uff(clean):
     if not rdForceFieldHelpers.UFFHasAllMoleculeParams(clean):
         return None
-    return rdForceFieldHelpers.UFFGetMoleculeForceField(clean)
+    return rdForceFieldHelpers.UFFGetMoleculeForceField(clean, ignoreInterfragInteractions=False)
 
 
 def _minimise(field):

@@ -8,14 +8,16 @@ from rdkit import Chem
 
 from domains.molecules.answers import fields
 from domains.molecules.collection import Collection
-from domains.molecules.formats import ase_records, npz_records, sdf_records, xyz_records
+from domains.molecules.formats import ase_records, npz_records, sdf_records
 from domains.molecules.record import Skipped, gather
 from domains.molecules.smiles import csv_records, smiles_records
+from domains.molecules.xyz import xyz_records
 from sciddm.data.reading import files, kind_of
 from sciddm.errors import UserError
 
 RECORDS = {
-    ".sdf": sdf_records, ".sd": sdf_records, ".mol": sdf_records, ".xyz": xyz_records, ".smi": smiles_records, ".smiles": smiles_records,
+    ".sdf": sdf_records, ".sd": sdf_records, ".mol": sdf_records, ".xyz": xyz_records, ".extxyz": xyz_records,
+    ".smi": smiles_records, ".smiles": smiles_records,
     ".csv": csv_records, ".db": ase_records, ".json": ase_records, ".npz": npz_records,
 }  # fmt: skip
 

@@ -4,9 +4,10 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import scipy
@@ -18,6 +19,13 @@ from sciddm.activity import Bar
 from sciddm.errors import UserError
 
 ORDERS = {Chem.BondType.SINGLE, Chem.BondType.DOUBLE, Chem.BondType.TRIPLE, Chem.BondType.AROMATIC}
+ELEMENTS = {Chem.GetPeriodicTable().GetElementSymbol(number).upper(): number for number in range(1, 119)}
+POLYMERS = {"SRU", "MON", "MER", "COP", "CRO", "MOD", "GRA", "ANY"}  # groups of a molfile that stand for more than is drawn
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?nan", re.ASCII | re.IGNORECASE)
+CHARGED = 4  # e of one atom: what `Layout` tells apart
+FARTHEST = 1e4  # angstrom from the origin: beyond, float32 has less than three decimals
+LARGEST = 32_767  # atoms of a molecule: bonds are kept as int16
+LONGEST = 10_000  # characters of a SMILES: RDKit's parser has no end to its own
 OVERLAP = 0.3  # angstrom; the shortest bond, of H2, is .74
 HYDROGEN_REACH = 1.75  # angstrom to the nearest atom: 1.1 in CH4, 1.61 in HI; in bohr 1.8 and more, but for H2
 SHORT, LONG = 0.5, 1.5  # median over bonds, of the sum of radii; in bohr 1.89, and broken molecules keep most of theirs
@@ -74,7 +82,7 @@ def gather(records: Iterable[Record], what, *, jobs=None, progress=False) -> tup
     if not molecules:
         first = f"; the first, {_place(skipped[0], records)}: {skipped[0].reason}" if skipped else ""
         raise UserError(f"{what}: none of {len(records)} molecules can be read, expected at least one{first}")
-    _summary(what, records, skipped, grown)
+    _summary(what, records, skipped, grown, _isotopes(good, molecules))
     return Collection.from_molecules(molecules, _common(good)), skipped
 
 
@@ -84,9 +92,10 @@ def _made(make):
         with rdBase.BlockLogs():
             molecule = make()
             check(molecule)
+            check_scale(molecule)
             added = any(atom.GetTotalNumHs() for atom in molecule.GetAtoms())
             return (Chem.AddHs(molecule, addCoords=True) if added else molecule), added, ""
-    except (ValueError, RuntimeError, UserError) as error:  # RuntimeError is how RDKit's invariants fail
+    except (ValueError, RuntimeError, OverflowError, UserError) as error:  # RuntimeError is how RDKit's invariants fail
         return None, False, reason_of(str(error)) or type(error).__name__
 
 
@@ -96,7 +105,17 @@ def reason_of(log: str) -> str:
     return next((line for line in lines if line and not re.fullmatch(r"\*+|\w*-?\w+ Violation", line)), "")
 
 
-def _summary(what, records, skipped, grown):
+def _isotopes(records, molecules):
+    # (record, "13C") of the first isotope of each molecule that has one
+    found = []
+    for record, molecule in zip(records, molecules, strict=True):
+        atom = next((atom for atom in molecule.GetAtoms() if atom.GetIsotope()), None)
+        if atom is not None:
+            found.append((record, f"{atom.GetIsotope()}{atom.GetSymbol()}"))
+    return found
+
+
+def _summary(what, records, skipped, grown, isotopes):
     parts = []
     if skipped:
         reasons = "; ".join(f"{_place(each, records)}: {each.reason}" for each in skipped[:3])
@@ -104,6 +123,11 @@ def _summary(what, records, skipped, grown):
         parts.append(f"{len(skipped)} of {len(records)} molecules of {what} skipped: {reasons}{more}")
     if grown:
         parts.append(f"{grown} of {len(records)} molecules of {what} had no explicit hydrogens, which were added")
+    if isotopes:
+        first, named = isotopes[0]
+        where = _place(Skipped(first.file, first.number, ""), records)
+        count = f"{len(isotopes)} of {len(records)} molecules of {what}"
+        parts.append(f"{count} have isotopes, which are not modelled and are left out, such as {named} ({where})")
     if parts:
         print(". ".join(parts), file=sys.stderr)
 
@@ -122,6 +146,12 @@ def _common(records):
     return {name: np.array([here(record, name) for record in records], np.float32) for name in names}
 
 
+def check_length(smiles: str) -> None:
+    """That a SMILES has a length such as SMILES have. Raises: UserError."""
+    if len(smiles) > LONGEST:
+        raise UserError(f"SMILES {smiles[:20]!r}... of {len(smiles)} characters: expected {LONGEST} at most; give a file with positions")
+
+
 def check(molecule: Chem.Mol) -> None:
     """That a molecule has elements, bonds of order 1 to 3, and three-dimensional coordinates in angstrom.
 
@@ -133,22 +163,29 @@ def check(molecule: Chem.Mol) -> None:
         [atom.GetAtomicNum() for atom in molecule.GetAtoms()],
         molecule.GetConformer().GetPositions() if molecule.GetNumConformers() else None,
     )
+    check_graph(molecule)
+
+
+def check_graph(molecule: Chem.Mol) -> None:
+    """That bonds are of order 1 to 3 or aromatic in a ring, charges such as atoms have, no polymer. Raises: as `check`."""
     for bond in molecule.GetBonds():
         if bond.GetBondType() not in ORDERS:
             raise ValueError(f"a bond of type {bond.GetBondType()}; expected single, double, triple or aromatic")
+        if bond.GetBondType() == Chem.BondType.AROMATIC and not bond.GetIsAromatic():
+            ends = f"{bond.GetBeginAtomIdx() + 1} and {bond.GetEndAtomIdx() + 1}"
+            raise ValueError(f"an aromatic bond between atoms {ends}, which are in no aromatic ring; expected single, double or triple")
+    for atom in molecule.GetAtoms():
+        if abs(atom.GetFormalCharge()) > CHARGED:
+            raise ValueError(f"atom {atom.GetIdx() + 1} has a charge of {atom.GetFormalCharge():+d}; expected -{CHARGED} to +{CHARGED}")
+    groups = [group.GetProp("TYPE") for group in Chem.GetMolSubstanceGroups(molecule) if group.HasProp("TYPE")]
+    if repeated := sorted(POLYMERS & set(groups)):
+        raise ValueError(f"a polymer (a group {repeated[0]} in brackets); expected a molecule")
 
 
 def check_atoms(numbers, positions) -> None:
     """That atoms are elements, in angstrom as far as the numbers show. numbers: (n,); positions: (n, 3). Raises: as `check`."""
+    check_values(numbers, positions)
     numbers = np.asarray(numbers)
-    if positions is None:
-        raise ValueError("no coordinates")
-    if (numbers < 1).any() or (numbers > 118).any():
-        at = int(np.argmax((numbers < 1) | (numbers > 118)))
-        raise ValueError(f"atom {at + 1} is of no element")
-    if not np.isfinite(positions).all():
-        at = int(np.argmin(np.isfinite(positions).all(1)))
-        raise ValueError(f"atom {at + 1} has coordinates {positions[at].tolist()}, which are no numbers")
     if len(numbers) < 2:
         return
     distances, both = scipy.spatial.KDTree(positions).query(positions, k=2)  # of itself, first or second, and of the nearest
@@ -160,6 +197,25 @@ def check_atoms(numbers, positions) -> None:
     reach = np.median(distance[numbers == 1]) if (numbers == 1).any() else 0.0
     if reach > HYDROGEN_REACH:
         raise ValueError(f"hydrogens are {reach:.2f} angstrom from the nearest atom, expected about 1; are these bohr?")
+
+
+def check_values(numbers, positions) -> None:
+    """That atoms are elements and coordinates are numbers, whatever their distances. Raises: as `check`."""
+    numbers = np.asarray(numbers)
+    if positions is None:
+        raise ValueError("no coordinates")
+    if len(numbers) > LARGEST:
+        raise ValueError(f"{len(numbers)} atoms; expected {LARGEST} at most")
+    if (numbers < 1).any() or (numbers > 118).any():
+        at = int(np.argmax((numbers < 1) | (numbers > 118)))
+        raise ValueError(f"atom {at + 1} is of no element")
+    positions = np.asarray(positions)
+    if not np.isfinite(positions).all():
+        at = int(np.argmin(np.isfinite(positions).all(1)))
+        raise ValueError(f"atom {at + 1} has coordinates {positions[at].tolist()}, which are no numbers")
+    if np.abs(positions).max(initial=0.0) > FARTHEST:
+        at = int(np.argmax(np.abs(positions).max(1)))
+        raise ValueError(f"atom {at + 1} has coordinates {positions[at].tolist()}; expected {FARTHEST:g} angstrom from the origin at most")
 
 
 def check_scale(molecule: Chem.Mol) -> None:
@@ -195,8 +251,11 @@ def from_block(block: str) -> Chem.Mol:
     return molecule
 
 
-def from_positions(numbers, positions, charge: int = 0) -> Chem.Mol:
-    """A sanitised molecule with the bonds that RDKit finds. positions: (n, 3), angstrom. Raises: ValueError if it finds none."""
+def from_positions(numbers, positions, charge: int = 0, isotopes: Mapping[int, int] = MappingProxyType({})) -> Chem.Mol:
+    """A sanitised molecule with the bonds that RDKit finds. positions: (n, 3), angstrom; isotopes: atom -> mass number.
+
+    Raises: ValueError if it finds none.
+    """
     check_atoms(numbers, positions)
     molecule = make_molecule(numbers, positions, np.zeros(len(numbers), np.int8), [])
     try:
@@ -207,13 +266,31 @@ def from_positions(numbers, positions, charge: int = 0) -> Chem.Mol:
             f"no bonds of a molecule of charge {charge} are found; is its charge another? "
             "(charge=-1 in the comment line of an .xyz says so)"
         ) from error
+    for atom, mass in isotopes.items():
+        molecule.GetAtomWithIdx(atom).SetIsotope(mass)
     return molecule
+
+
+def charge_of(text: str) -> int:
+    """The charge that a text says, in e: "-1", "-1.0", "2+". Raises: ValueError if it is no whole number."""
+    plain = text.strip().replace("\u2212", "-").replace("\u2013", "-")
+    plain = plain[-1] + plain[:-1] if re.fullmatch(r"\d+[+-]", plain, re.ASCII) else plain
+    value = number_of(plain)
+    if value is None:
+        raise ValueError(f"charge is {text[:40]!r}; expected a whole number, such as charge=-1")
+    return whole_charge(value, 0.0)
+
+
+def whole_charge(value: float, rounding: float = 0.01) -> int:
+    """A charge in e, or the sum of those of atoms, as a whole number. Raises: ValueError if it is none."""
+    if not (math.isfinite(value) and abs(value) < 1000 and abs(value - round(value)) <= rounding):
+        raise ValueError(f"charge is {value:g}; expected a whole number, such as charge=-1")
+    return round(value)
 
 
 def number_of(text: str) -> float | None:
     """The number that a text is, NaN among them, or None."""
-    try:
-        value = float(text)
-    except ValueError:
+    if not NUMBER.fullmatch(text.strip()):
         return None
+    value = float(text)
     return None if math.isinf(value) else value

@@ -2,6 +2,8 @@
 
 import csv
 import importlib.util
+import io
+import math
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -9,14 +11,15 @@ from pathlib import Path
 
 import rdkit
 from rdkit import Chem, RDConfig, rdBase
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
 import sciddm
 from domains.molecules.collection import Collection
-from domains.molecules.record import Record, Skipped, fail, gather, number_of, reason_of
+from domains.molecules.embedding import MANY, relax, shape
+from domains.molecules.record import Record, Skipped, check_length, fail, gather, number_of, reason_of
 from sciddm import store
 from sciddm.data.made import made_once
 from sciddm.data.reading import read_text
+from sciddm.data.tables import EMPTY, LONGEST
 from sciddm.errors import UserError, install
 
 SEED = 42
@@ -25,6 +28,7 @@ SMALL = re.compile(
     r"[CNOFHcno0-9()\[\]=#+\-@/\\]{1,60}"
 )  # of H, C, N, O and F, or cobalt and such: most are named by it at once
 HEAVY = 9
+EXTENSION = re.compile(r"(\|[^|]*\|)\s*(.*)")  # of CXSMILES: radicals, positions
 
 
 def conformer(smiles: str, seed: int = SEED) -> Chem.Mol:
@@ -33,6 +37,10 @@ def conformer(smiles: str, seed: int = SEED) -> Chem.Mol:
     (Wang et al. 2020, doi:10.1021/acs.jcim.0c00025; Halgren 1996, doi:10.1002/(SICI)1096-987X(199604)17:5/6<490::AID-JCC1>3.0.CO;2-P)
     Raises: UserError with the reason: SMILES that is none, no conformer found, no parameters, not converged.
     """
+    words = smiles.split(maxsplit=1)
+    if len(smiles.splitlines()) > 1 or (len(words) > 1 and not words[1].startswith("|")):
+        raise UserError(f"SMILES {smiles[:60]!r}: expected one, without a blank in it")
+    check_length(smiles)
     with rdBase.CaptureErrorLog() as log:
         molecule = Chem.MolFromSmiles(smiles)
     if molecule is None:
@@ -41,16 +49,15 @@ def conformer(smiles: str, seed: int = SEED) -> Chem.Mol:
         raise UserError(f"SMILES {smiles!r}: no atoms")
     if any(atom.GetAtomicNum() == 0 for atom in molecule.GetAtoms()):
         raise UserError(f"SMILES {smiles!r}: has a place-holder atom; expected elements")
+    if molecule.GetNumHeavyAtoms() > MANY:
+        raise UserError(f"SMILES of {molecule.GetNumHeavyAtoms()} heavy atoms: expected {MANY} at most; give coordinates as .sdf or .xyz")
     molecule = Chem.AddHs(molecule)
-    options = rdDistGeom.ETKDGv3()
-    options.randomSeed = seed
-    if rdDistGeom.EmbedMolecule(molecule, options) < 0:
-        options.useRandomCoords = True  # which cages and long chains need
-        if rdDistGeom.EmbedMolecule(molecule, options) < 0:
-            raise UserError(f"SMILES {smiles!r}: ETKDG finds no conformer")
-    if not rdForceFieldHelpers.MMFFHasAllMoleculeParams(molecule):
+    if not shape(molecule, seed):
+        raise UserError(f"SMILES {smiles!r}: ETKDG finds no conformer")
+    relaxed = relax(molecule, 5000)
+    if relaxed is None:
         raise UserError(f"SMILES {smiles!r}: MMFF has no parameters for its atoms; give coordinates as .sdf or .xyz")
-    if rdForceFieldHelpers.MMFFOptimizeMolecule(molecule, maxIters=5000):
+    if not relaxed:
         raise UserError(f"SMILES {smiles!r}: MMFF does not converge in 5000 steps")
     molecule.SetProp("_Name", smiles)
     return molecule
@@ -69,30 +76,49 @@ def make_collection(
 
 
 def smiles_records(file: Path) -> Iterator[Record]:
-    """.smi, .smiles: a SMILES a line and, behind a blank, its name; '#' begins a comment, "smiles" a header."""
-    lines = [line.split(maxsplit=1) for line in read_text(file).splitlines() if line.strip() and line[0] != "#"]
+    """.smi, .smiles: a SMILES a line, |...| behind it with it, and, behind a blank, its name; '#' begins a comment, "smiles" a header."""
+    lines = [line.split(maxsplit=1) for line in read_text(file).split("\n") if line.strip() and line.lstrip()[0] != "#"]
     if lines and lines[0][0].lower() == "smiles":
         lines = lines[1:]
     for number, (smiles, *name) in enumerate(lines, 1):
-        yield Record(str(file), number, name[0].strip() if name else smiles, partial(conformer, smiles), text=smiles)
+        name = name[0].strip() if name else ""
+        if found := EXTENSION.match(name):
+            smiles, name = f"{smiles} {found[1]}", found[2]
+        yield Record(str(file), number, name or smiles, partial(conformer, smiles), text=smiles)
 
 
 def csv_records(file: Path) -> Iterator[Record]:
-    """.csv with a column "smiles" (any case); "name" names molecules, other columns of numbers are properties."""
-    rows = csv.reader(read_text(file).splitlines())
-    columns = [column.strip() for column in next(rows, [])]
+    """.csv with a column "smiles" (any case); "name" names molecules, other columns of numbers are properties, NaN where empty.
+
+    Cells have commas between them, semicolons or tabs, as the first line has.
+    """
+    text = read_text(file)
+    first = next((line for line in text.split("\n") if line.strip()), "")
+    csv.field_size_limit(LONGEST)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True, skipinitialspace=True)
+    try:
+        table = [row for row in rows if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise UserError(f"{file}, line {rows.line_num}: {error}; expected cells, those with quotes closed") from None
+    columns = [column.strip() for column in table[0]] if table else []
     lower = [column.lower() for column in columns]
     if "smiles" not in lower:
         raise UserError(f"{file}: has columns {columns}; expected one named 'smiles'")
+    if twice := next((column for i, column in enumerate(lower) if column and column in lower[:i]), None):
+        raise UserError(f"{file}: column {twice!r} is there twice; rename one")
     at, names = lower.index("smiles"), lower.index("name") if "name" in lower else lower.index("smiles")
-    for number, row in enumerate((row for row in rows if row), 1):
+    for number, row in enumerate(table[1:], 1):
         if len(row) != len(columns):
             reason = f"{len(row)} cells, expected {len(columns)} as in the first line"
             yield Record(str(file), number, "", partial(fail, reason))
             continue
-        cells = {column: number_of(cell) for i, (column, cell) in enumerate(zip(columns, row, strict=True)) if i != at}
+        cells = {column: _value(cell) for i, (column, cell) in enumerate(zip(columns, row, strict=True)) if i != at and column}
         properties = {column: value for column, value in cells.items() if value is not None}
         yield Record(str(file), number, row[names].strip(), partial(conformer, row[at].strip()), properties, row[at].strip())
+
+
+def _value(cell):
+    return math.nan if cell.strip().lower() in EMPTY else number_of(cell)
 
 
 def default_smiles(count: int | None = None) -> list[str]:

@@ -5,9 +5,10 @@ import pytest
 from rdkit import Chem
 
 from domains.molecules import formats
-from domains.molecules.formats import npz_records, sdf_records, xyz_records
+from domains.molecules.formats import npz_records, sdf_records
 from domains.molecules.record import _made, check, from_block, from_positions, gather
 from domains.molecules.smiles import conformer
+from domains.molecules.xyz import xyz_records
 from sciddm.errors import UserError
 
 ETHANOL, NITRO = conformer("CCO"), conformer("C[N+](=O)[O-]")

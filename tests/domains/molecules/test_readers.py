@@ -82,7 +82,7 @@ def test_the_first_three_reasons_are_told_and_the_others_counted(tmp_path, capsy
 
 
 def test_paths_that_are_none_are_refused_with_what_was_expected(tmp_path):
-    known = r".sdf, .sd, .mol, .xyz, .smi, .smiles, .csv, .db, .json, .npz"
+    known = r".sdf, .sd, .mol, .xyz, .extxyz, .smi, .smiles, .csv, .db, .json, .npz"
     with pytest.raises(UserError, match=f"none.sdf: no such file or folder; expected molecules as {known}"):
         read_molecules(tmp_path / "none.sdf")
     with pytest.raises(UserError, match=f"a folder without molecules; expected files {known}"):
