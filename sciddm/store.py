@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ import xarray as xr
 from sciddm.data.made import at_once
 from sciddm.data.reading import reading
 from sciddm.errors import UserError
+
+KEY = re.compile(r"(c[/.])?\d+([/.]\d+)*")  # of a chunk below its array's folder
 
 
 def manifest_path(path: Path) -> Path:
@@ -63,7 +66,8 @@ def check_chunks(path: Path, group, variables, *, hashed: float = math.inf) -> N
     if manifest.exists():
         _check_manifest(path, json.loads(manifest.read_text()), group, hashed)
     else:
-        _check_complete(path, group, variables)
+        for name, variable in variables.items():
+            check_complete(path, name, group[name], variable)
 
 
 def open_array(path, name: str):
@@ -119,17 +123,23 @@ def _check_manifest(path, expected: dict, group, hashed) -> None:
             )
 
 
-def _check_complete(path, group, variables) -> None:
-    for name, variable in variables.items():
-        array = group[name]
-        if not array.ndim:
-            continue  # such as a grid mapping, whose value 0 says nothing and is not written
-        if array.nchunks_initialized < array.nchunks and not _is_missing(array.fill_value, variable):
-            absent = array.nchunks - array.nchunks_initialized
-            raise UserError(
-                f"{path}: variable {name!r} lacks {absent} of {array.nchunks} chunks, which would read as {array.fill_value}; "
-                "copy the store again, or write it with write_empty_chunks=True if they are meant to be empty"
-            )
+def check_complete(path: Path, name: str, array, variable) -> None:
+    """Check that no chunk of an array is missing where that isn't a missing value. Raises: UserError that names the file and the variable.
+
+    Args: array: of zarr; variable: its attributes with its `_FillValue`.
+    """
+    if not array.ndim or _is_missing(array.fill_value, variable):
+        return  # such as a grid mapping, whose value 0 says nothing and is not written
+    pieces = array.shards or array.chunks
+    count = math.prod(-(-size // piece) for size, piece in zip(array.shape, pieces, strict=True))
+    # Counted in the folder: zarr itself looks for each of all keys in a list of those that are there.
+    folder = Path(path) / array.path
+    there = sum(bool(KEY.fullmatch(file.relative_to(folder).as_posix())) for file in folder.rglob("*") if file.is_file())
+    if there < count:
+        raise UserError(
+            f"{path}: variable {name!r} lacks {count - there} of {count} chunks, which would read as {array.fill_value}; "
+            "copy the store again, or write it with write_empty_chunks=True if they are meant to be empty"
+        )
 
 
 def _is_missing(fill_value, array) -> bool:

@@ -19,7 +19,10 @@ HASHED = 2 * 2**30  # bytes; larger stores are not read through each time they a
 
 
 def open_zarr(path: Path) -> Raw:
-    """What a store has, all its groups, its values left there. Raises: UserError if a chunk is missing where that isn't a missing value."""
+    """What a store has, all its groups, its values left there.
+
+    Raises: UserError if it is damaged, by its manifest; without one as a variable is read, if it lacks a chunk that isn't a missing value.
+    """
     import zarr
 
     with reading(path, "not a readable zarr store"):
@@ -31,10 +34,8 @@ def open_zarr(path: Path) -> Raw:
             groups.setdefault(group, {})[own] = array
         raws = {name: _group(path, members) for name, members in groups.items()}
         flat = flatten(raws)
-        found = {name: raws[name.rpartition("/")[0]].variables.get(name.rpartition("/")[2]) for name in arrays}
-        # A zero alone, or from which integers are counted, is what zarr doesn't write.
-        fields = {n: v for n, v in found.items() if v is not None and v.ndim and v.dims != (n.rpartition("/")[2],)}
-        store.check_chunks(path, arrays, fields, hashed=HASHED)
+        if store.manifest_path(path).exists():
+            store.check_chunks(path, arrays, {}, hashed=HASHED)
     return flat._replace(attrs=dict(node.attrs) if isinstance(node, zarr.Group) else {})
 
 
@@ -74,13 +75,29 @@ def _variable(path, array, dims) -> xr.Variable:
         if fill != 0:
             attrs.setdefault("_FillValue", fill)
     handle = _open(path, array)
-    if handle is None:
-        return lazy(dims, array.shape, array.dtype, array.get_orthogonal_selection, attrs)
-    return lazy(dims, array.shape, array.dtype, partial(_get, handle), attrs)
+    get = array.get_orthogonal_selection if handle is None else partial(_get, handle)
+    own = array.path.rpartition("/")[2]
+    if array.ndim and dims != (own,) and not store.manifest_path(path).exists():
+        # A coordinate's zero alone, or from which integers are counted, is what zarr doesn't write.
+        get = Whole(path, array, attrs, get)
+    return lazy(dims, array.shape, array.dtype, get, attrs)
 
 
 def _get(handle, key):
     return handle.oindex[key].read().result()
+
+
+class Whole:
+    """`get` of an array that is looked at for missing chunks when it is first read; what nobody reads may lack some."""
+
+    def __init__(self, path, array, attrs, get):
+        self.parts, self.get, self.seen = (path, array.path or path.stem, array, xr.Variable((), 0, attrs)), get, False
+
+    def __call__(self, key):
+        if not self.seen:
+            store.check_complete(*self.parts)
+            self.seen = True
+        return self.get(key)
 
 
 def _open(path, array):
