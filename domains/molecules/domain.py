@@ -125,6 +125,7 @@ class MoleculesDomain(Domain):
         """All molecules: the user's own from config.data.path, else QM9, or molecules made from SMILES."""
         data = self.data
         if data.path:
+            self._say_left_out()
             collection, _ = readers.read_molecules(data.path, progress=True)
         elif data.source == "qm9" or (data.source == "" and qm9.available(data.cache, data.count or None)):
             collection = qm9.ensure_qm9(data.cache, count=data.count or None)
@@ -141,6 +142,12 @@ class MoleculesDomain(Domain):
                 f"data: {fits.sum()} of {len(collection)} molecules are left; expected 8 or more, to train on and to test on"
             )
         return collection if fits.all() else collection.select(np.flatnonzero(fits))
+
+    def _say_left_out(self):
+        for key, plain in (("source", ""), ("count", 0)):
+            if self.data[key] != plain:
+                said = f"config.data.{key} = {self.data[key]!r} is of the sets that come with sciddm, and left out"
+                print(f"molecules: {said}; the molecules are those of config.data.path", file=sys.stderr)
 
     def molecules(self, split: str) -> Collection:
         """Those of "train", "valid" or "test"."""

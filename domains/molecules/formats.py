@@ -55,8 +55,9 @@ def ase_records(file: Path) -> Iterator[Record]:
 
 
 def _of_row(file, number, row):
-    pairs = row.key_value_pairs
-    properties = {key: float(value) for key, value in pairs.items() if isinstance(value, (int, float)) and abs(value) < 1e38}
+    # A pair that is named as something the row computes, "charge", would be given as that.
+    pairs = row.key_value_pairs | {key: vars(row)[key] for key in CHARGES if key in row.key_value_pairs and key in vars(row)}
+    properties = {key: float(value) for key, value in pairs.items() if isinstance(value, (int, float)) and not abs(value) > 1e38}
     name = " ".join(str(pairs.get("name", f"{stem_of(file)} {number}")).split())
     try:
         if any(row.pbc):

@@ -10,6 +10,9 @@ from domains.molecules.descriptors import DESCRIPTORS, descriptor
 from domains.molecules.layout import Layout
 from sciddm.domain import Normalizer
 from sciddm.errors import UserError
+from sciddm.memory import check_memory
+
+LOOKED_AT, BYTES = 4096, 48  # molecules that scales are measured of, and bytes of a pair of atoms meanwhile
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,12 @@ def measured(collection: Collection, train: np.ndarray, data) -> OfAtoms:
     layout = Layout.measured(collection, data.heavy, data.pairs)
     sizes = part.sizes(data.heavy)
     whole = collection.sizes(data.heavy).max()  # those of the test must fit too
-    x = layout.expand(layout.pack(part.select(np.arange(0, len(part), -(-len(part) // 4096)))))
+    looked = min(len(part), LOOKED_AT)
+    largest = f"config.data.path: {len(collection)} molecules, the largest of {whole} atoms,"
+    usual = int(np.median(collection.sizes()))
+    need = float(whole) ** 2 * (BYTES * looked + len(part))  # pairs, as float32 and as they are kept
+    check_memory(need, largest, f"leave out the largest by --config.data.most_atoms={usual}")
+    x = layout.expand(layout.pack(part.select(np.arange(0, len(part), -(-len(part) // LOOKED_AT)))))
     there = layout.mask_of(x) > 0
     positions = float(np.sqrt(np.mean(np.square(x["positions"][there]))))
     if not positions > 0:

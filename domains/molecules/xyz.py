@@ -162,7 +162,7 @@ def _frame(lines, at, comment):
         atom = _atom(line.split(), columns) if i < len(lines) else None
         if atom is None:
             reason = f"line {i + 1} is {line.strip()[:40]!r}; expected atom {i - first + 1} of {stated}"
-            what = "an element and three coordinates" if columns[3] is None else f"{columns[3]} columns, as Properties says"
+            what = "an element and three coordinates" if columns[3] is None else f"{columns[3]} columns, as Properties says, of one element"
             raise _Broken(f"{reason}: {what}", i)
         atoms.append(atom)
     if end < len(lines) and _atom(lines[end].split(), columns):
