@@ -15,7 +15,7 @@ from pathlib import Path
 import sciddm
 from sciddm.caches import folder
 from sciddm.devices import choose, device
-from sciddm.errors import UserError
+from sciddm.errors import UserError, of_system
 
 
 def main(argv=None) -> int:
@@ -44,8 +44,7 @@ def main(argv=None) -> int:
     except BrokenPipeError:
         return 0
     except OSError as error:  # a full disk, a folder that can't be written: whatever the place, the user can mend it
-        where = error.filename or getattr(arguments, "workdir", None) or "a file"
-        print(f"sciddm: {where}: {error.strerror or error}; free some space or choose another place", file=sys.stderr)
+        print(f"sciddm: {of_system(error, error.filename or str(getattr(arguments, 'workdir', None) or ''))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -116,7 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--config", required=True, metavar="FILE[:VARIANT]", help="a file of yours, or one that comes with sciddm, such as pde:smoke"
     )
-    train.add_argument("--workdir", required=True, type=Path, help="where checkpoints, metrics and samples go")
+    train.add_argument("--workdir", required=True, type=place, help="where checkpoints, metrics and samples go")
     train.add_argument(
         "--init-from", metavar="RUN",
         help="begin with the averaged weights of this run, or export, on other data of the same layout (fine-tuning)",
@@ -132,12 +131,13 @@ def make_parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--sweep-index", type=int, metavar="I", help="with --sweep: this combination alone, from 0 (default: SLURM_ARRAY_TASK_ID, else all)"
     )
+    train.add_argument("--anew", action="store_true", help="begin again where no checkpoint is whole; those are kept aside")
     train.add_argument("--quiet", action="store_true", help="no progress bar")
     train.epilog = "Any key is set by --config.key=value, such as --config.training.steps=1000."
     train.set_defaults(run="run_train")
 
     sample = commands.add_parser("sample", allow_abbrev=False, help="draw samples of a trained model")
-    sample.add_argument("--workdir", required=True, type=Path, help="of the training run")
+    sample.add_argument("--workdir", required=True, type=place, help="of the training run")
     sample.add_argument("--count", type=positive, default=16, help="how many (default 16)")
     sample.add_argument("--task", help="one of the domain's, of what is --given, or of the first held-out example")
     sample.add_argument(
@@ -153,10 +153,10 @@ def make_parser() -> argparse.ArgumentParser:
     sample.add_argument("--method", help="with --task: the guide, such as 'mmps(iterations=8)' (default: the task's)")
     sample.add_argument("--strength", type=float, help="with --task: how strongly it steers (default: the task's, 1 is as measured)")
     sample.add_argument("--solver", help="instead of the task's or the config's")
-    sample.add_argument("--steps", type=positive, help="instead of the task's or the config's")
+    sample.add_argument("--steps", type=steps, help="instead of the task's or the config's")
     sample.add_argument("--grid", help="of times, instead of the task's or the config's")
     sample.add_argument(
-        "--out", type=Path,
+        "--out", type=place,
         help="file in the domain's format, with a summary beside it (default: samples/ in the workdir). What was stopped goes on "
         "by the same command",
     )  # fmt: skip
@@ -164,7 +164,7 @@ def make_parser() -> argparse.ArgumentParser:
     sample.set_defaults(run="run_sample")
 
     evaluate = commands.add_parser("evaluate", allow_abbrev=False, help="score a trained model beside classical answers")
-    evaluate.add_argument("--workdir", required=True, type=Path, help="of the training run")
+    evaluate.add_argument("--workdir", required=True, type=place, help="of the training run")
     evaluate.add_argument(
         "--task", action="append", help="one of the domain's; may be repeated (default: the config's)"
     )
@@ -190,15 +190,15 @@ def make_parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", allow_abbrev=False, help="what a workdir holds, or what this machine offers")
     about = info.add_mutually_exclusive_group()
     about.add_argument(
-        "--workdir", type=Path, nargs="+", metavar="RUN", help="a run or an export; several are put beside each other in a table"
+        "--workdir", type=place, nargs="+", metavar="RUN", help="a run or an export; several are put beside each other in a table"
     )
     about.add_argument("--config", metavar="FILE[:VARIANT]", help="all keys of a config, such as pde:smoke, and their values")
     info.add_argument("--json", action="store_true", help="with --workdir: for machines, without a picture")
     info.add_argument(
-        "--out", type=Path, metavar="FILE.png", help="with --workdir: the picture of the curves (default: in plots/ of the first run)"
+        "--out", type=place, metavar="FILE.png", help="with --workdir: the picture of the curves (default: in plots/ of the first run)"
     )
     info.add_argument("--task", help="with --workdir: what --given takes for a task")
-    info.add_argument("--example", type=Path, metavar="FOLDER", help="with --task: writes the first held-out example as you would bring it")
+    info.add_argument("--example", type=place, metavar="FOLDER", help="with --task: the first held-out example as you would bring it")
     info.set_defaults(run="run_info")
 
     export = commands.add_parser(
@@ -206,12 +206,12 @@ def make_parser() -> argparse.ArgumentParser:
         description="Write the averaged weights (safetensors), the config, the normaliser and a model card to the new folder OUT, which "
         "sd.load and every --workdir but that of train take in the place of the run.",
     )  # fmt: skip
-    export.add_argument("--workdir", type=Path, metavar="RUN", help="in the place of RUN, as for other subcommands")
-    export.add_argument("places", type=Path, nargs="+", metavar="RUN OUT", help="a run, and a folder that is not there yet")
+    export.add_argument("--workdir", type=place, metavar="RUN", help="in the place of RUN, as for other subcommands")
+    export.add_argument("places", type=place, nargs="+", metavar="RUN OUT", help="a run, and a folder that is not there yet")
     export.set_defaults(run="run_export")
 
     demo = commands.add_parser("demo", allow_abbrev=False, help="data, training, samples and inverse problems in one go")
-    demo.add_argument("--workdir", type=Path, default=Path("runs/demo"), help="default runs/demo")
+    demo.add_argument("--workdir", type=place, default=Path("runs/demo"), help="default runs/demo")
     demo.add_argument("--config", default="pde:smoke", metavar="FILE[:VARIANT]", help="default pde:smoke")
     demo.epilog = train.epilog
     demo.set_defaults(run="run_demo")
@@ -242,7 +242,7 @@ class Completion(argparse.Action):
         if shell not in shtab.SUPPORTED_SHELLS:
             parser.error(f"--print-completion {shell}: expected one of {', '.join(shtab.SUPPORTED_SHELLS)}")
         for action in every_action(parser):
-            if action.type is Path or action.dest in ("config", "init_from"):
+            if action.type is place or action.dest in ("config", "init_from"):
                 action.complete = shtab.FILE
         print(shtab.complete(parser, shell))
         parser.exit()
@@ -265,12 +265,31 @@ def seed(text: str) -> int:
     return value
 
 
+LEVELS, LONGEST = 200, 4000  # of a path: folders in folders, and characters
+
+
+def place(text: str) -> Path:
+    """An argument that names a file or a folder."""
+    if not text.strip() or "\0" in text:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected the name of a file or folder; . is this folder")
+    if text.count("/") > LEVELS or len(text) > LONGEST:
+        raise argparse.ArgumentTypeError(f"{text[:40]}...: expected at most {LEVELS} folders in each other and {LONGEST} characters")
+    return Path(text)
+
+
 def positive(text: str) -> int:
     """An argument that counts something."""
     value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value}: expected at least 1")
+    if not 1 <= value < 2**31:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 to {2**31 - 1}")
     return value
+
+
+def steps(text: str) -> int:
+    """How many a sampler takes."""
+    if positive(text) > 10**6:
+        raise argparse.ArgumentTypeError(f"{text}: expected 1 to a million")
+    return int(text)
 
 
 if __name__ == "__main__":

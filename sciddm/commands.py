@@ -72,7 +72,7 @@ def beginning(arguments) -> dict:
     """Arguments of `fit` beside config and workdir. Raises: UserError if they don't go together."""
     if arguments.statistics and not arguments.init_from:
         raise UserError("--statistics: says nothing without --init-from RUN; leave it out")
-    start = {"init_from": arguments.init_from, "statistics": arguments.statistics or "kept"}
+    start = {"init_from": arguments.init_from, "statistics": arguments.statistics or "kept", "anew": arguments.anew}
     return start | {"progress": not arguments.quiet}
 
 
@@ -149,6 +149,7 @@ def run_evaluate(arguments, rest) -> None:
             )
     with activity(f"reading {arguments.workdir}"):
         from sciddm import load
+        from sciddm.memory import check_answers
 
         model = load(arguments.workdir, overrides=rest)
     announce(arguments.device, 1)
@@ -157,7 +158,15 @@ def run_evaluate(arguments, rest) -> None:
     settings = {name: getattr(arguments, name) or model.config.evaluation[name] for name in ("problems", "members")}
     if settings["members"] < 2:
         raise UserError(f"--members {settings['members']}: expected at least 2, a spread needs them")
-    report(model, arguments.task or model.config.evaluation.tasks, arguments.seed, **settings)
+    tasks = arguments.task or model.config.evaluation.tasks
+    check_answers(model.domain.example, settings["members"], f"--members {settings['members']}")
+    if arguments.problems:
+        with activity("reading or making held-out problems"):
+            for task in tasks or model.domain.tasks:
+                most = len(model.examples(task))
+                if arguments.problems > most:
+                    raise UserError(f"--problems {arguments.problems}: {task!r} has {most} held-out examples; take --problems {most}")
+    report(model, tasks, arguments.seed, **settings)
 
 
 def report(model, tasks, seed: int, **settings) -> None:

@@ -63,6 +63,8 @@ def base_config() -> ml_collections.ConfigDict:
 _POSITIVE = (lambda v: v > 0, "a positive number")
 _AT_LEAST_ZERO = (lambda v: v >= 0, "0 or more")
 BOUNDS = {
+    "data.cache": (lambda v: bool(v.strip()) and "\0" not in v, "a folder, as sciddm.config.base_config() has it"),
+    "data.path": (lambda v: "\0" not in v, "a file, a folder or a pattern"),
     "training.steps": (lambda v: v >= 1, "at least 1"),
     "training.wall_minutes": _POSITIVE,
     "training.batch_size": (lambda v: v >= 1, "at least 1"),
@@ -122,7 +124,7 @@ def check_shared(config) -> None:
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"config.{key} = {value}: expected a finite number")
         if key in BOUNDS and value is not None and not BOUNDS[key][0](value):
-            raise UserError(f"config.{key} = {value}: expected {BOUNDS[key][1]}")
+            raise UserError(f"config.{key} = {value if value != '' else repr(value)}: expected {BOUNDS[key][1]}")
     if config.training.batch_size % config.training.accumulate:
         raise UserError(
             f"config.training.accumulate = {config.training.accumulate}: expected a divisor of "

@@ -19,8 +19,8 @@ def find(name: str) -> tuple[Path, str]:
     """
     from sciddm.named import near
 
-    text, _, variant = name.partition(":")
-    path, known = Path(text), shipped()
+    text, _, variant = name.rpartition(":") if ":" in name and not Path(name).is_file() else (name, "", "")
+    path, known = Path(text).expanduser(), shipped()
     if path.is_file():
         return path, variant
     if text in known or path.as_posix() == f"configs/{path.stem}.py" and path.stem in known:

@@ -47,7 +47,7 @@ class Domain(abc.ABC):
     Made by Kind(config, stored); stored: `normalizer.to_json()` of a checkpoint, for which the data are left untouched, None: statistics
     are measured on the training split. A class names: `networks`, kind -> class, the first being the default, whose arguments are
     config.network beside `network_inputs`; `task_types`, name -> `Task` class, whose options are config.tasks.<name>; `renamed_keys`,
-    config keys of the version before -> new ones.
+    config keys of the version before -> new ones; `reads`, the suffixes of files in a folder config.data.path that are data, () for all.
 
     Instances hold: name: str; example: pytree of jax.ShapeDtypeStruct, one x without its batch axis; cond_example: the same for cond, or
     None; normalizer: Normalizer; noise: the noise law, a `sd.noise.ByCondition` where cond holds a mask of each sample; network_inputs:
@@ -64,6 +64,7 @@ class Domain(abc.ABC):
     networks: Mapping[str, Callable] = {}
     task_types: Mapping[str, type[Task]] = {}
     renamed_keys: Mapping[str, tuple[str, ...]] = {}
+    reads: tuple[str, ...] = ()
 
     example: Any
     cond_example: Any = None

@@ -1,5 +1,7 @@
 """Errors that the user can mend."""
 
+import errno
+import os
 import shlex
 import traceback
 from pathlib import Path
@@ -22,6 +24,27 @@ def in_words(error: Exception) -> str:
     where = getattr(error, "filename", None) or (frames[-1].filename if frames else "")
     line = getattr(error, "lineno", None) or (frames[-1].lineno if frames else 0)
     return f"{type(error).__name__}: {last} ({Path(where).name}, line {line})"
+
+
+WAYS_OUT = {
+    (errno.ENOSPC, errno.EDQUOT, errno.EFBIG): "free some space or choose another place",
+    (errno.EEXIST, errno.ENOTDIR, errno.ENOTEMPTY): "what is there is no folder, or in the way; choose another place",
+    (errno.EISDIR,): "it is a folder; name a file",
+    (errno.EACCES, errno.EPERM, errno.EROFS): "choose another place, or ask for the right to write there",
+    (errno.ENAMETOOLONG,): "choose a shorter name",
+    (errno.ELOOP,): "it is a link to itself; name what is meant",
+    (errno.ENOENT,): "check the path, or choose another place",
+    (errno.EMFILE, errno.ENFILE): "close other files or programs, or raise the limit with `ulimit -n`",
+}
+
+
+def of_system(error: OSError, where="") -> str:
+    """What the operating system says of a file in one line with a way out."""
+    code = error.errno or 0
+    way_out = next((words for codes, words in WAYS_OUT.items() if code in codes), "choose another place")
+    said = os.strerror(code) if code else (str(error).splitlines() or [type(error).__name__])[0][:160]
+    place = where or os.fsdecode(error.filename or "a file")
+    return f"{place if len(place) < 200 else place[:197] + '...'}: {said}; {way_out}"
 
 
 def install(extra: str) -> str:

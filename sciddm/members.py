@@ -17,6 +17,7 @@ from sciddm.errors import UserError
 from sciddm.evaluation import save_figure
 from sciddm.events import Event
 from sciddm.keys import sample_keys
+from sciddm.memory import check_answers
 from sciddm.parts import drop, in_parts, made_of
 from sciddm.tasks.base import draw_picture
 
@@ -47,6 +48,7 @@ def write_members(
     for path in (out, *(out.with_name(f"{out.stem}-summary{suffix}") for suffix in summary.SUFFIXES)):
         if path.exists():
             raise UserError(f"{path}: is there already; give another --out or --seed")
+    check_answers(model.domain.example, count, f"--count {count}")
     with activity("reading what is given" if given else "reading or making a held-out problem", progress and task is not None):
         problem = None if task is None else model.problem(task, key=seed, given=given)
     model.sampling_options(model.denoiser, **({} if task is None else model.task(task).sampling_of(problem)) | options)  # what it refuses

@@ -24,6 +24,7 @@ from sciddm.given import things
 from sciddm.keys import as_key, sample_keys
 from sciddm.likelihood import log_prob
 from sciddm.lookahead.observe.observation import Observation
+from sciddm.memory import check_answers
 from sciddm.named import near
 from sciddm.networks import Network, split
 from sciddm.overrides import as_changes, change, fixed_by_training
@@ -147,6 +148,7 @@ class Model:
             sampler: (keys, denoiser, shape, *, cond, **options) -> (samples, info); None: `sd.sample`.
         """
         denoiser = denoiser or self.denoiser
+        check_answers(self.domain.example, n, f"{n} samples")
         options = self.sampling_options(denoiser, **options)
         keys, one = sample_keys(key, n), as_structs(self.domain.example if shape is None else shape)
 

@@ -4,6 +4,7 @@ Domains, networks and tasks are imported inside the functions, so that a file th
 """
 
 import ast
+import json
 import shlex
 import sys
 import types
@@ -13,7 +14,7 @@ from typing import Any
 
 import ml_collections
 
-from sciddm.config import check_groups, complete, flatten, naming_keys
+from sciddm.config import check_groups, complete, flatten, naming_keys, restored
 from sciddm.config_files import find
 from sciddm.errors import UserError, in_words
 from sciddm.named import defaults_of, near, options_of
@@ -24,13 +25,18 @@ WORDS = {"true": True, "false": False, "null": None, "none": None}
 
 
 def load_config(name: str, arguments):
-    """A config by path or name and variant, as `config_files.find` takes it, complete, with --config.key=value on top. Executes the file.
+    """A config by path or name and variant, as `config_files.find` takes it, complete, with --config.key=value on top. Executes the file,
+    unless it is the config.json of a run, which holds values alone.
 
     Packages beside the file can be imported, such as that of config.domain.
     Raises: UserError that names the file or key at fault, with the near match.
     """
     path, variant = find(name)
     changes, folder = as_changes(arguments), str(path.resolve().parent)
+    if path.suffix.lower() == ".json":
+        if variant:
+            raise UserError(f"--config {name}: config.json of a run has no variants; leave :{variant} out")
+        return _changed(_of_run(name, path), changes, str(path))
     if folder not in sys.path:
         sys.path.append(folder)  # behind all others: a file beside the config can't take the place of a library
         BESIDE.add(folder)
@@ -47,9 +53,25 @@ def load_config(name: str, arguments):
         raise UserError(
             f"--config {name}: get_config gives a {type(config).__name__}; expected that of sciddm.config.base_config(), changed"
         )
+    return _changed(config, changes, str(path))
+
+
+def _changed(config, changes, where):
     check_groups(config)
-    change(config.lock(), changes, str(path))
+    change(config.lock(), changes, where)
     return config
+
+
+def _of_run(name, path):
+    # the config of a run, of a version of sciddm that may be older
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        said = (str(error).splitlines() or [""])[0]
+        raise UserError(f"--config {name}: can't be read as JSON ({said}); expected config.json of a run") from error
+    if not isinstance(stored, dict):
+        raise UserError(f"--config {name}: holds a {type(stored).__name__}; expected config.json of a run")
+    return restored(stored)
 
 
 def found_beside(config) -> str:
@@ -88,6 +110,8 @@ def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any], where:
                 config.tasks[name] = dict(config.tasks.get(name, {})) | {"kind": str(value)}
         complete(config)  # which tasks there are hangs on the other keys
         known = known_keys(config)
+        if key not in known and _is_open(config, key):
+            known[key] = ""
         if key not in known:
             raise UserError(f"config.{key}: no such key in {where}{_belongs(config, key) or near(key, known, 'config.')}")
         before = known[key]
@@ -100,6 +124,19 @@ def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any], where:
     for key in changes:
         if key.startswith("tasks.") and key.split(".")[1] not in config.tasks:
             raise UserError(f"config.{key}: this config has no such task; it has {sorted(config.tasks)}")
+
+
+def _is_open(config, key: str) -> bool:
+    # Whether the key is an entry of a group without keys of its own, {} in a config, such as data.names.u; its values are words.
+    group, _, name = key.rpartition(".")
+    base, parts = config, group.split(".")
+    for part in parts:
+        if not isinstance(base, ml_collections.ConfigDict) or part not in base:
+            return False
+        base = base[part]
+    fixed = ("process", "network", "tasks", "training", "denoiser", "objective", "sampling", "checkpoint", "evaluation", "mesh")
+    words = isinstance(base, ml_collections.ConfigDict) and all(isinstance(value, str) for value in base.values())
+    return bool(name) and parts[0] not in fixed and len(parts) > 1 and words  # the first level is never open
 
 
 def known_keys(config) -> dict:

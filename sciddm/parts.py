@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -38,11 +39,12 @@ def in_parts(
             with Bar(total=count, desc=label, unit="member", disable=not progress) as bar:
                 for first in range(0, count, size):
                     path = folder / f"members-{first:06d}.npz"
-                    found = _read(path, structure)
+                    found = read_arrays(path, structure)
                     if found is None:
                         rows = np.minimum(np.arange(first, first + size), count - 1)
                         found = jax.tree.map(np.asarray, make(rows))
-                        _write(path, found, whole=first + size <= count)
+                        if first + size <= count:  # else its last rows are there for the program's sake alone: a larger count wants others
+                            write_arrays(path, found)
                     parts.append(found)
                     bar.update(min(size, count - first))
         except BaseException:
@@ -94,18 +96,21 @@ def _short(value):
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _write(path, tree, whole):
-    if not whole:
-        return  # its last rows are there for the program's sake alone; a larger count would want others in their places
-    partial = path.with_suffix(".part")
-    with open(partial, "wb") as file:
-        np.savez(file, **{f"leaf{i:03d}": leaf for i, leaf in enumerate(jax.tree.leaves(tree))})
-    os.replace(partial, path)
+def write_arrays(path: Path, tree) -> None:
+    """A pytree of arrays as .npz, whole or not at all."""
+    partial = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        with open(partial, "wb") as file:
+            np.savez(file, **{f"leaf{i:03d}": leaf for i, leaf in enumerate(jax.tree.leaves(tree))})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def _read(path, structure):
+def read_arrays(path: Path, structure):
+    """What `write_arrays` wrote, for a pytree of this structure; None where it is not there, damaged, or another."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             return jax.tree.unflatten(structure, [stored[name] for name in sorted(stored.files)])
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):  # not there, or damaged
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError):
         return None

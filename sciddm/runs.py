@@ -112,8 +112,12 @@ def _metrics(path: Path, step: int) -> Iterator[dict]:
             row = json.loads(line)
         except ValueError:  # a line that a kill cut short
             continue
-        if isinstance(row, dict) and row.get("step", step + 1) <= step:
-            yield row
+        if isinstance(row, dict) and _whole(row.get("step")) and row["step"] <= step:
+            yield {name: value for name, value in row.items() if isinstance(value, (int, float)) and not isinstance(value, bool)}
+
+
+def _whole(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _evaluation(path: Path) -> dict | None:

@@ -14,7 +14,7 @@ from domains.fields.layout import Layout
 from domains.fields.measured import check_data, measure_source, normalizer_of, tell
 from domains.fields.network import FieldSpaceTime, FieldUNet
 from domains.fields.normalizer import Facts, FieldNormalizer
-from domains.fields.readers import open_fields
+from domains.fields.readers import READERS, open_fields
 from domains.fields.rewards import make_rewards
 from domains.fields.roles import make_plan
 from domains.fields.source import Source
@@ -34,7 +34,7 @@ class FieldsDomain(Domain):
     are known, conditions, static fields, where the grid is masked, and which values of a sample are there at all.
     """
 
-    name, suffixes, task_types = "fields", (".nc", ".zarr"), TASKS
+    name, suffixes, task_types, reads = "fields", (".nc", ".zarr"), TASKS, tuple(READERS)
     networks = {"unet": FieldUNet, "space-time": FieldSpaceTime}
 
     def __init__(self, config, stored=None):

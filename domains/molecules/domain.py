@@ -40,6 +40,7 @@ class MoleculesDomain(Domain):
     """
 
     name, suffix, suffixes, task_types = "molecules", ".sdf", (".sdf", ".xyz"), TASKS
+    reads = tuple(readers.RECORDS)
     networks = {"egnn": EGNN, "transformer": PairTransformer}
     renamed_keys = {  # in version 1
         "data.told": ("data.conditions",),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
-from domains.weather import generate, mean_rates, output, readers, verify
+from domains.weather import formats, generate, mean_rates, output, readers, verify
 from domains.weather.archive import Archive
 from domains.weather.assimilate import Assimilate
 from domains.weather.baselines import filled
@@ -71,7 +71,7 @@ class WeatherDomain(Domain):
     The denoiser's cond["concat"] is the normalised past, 0 where it is missing, and behind it a mask of what is there.
     """
 
-    name, task_types, renamed_keys = "weather", TASKS, RENAMED
+    name, task_types, renamed_keys, reads = "weather", TASKS, RENAMED, tuple(formats.READERS)
     suffixes = (".nc", ".zarr")
     networks = {"nowcaster": Nowcaster, "space-time": SpaceTime}
     frame_axis, space_axes = -1, (0, 1)

@@ -10,6 +10,7 @@ import numpy as np
 from sciddm.activity import Bar
 from sciddm.errors import UserError
 from sciddm.model import Model
+from sciddm.parts import read_arrays, write_arrays
 from sciddm.tasks.base import Problem, draw_picture
 
 
@@ -124,13 +125,9 @@ def _samples(model: Model, task: str, problem: Problem, members: int, place):
         json.dumps(model.config.to_dict(), sort_keys=True, default=str),
     ]
     name = hashlib.sha256(json.dumps(depends, default=str).encode()).hexdigest()[:16]
-    path = model.workdir / "samples" / f"{task}-{name}.npz"
-    if path.exists():
-        with np.load(path, allow_pickle=False) as stored:
-            return jax.tree.unflatten(
-                jax.tree.structure(model.domain.example), [stored[key] for key in sorted(stored.files)]
-            )
-    samples = model.solve(jax.random.fold_in(jax.random.key(place[0]), place[1]), task, problem, members)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **{f"leaf{i:03d}": leaf for i, leaf in enumerate(jax.tree.leaves(samples))})
+    path, structure = model.workdir / "samples" / f"{task}-{name}.npz", jax.tree.structure(model.domain.example)
+    if (samples := read_arrays(path, structure)) is None:
+        samples = model.solve(jax.random.fold_in(jax.random.key(place[0]), place[1]), task, problem, members)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_arrays(path, samples)
     return samples

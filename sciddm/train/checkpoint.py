@@ -19,19 +19,28 @@ CHECKED_WHOLE = 3e8  # bytes: read in about half a second
 
 
 class Checkpoints:
-    """The checkpoints of a workdir. With `read_only` nothing is ever made, moved or deleted."""
+    """The checkpoints of a workdir. With `read_only` nothing is ever made, moved or deleted; else what is not whole is set aside, never
+    deleted, and where nothing else is left UserError is raised unless it is to begin `anew`."""
 
-    def __init__(self, workdir, keep: int = 3, read_only: bool = False, say=None):
-        self.directory = Path(workdir).resolve() / "checkpoints"
+    def __init__(self, workdir, keep: int = 3, read_only: bool = False, anew: bool = False, say=None):
+        self.directory = _resolved(workdir) / "checkpoints"
         self.say = say or (lambda message: print(message, file=sys.stderr))
         self.read_only = read_only
         if read_only:
             self._manager = None
             if not self.directory.is_dir():
                 raise UserError(f"{workdir}: holds no checkpoints; expected the workdir of `sciddm train`")
+            if not self.steps() and (lost := self._not_whole()):
+                raise UserError(self._nothing_whole(lost))
         else:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._clear_unfinished()
+            if lost := self._not_whole():
+                if not self.steps() and not anew:
+                    raise UserError(self._nothing_whole(lost) + "; or begin again at step 0 with --anew, which keeps them")
+                for name in lost:
+                    if name.isdigit():
+                        self._move_aside(int(name), "it lacks files, as a copy that was cut short does")
             import orbax.checkpoint as ocp
 
             policy = ocp.checkpoint_managers.LatestN(keep)
@@ -103,7 +112,7 @@ class Checkpoints:
                 self._set_aside(candidate, f"its metadata can't be read ({_first_line(error)})")
         if steps:
             raise UserError(
-                f"{self.directory}: none of the checkpoints {steps} can be read; start again in another workdir"
+                f"{self.directory}: none of the checkpoints {steps} can be read; choose another --workdir, or copy the run again"
             )
         return None
 
@@ -164,7 +173,7 @@ class Checkpoints:
             )
         if steps:
             raise UserError(
-                f"{self.directory}: none of the checkpoints {steps} is whole; start again in another workdir"
+                f"{self.directory}: none of the checkpoints {steps} is whole; choose another --workdir, or copy the run again"
             )
         return None
 
@@ -176,8 +185,17 @@ class Checkpoints:
     def _clear_unfinished(self) -> None:
         # A save that a kill or a full disk interrupted, or a step whose deletion was: either would stand in a later save's way.
         for path in self.directory.iterdir():
-            if "orbax-checkpoint-tmp" in path.name or (path.name.isdigit() and not _finished(path)):
+            if "orbax-checkpoint-tmp" in path.name:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def _not_whole(self) -> list[str]:
+        # names of folders of checkpoints that can't be read, or could not be
+        there = (path for path in self.directory.iterdir() if path.is_dir())
+        damaged = re.compile(r"\d+\.damaged.*")
+        return sorted(path.name for path in there if damaged.fullmatch(path.name) or path.name.isdigit() and not _finished(path))
+
+    def _nothing_whole(self, names) -> str:
+        return f"{self.directory}: no checkpoint is whole, there is {', '.join(names)}; copy it again, or choose another --workdir"
 
     def _read_meta(self, step) -> dict:
         meta = json.loads((self.directory / str(step) / "meta" / "metadata").read_text())
@@ -191,10 +209,22 @@ class Checkpoints:
             f"checkpoint {step} is not used: {why}; {f'taking step {before[0]} before it' if before else 'there is none before it'}"
         )
         if self._manager is not None:
-            path = self.directory / str(step)
-            shutil.rmtree(path.with_name(f"{step}.damaged"), ignore_errors=True)
-            path.rename(path.with_name(f"{step}.damaged"))
+            self._rename(step)
             self._manager.reload()
+
+    def _move_aside(self, step: int, why: str) -> None:
+        if before := self.steps():
+            self.say(f"checkpoint {step} is not used: {why}; it is kept as {self._rename(step)}, there is step {before[0]}")
+        else:
+            self.say(f"checkpoint {step} is not used: {why}; it is kept as {self._rename(step)}")
+
+    def _rename(self, step: int) -> str:
+        # to a name that no second damage takes
+        path = self.directory / str(step)
+        names = (f"{step}.damaged{end}" for end in ("", *(f"-{i}" for i in range(2, 10**6))))
+        free = next(path.with_name(name) for name in names if not path.with_name(name).exists())
+        path.rename(free)
+        return free.name
 
     def _of_another(self, different: str) -> str:
         return (
@@ -247,6 +277,14 @@ def meta_digest(meta: dict) -> str:
     """sha256 of the metadata, without its own digest."""
     plain = {key: value for key, value in meta.items() if key != "digest"}
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _resolved(workdir) -> Path:
+    # Raises: UserError of a path that can't be, such as a link to itself.
+    try:
+        return Path(workdir).resolve()
+    except (OSError, RuntimeError) as error:
+        raise UserError(f"{workdir}: is no folder that can be reached ({error}); choose another --workdir") from error
 
 
 def _finished(path: Path) -> bool:

@@ -17,7 +17,7 @@ class Log:
         if not self._main:
             return
         if self.path.exists():
-            kept = [line for line in self.path.read_text().splitlines() if _step(line) <= step]
+            kept = [line for line in self.path.read_text(errors="replace").splitlines() if _step(line) <= step]
             replace_text(self.path, "".join(line + "\n" for line in kept))
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
 
@@ -47,6 +47,6 @@ def replace_text(path: Path, text: str) -> None:
 
 def _step(line: str) -> float:
     try:
-        return json.loads(line)["step"]
+        return float(json.loads(line)["step"])
     except (ValueError, KeyError, TypeError):  # the line that a kill cut short
         return float("inf")

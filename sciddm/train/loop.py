@@ -1,10 +1,8 @@
 """The training loop: restore, step, write, checkpoint before the next batch is drawn."""
 
 import contextlib
-import fcntl
 import itertools
 import json
-import os
 import platform
 import signal
 import subprocess
@@ -14,6 +12,7 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
+import filelock
 import jax
 import numpy as np
 
@@ -27,6 +26,7 @@ from sciddm.export import refuse_training
 from sciddm.train.budget import Budget, Leg
 from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.data import Batches, check_dataset
+from sciddm.train.fingerprint import absolute, check_same_data, fingerprint
 from sciddm.train.held_out import HeldOut, as_metrics
 from sciddm.train.log import Log, replace_text
 from sciddm.train.origin import Origin, check_same_origin
@@ -35,12 +35,12 @@ from sciddm.train.state import TrainState, initial_state, make_denoiser, make_tr
 from sciddm.train.verdict import judge
 
 
-def fit(config, workdir, *, init_from=None, statistics: str = "kept", progress: bool = True) -> TrainState:
+def fit(config, workdir, *, init_from=None, statistics: str = "kept", anew: bool = False, progress: bool = True) -> TrainState:
     """Train `config` in `workdir`, going on from what is there. Killed at any instant and started again it gives, for a budget
     in steps, bitwise the run that was never killed. With a larger budget than that of a finished run it goes on (`budget.Budget`).
 
     Args: init_from: a run, or an export of one, whose averaged weights a new run begins with; statistics: "kept", what the denoiser sees
-    is normalised as in that run, or "measured" on the new data.
+    is normalised as in that run, or "measured" on the new data; anew: begin again where no checkpoint is whole, which stay set aside.
     Raises: UserError on a wrong config, data or workdir, on a full disk, and at the first loss that is not finite.
     """
     keep_compiled()
@@ -50,34 +50,32 @@ def fit(config, workdir, *, init_from=None, statistics: str = "kept", progress: 
     mesh, workdir = make_mesh(config), Path(workdir)
     refuse_training(workdir)
     with alone(workdir):
-        return train(config, workdir, mesh, init_from, statistics, progress)
+        return train(config, workdir, mesh, init_from, statistics, progress, anew)
 
 
 @contextlib.contextmanager
 def alone(workdir: Path):
     """While no other process trains in `workdir`, which would clear away what this one is writing. Raises: UserError if one does."""
     workdir.mkdir(parents=True, exist_ok=True)
-    if jax.process_index() > 0:  # processes of one run: the first holds it for all
-        yield
-        return
-    held = os.open(workdir, os.O_RDONLY)  # given back by the system, too, when the process is killed
+    lock = filelock.FileLock(workdir / ".lock")  # given back by the system, too, when the process is killed
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(held)
+        if jax.process_index() == 0:  # of the processes of one run the first holds it for all
+            lock.acquire(timeout=0)
+    except filelock.Timeout as error:
         raise UserError(f"{workdir}: another process trains there; wait for it, stop it, or choose another --workdir") from error
-    except OSError:  # a file system that knows no locks
+    except NotImplementedError:  # a file system that knows no locks
         pass
     try:
         yield
     finally:
-        os.close(held)
+        lock.release()
 
 
-def train(config, workdir: Path, mesh, init_from, statistics: str, progress: bool) -> TrainState:
+def train(config, workdir: Path, mesh, init_from, statistics: str, progress: bool, anew: bool = False) -> TrainState:
     """`fit` in a workdir that nobody else trains in, with a config that is whole."""
-    checkpoints = Checkpoints(workdir, config.checkpoint.keep)
+    checkpoints = Checkpoints(workdir, config.checkpoint.keep, anew=anew)
     stored = checkpoints.meta()
+    typed, config.data.path = config.data.path, absolute(config.data.path)  # a run knows its data from any folder
     if stored:
         check_same_run(config, stored["config"], workdir)
         check_same_origin(init_from, statistics, stored, workdir)
@@ -86,6 +84,9 @@ def train(config, workdir: Path, mesh, init_from, statistics: str, progress: boo
         domain = origin.domain(config) if origin else get_domain(config, stored and stored["normalizer"])
         dataset = domain.dataset("train")
         check_dataset(config, domain, dataset)
+        data = fingerprint(config, domain, dataset)
+        if stored:
+            check_same_data(stored, data, workdir)
         sigma_data = stored["sigma_data"] if stored else origin.sigma_data if origin else None
         sigma_data = measure_sigma(config, domain) if sigma_data is None else sigma_data
 
@@ -108,7 +109,7 @@ def train(config, workdir: Path, mesh, init_from, statistics: str, progress: boo
     meta = {
         "config": resolved(config), "samples": len(dataset), "normalizer": domain.normalizer.to_json(), "sigma_data": sigma_data,
         "versions": versions(), "git_revision": git_revision(), "schedule": budget.to_json(),
-        "init_from": origin.to_json() if origin else about.get("init_from"),
+        "init_from": origin.to_json() if origin else about.get("init_from"), "data": {"typed": typed, **data},
     }  # fmt: skip
     replace_text(workdir / "config.json", json.dumps(meta["config"], indent=2) + "\n")
     with activity("reading held-out samples", progress):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ADVICE = re.compile(r"--config\.([\w.]+)=('[^']*'|\"[^\"]*\"|[^\s,;)]+)")
+ADVICE = re.compile(r"--config\.(?!key=value)([\w.]+)=('[^']*'|\"[^\"]*\"|[^\s,;)]+)")
 
 
 @dataclass(frozen=True)

@@ -187,9 +187,15 @@ def main() -> None:
     for one in formats:
         if arguments.only not in one.name:
             continue
-        counts, wrong = try_format(one, arguments.folder.resolve() / one.name.replace(" ", "-").replace("/", "-"), arguments.flips)
-        all_wrong += wrong + [f"{one.name}: {counts['other']} flips not noticed"] * bool(one.checked and counts["other"])
-        rows.append(f"| {one.name} | {'yes' if one.checked else 'no'} | {' | '.join(str(counts[c]) for c in columns)} |")
+        counts, wrong = try_format(
+            one, arguments.folder.resolve() / one.name.replace(" ", "-").replace("/", "-"), arguments.flips
+        )
+        all_wrong += wrong + [f"{one.name}: {counts['other']} flips not noticed"] * bool(
+            one.checked and counts["other"]
+        )
+        rows.append(
+            f"| {one.name} | {'yes' if one.checked else 'no'} | {' | '.join(str(counts[c]) for c in columns)} |"
+        )
         print(rows[-1], *wrong[:5], sep="\n", flush=True)
     (arguments.table or arguments.folder / "flips.md").write_text("\n".join(rows) + "\n" + CAPTION)
     sys.exit(bool(all_wrong))

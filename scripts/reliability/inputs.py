@@ -27,7 +27,9 @@ DOMAINS = ("core", "fields", "weather", "molecules")
 CAPTION = """Inputs tried and those that went wrong: {tried} tried, {wrong} wrong (good: none). {advice} refusals say a key to type; each was
 typed with the same command, and counts as wrong where the key or its value was not known.
 """
-UNKNOWN = re.compile(r"no such key|is not known|such task|: expected (str|int|float|tuple|bool), got")  # of a key that a message gave
+UNKNOWN = re.compile(
+    r"no such key|is not known|such task|: expected (str|int|float|tuple|bool), got"
+)  # of a key that a message gave
 
 
 def import_all() -> None:
@@ -52,7 +54,10 @@ def main() -> None:
     names = arguments.only or DOMAINS
     cases = [(name, case) for name in names for case in importlib.import_module(f"{name}_cases").CASES]
     cases = [(name, case) for name, case in cases if arguments.case.lower() in f"{case.kind} {case.name}".lower()]
-    places = [folder / f"{i:03d}-{name}-{re.sub(r'[^a-z0-9]+', '-', case.name.lower())[:50]}" for i, (name, case) in enumerate(cases)]
+    places = [
+        folder / f"{i:03d}-{name}-{re.sub(r'[^a-z0-9]+', '-', case.name.lower())[:50]}"
+        for i, (name, case) in enumerate(cases)
+    ]
     for place in places:
         if place.exists():
             raise SystemExit(f"{place}: is there already; give another FOLDER")
@@ -72,7 +77,9 @@ def typed(outcome, place: Path):
     """The outcome, wrong where what its message says to type is refused as unknown."""
     for i, text in enumerate(outcome.advice if outcome.case.refused and not outcome.wrong else ()):
         argument = shlex.split(text)[0]
-        again = replace(outcome.case, run=lambda folder, argument=argument: [*outcome.case.run(folder), argument], check=None)
+        again = replace(
+            outcome.case, run=lambda folder, argument=argument: [*outcome.case.run(folder), argument], check=None
+        )
         said = last_line(attempt(again, place.with_name(f"{place.name}-typed{i}")).said)
         if UNKNOWN.search(said):
             print(f"WRONG advice of {outcome.case.name}: {text}: {said}", flush=True)
@@ -86,7 +93,9 @@ def table_of(outcomes) -> str:
     rows = ["| domain | kind | tried | wrong | longest, s |", "| --- | --- | --- | --- | --- |"]
     for (name, kind), group in itertools.groupby(sorted(outcomes, key=key), key):
         found = [outcome for _, outcome in group]
-        rows.append(f"| {name} | {kind} | {len(found)} | {sum(bool(o.wrong) for o in found)} | {max(o.seconds for o in found):.1f} |")
+        rows.append(
+            f"| {name} | {kind} | {len(found)} | {sum(bool(o.wrong) for o in found)} | {max(o.seconds for o in found):.1f} |"
+        )
     wrong, advice = (sum(bool(getattr(o, what)) for _, o in outcomes) for what in ("wrong", "advice"))
     return "\n".join(rows) + "\n\n" + CAPTION.format(tried=len(outcomes), wrong=wrong, advice=advice) + "\n"
 

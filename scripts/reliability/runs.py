@@ -1,6 +1,6 @@
 """A finished run of each domain at its smallest, made once and read by all cases; what changes one copies it before.
 
-    python scripts/reliability/runs.py FOLDER        # two training steps each, some two minutes on 2 cores
+python scripts/reliability/runs.py FOLDER        # two training steps each, some two minutes on 2 cores
 """
 
 import os
