@@ -66,7 +66,7 @@ def cuts_of(fields: Fields, data, dims, counted) -> tuple[dict[str, slice], dict
     for dim, text in pairs("coarsen", data.coarsen).items():
         need_dim(fields, "config.data.coarsen", dim, [d for d in dims if d not in counted])
         size = len(range(*slices.get(dim, slice(None)).indices(fields.template.sizes[dim])))
-        if not text.isdigit() or not 1 <= int(text) <= size:
+        if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= size:
             raise UserError(
                 f"config.data.coarsen: {dim}={text}: expected a whole number from 1 to the {size} points of {dim!r}"
             )

@@ -14,6 +14,7 @@ from domains.fields.roles import Plan
 from sciddm.activity import Bar
 from sciddm.data.units import convert
 from sciddm.errors import UserError
+from sciddm.memory import check_memory
 
 BLOCK = 2**25  # bytes that are read at once where all is read
 
@@ -115,11 +116,17 @@ class Source:
 
     @cached_property
     def whole(self) -> np.ndarray | None:
-        """(samples, times, *space, names) of all that there is, None where it is more than `memory`."""
+        """(samples, times, *space, names) of all that there is, None where it is more than `memory`.
+
+        Raises: UserError where that is more than is free.
+        """
         layout = self.plan.layout
         shape = (self.samples, len(self.times), *layout.grid, len(self.names))
-        if 4.0 * np.prod(shape, dtype=float) > self.memory * 1e9:
+        size = 4.0 * np.prod(shape, dtype=float)
+        if size > self.memory * 1e9:
             return None
+        way_out = "--config fields:smoke" if self.memory == np.inf else "--config.data.memory=0"
+        check_memory(size, f"{self.fields.source}: all of its values", f"{way_out} reads it window by window")
         whole = np.empty(shape, np.float32)
         for part, values in self.blocks("reading"):
             whole[part] = values

@@ -1,6 +1,7 @@
 """Data sets made by the solvers: once, deterministic by seed, in parallel over cores, cached with their provenance."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,10 @@ from sciddm import store
 from sciddm.activity import Bar
 from sciddm.data.made import made_once
 from sciddm.errors import UserError
+from sciddm.memory import check_memory
 
 CHUNK = 64  # samples made and stored together; fixed, so that the bits never depend on the number of workers
+SAID, MOST = 60.0, 30 * 86400.0  # seconds of work from which on it is said, and refused
 
 
 def _darcy(rngs, size):
@@ -57,6 +60,8 @@ class Equation:
     residual: Callable | None = None
     about: str = ""
     coarsest: int = 8  # points a side
+    seconds: Callable[[int], float] = lambda n: 6e-8 * n**2  # of a sample on one core, measured on 2-GHz cores
+    memory: Callable[[int], float] = lambda n: 32.0 * CHUNK * n**2  # bytes of making a chunk, about
 
 
 SQUARE = {"dims": ("y", "x"), "extents": (1.0, 1.0)}
@@ -64,16 +69,20 @@ _COEFFICIENT = {"a": "permeability", "u": "pressure"}
 _SOURCE = {"a": "source", "u": "solution"}
 EQUATIONS = {
     "darcy": Equation(_COEFFICIENT, **SQUARE, make=_darcy, parallel=True, residual=elliptic.darcy_residual,
-                      about="-div(a grad u) = 1, u = 0 on the boundary, a in {3, 12}"),
+                      about="-div(a grad u) = 1, u = 0 on the boundary, a in {3, 12}",
+                      seconds=lambda n: 1e-10 * n**4, memory=lambda n: 32.0 * CHUNK * n**2 + 16.0 * n**3),
     "poisson": Equation(_SOURCE, **SQUARE, make=_poisson, parallel=True, residual=elliptic.poisson_residual,
                         about="Laplace u = a, u = 0 on the boundary"),
     "helmholtz": Equation(_SOURCE, **SQUARE, make=_helmholtz, parallel=True, residual=elliptic.helmholtz_residual,
                           about="Laplace u + u = a, u = 0 on the boundary"),
-    "burgers": Equation({"u": "velocity"}, ("t", "x"), (1.0, 1.0), _evolution("burgers"), False, about="u_t + u u_x = 0.01 u_xx"),
+    "burgers": Equation({"u": "velocity"}, ("t", "x"), (1.0, 1.0), _evolution("burgers"), False, about="u_t + u u_x = 0.01 u_xx",
+                        seconds=lambda n: 4e-7 * n**2),
     "kuramoto-sivashinsky": Equation({"u": "velocity"}, ("t", "x"), (64.0, 64.0), _evolution("kuramoto_sivashinsky"), False,
-                                     about="u_t + u u_x + u_xx + u_xxxx = 0 on (0, 64)", coarsest=64),
+                                     about="u_t + u u_x + u_xx + u_xxxx = 0 on (0, 64)", coarsest=64,
+                                     seconds=lambda n: 1.3e-7 * n * max(n, 1024)),
     "navier-stokes": Equation({"w0": "vorticity at t = 0", "wT": "vorticity at t = 1"}, **SQUARE, make=_evolution("navier_stokes"),
-                              parallel=False, periodic=True, about="2-D, nu = 1e-3, forced, unit torus"),
+                              parallel=False, periodic=True, about="2-D, nu = 1e-3, forced, unit torus",
+                              seconds=lambda n: 5e-6 * n**2),
 }  # fmt: skip
 
 
@@ -89,11 +98,33 @@ def ensure_dataset(
     """The path of the data set, made on the first call and found again after it.
 
     Args: cache: folder; workers: processes, None for one a core.
-    Raises: UserError on an unknown equation or resolution, or if the cache can't be written.
+    Raises: UserError on an unknown equation or resolution, on more than the machine holds or makes in a month, or if the cache can't be
+    written.
     """
     check(equation, resolution, count, seed)
     path = Path(cache) / f"{equation}-{resolution}-n{count}-seed{seed}.zarr"
+    if not path.expanduser().exists():
+        estimate(equation, resolution, count, workers)
     return made_once(path, lambda partial: _write(partial, equation, resolution, count, seed, progress, workers))
+
+
+def estimate(equation: str, resolution: int, count: int, workers: int | None = None) -> None:
+    """What making a data set takes, on stderr where it is more than a minute.
+
+    Raises: UserError where it is more memory than is free, or more than a month.
+    """
+    spec = EQUATIONS[equation]
+    cores = (workers or os.cpu_count() or 1) if spec.parallel else 1
+    asked = f"making {equation} of config.data.resolution = {resolution}, config.data.count = {count}"
+    way_out = f"take less, such as --config.data.{f'resolution={max(spec.coarsest, 32)}' if resolution > 128 else 'count=1000'}"
+    need = 8.0 * count * len(spec.variables) * resolution**2 + cores * spec.memory(resolution)
+    check_memory(need, asked, way_out)
+    seconds = spec.seconds(resolution) * count / cores
+    days = f"{seconds / 86400:,.0f} days" if seconds > 2 * 86400 else f"{seconds / 3600:.1f} hours"
+    if seconds > MOST:
+        raise UserError(f"{asked}: takes about {days} on this machine; {way_out}")
+    if seconds > SAID:
+        print(f"{asked}: takes about {days if seconds > 3600 else f'{seconds / 60:.0f} minutes'}", file=sys.stderr)
 
 
 def check(equation: str, resolution: int, count: int, seed: int) -> None:
