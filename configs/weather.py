@@ -11,6 +11,9 @@ def get_config(variant: str = "smoke"):
         {
             "variable": "",  # of your own file, where its names don't tell
             "units": "",  # of your own file, where it states none: "dBZ", "mm/h", ...
+            "missing": (),  # of your own file, codes for missing that it doesn't declare, as it has them: 255, ...
+            "valid": (),  # of your own file: (lowest, highest) in its units, what lies outside is missing
+            "absent_chunks": "refuse",  # of your own zarr store, or "fill": chunks that are not there hold its fill value
             "crop": (),  # of your own file: (y0, x0, height, width) in pixels, all where empty
             "size": 64,  # pixels a side of what the network sees
             "past": 4,

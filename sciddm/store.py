@@ -13,6 +13,7 @@ import xarray as xr
 from sciddm.data.made import at_once
 from sciddm.data.reading import reading
 from sciddm.errors import UserError
+from sciddm.given import say
 
 KEY = re.compile(r"(c[/.])?\d+([/.]\d+)*")  # of a chunk below its array's folder
 
@@ -41,17 +42,18 @@ def write(dataset: xr.Dataset, path, *, chunk: int = 64, shard: int | None = Non
         manifest_path(partial).write_text(json.dumps(_digests(partial), indent=0))
 
 
-def open_store(path) -> xr.Dataset:
+def open_store(path, *, complete: bool = True, **options) -> xr.Dataset:
     """Open a zarr store and check every chunk: against the manifest if it has one, else that none is missing.
 
+    Args: complete: False leaves what is missing of a store without a manifest to `check_complete`; options: of `xr.open_zarr`.
     Raises: UserError that names the file, the variable and the samples of a missing or damaged chunk.
     """
     import zarr
 
     path = Path(path)
     with reading(path, "not a readable zarr store", way_out="delete it if it can be made again, else copy it again"):
-        dataset = xr.open_zarr(path, consolidated=False, chunks=None)
-        check_chunks(path, zarr.open_group(path, mode="r"), dataset.data_vars)
+        dataset = xr.open_zarr(path, consolidated=False, chunks=None, **options)
+        check_chunks(path, zarr.open_group(path, mode="r"), dataset.data_vars if complete else {})
     return dataset
 
 
@@ -123,10 +125,11 @@ def _check_manifest(path, expected: dict, group, hashed) -> None:
             )
 
 
-def check_complete(path: Path, name: str, array, variable) -> None:
+def check_complete(path: Path, name: str, array, variable, absent: str = "") -> None:
     """Check that no chunk of an array is missing where that isn't a missing value. Raises: UserError that names the file and the variable.
 
-    Args: array: of zarr; variable: its attributes with its `_FillValue`.
+    Args: array: of zarr; variable: its attributes with its `_FillValue`; absent: what config.data.absent_chunks says, of a domain that has
+        it: "fill" takes what is missing for the fill value, as zarr has it for what was never written, and says so.
     """
     if not array.ndim or _is_missing(array.fill_value, variable):
         return  # such as a grid mapping, whose value 0 says nothing and is not written
@@ -135,10 +138,13 @@ def check_complete(path: Path, name: str, array, variable) -> None:
     # Counted in the folder: zarr itself looks for each of all keys in a list of those that are there.
     folder = Path(path) / array.path
     there = sum(bool(KEY.fullmatch(file.relative_to(folder).as_posix())) for file in folder.rglob("*") if file.is_file())
-    if there < count:
+    if there < count and absent == "fill":
+        say(f"{path}: variable {name!r} lacks {count - there} of {count} chunks; they read as {array.fill_value}")
+    elif there < count:
+        way_out = "add --config.data.absent_chunks=fill" if absent else "write it with write_empty_chunks=True"
         raise UserError(
             f"{path}: variable {name!r} lacks {count - there} of {count} chunks, which would read as {array.fill_value}; "
-            "copy the store again, or write it with write_empty_chunks=True if they are meant to be empty"
+            f"copy the store again, or {way_out} if they are meant to hold nothing else"
         )
 
 

@@ -28,12 +28,42 @@ def unpack(packed: np.ndarray) -> np.ndarray:
     return np.where(packed == MISSING, np.float32(np.nan), packed.astype(np.float32) / np.float32(1 / SCALE))
 
 
+def whole_seconds(times: np.ndarray) -> np.ndarray:
+    """datetime64[s], rounded: a sum of a float's hours is a microsecond short of five minutes as often as not."""
+    fine = np.asarray(times).astype("datetime64[us]")
+    return np.where(np.isnat(fine), fine, fine + np.timedelta64(500_000, "us")).astype("datetime64[s]")
+
+
+def step_of(times: np.ndarray) -> float:
+    """Minutes from frame to frame of rising times (N,) datetime64[s], N > 1, some of which may be gaps.
+
+    The least-squares slope of the longest run whose steps are alike to 10 % of their middle; a whole number of minutes, or of seconds,
+    where it is one within its own error, since a clock that jitters says no more.
+    """
+    seconds = (times - times[0]).astype(np.int64).astype(float)
+    steps = np.diff(seconds)
+    order = np.sort(steps)
+    most = int(np.argmax(np.searchsorted(order, order * 11 / 9 * (1 + 1e-9), side="right") - np.arange(len(order))))
+    alike = (steps >= order[most]) & (steps <= order[most] * 11 / 9 * (1 + 1e-9))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], alike, [0]])))  # of runs, first step and one behind the last
+    lengths = edges[1::2] - edges[::2]
+    first, count = edges[::2][lengths.argmax()], lengths.max() + 1
+    index, run = np.arange(count) - (count - 1) / 2, seconds[first : first + count]
+    slope = index @ run / (index @ index)
+    rest = run - run.mean() - slope * index
+    error = 2 * np.sqrt(max(rest @ rest / count, 0.1) / (index @ index)) if count > 2 else 0.0
+    for unit in (60, 1):
+        if abs(whole := unit * np.rint(slope / unit)) > 0 and abs(slope - whole) <= error:
+            return float(whole) / 60
+    return float(slope) / 60
+
+
 @dataclass(frozen=True, eq=False)
 class Archive:
     """Frames of reflectivity on one grid, kept packed: 24,000 frames of 64 x 64 take 197 MB.
 
     frames: (N, Y, X) int16, see `pack`, no echo 0 dBZ, y northwards; times: (N,) datetime64[s]; spacing_km: side of a pixel;
-    interval: minutes between frames, the commonest step where not given; source: where they come from.
+    interval: minutes between frames, `step_of` the times where not given; source: where they come from.
     Raises: UserError on times that are not in order, twice there or not a time, with the index; ValueError on other shapes or types.
     """
 
@@ -51,7 +81,7 @@ class Archive:
             )
         if not self.spacing_km > 0:
             raise ValueError(f"spacing_km = {self.spacing_km}: expected a positive number of km")
-        times = self.times.astype("datetime64[s]")
+        times = whole_seconds(self.times)
         object.__setattr__(self, "times", times)
         if np.isnat(times).any():
             index = int(np.isnat(times).argmax())
@@ -66,8 +96,7 @@ class Archive:
         if self.interval is None:
             if not len(steps):
                 raise UserError(f"{self.source}: {len(times)} frame(s); expected a sequence of at least 2")
-            values, counts = np.unique(steps, return_counts=True)
-            object.__setattr__(self, "interval", float(values[counts.argmax()]) / 60)
+            object.__setattr__(self, "interval", step_of(times))
 
     def __len__(self):
         return len(self.frames)

@@ -10,15 +10,18 @@ import numpy as np
 import xarray as xr
 
 from domains.weather import formats, readers
+from domains.weather.archive import step_of, whole_seconds
+from domains.weather.coded import UNPACKED, Meant, Said, values_of, with_meaning
 from domains.weather.header import Header
 from sciddm.data.reading import reading
 from sciddm.data.tables import as_utc, is_table
 from sciddm.errors import UserError
 from sciddm.given import Thing, refuse, say
 
-NAMES = ("at", "now", "variable", "units")  # of name=value
+NAMES = ("at", "now", "variable", "units", "missing", "valid", "absent_chunks")  # of name=value
 # What an archive's own keys are called where frames are given.
 SPELLED = {
+    "add --config.data.": "add --given ", "--config.data.": "--given ",
     "config.data.path = ": "--given ", "set config.data.variable": "add --given variable=NAME",
     "set config.data.units to": "add --given units=UNIT,", "config.data.variable = ": "--given variable=",
     "config.data.variable": "--given variable",
@@ -42,12 +45,8 @@ class Frames:
 
     @property
     def step(self) -> float | None:
-        """Minutes, the commonest of the steps from frame to frame, those within 10 % taken for the same; None of a single frame."""
-        if len(self) < 2:
-            return None
-        steps = np.sort(np.diff(self.times).astype(np.int64))
-        near = np.abs(steps / steps[:, None] - 1) <= 0.1
-        return float(np.median(steps[near[near.sum(1).argmax()]])) / 60
+        """Minutes, `archive.step_of` the times; None of a single frame."""
+        return step_of(self.times) if len(self) > 1 else None
 
     def cut(self, row: int, column: int, height: int, width: int) -> "Frames":
         """A window of the grid."""
@@ -93,8 +92,9 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
     now, parts, first = None, [], None
     if "now" in options:
         now = as_utc(options["now"], "--given now")
+    said = _said(options, data)
     unit, late, total, kinds = "", 0, 0, set()
-    for file, array in _opened(things, options, data):
+    for file, array in _opened(things, options, data, said):
         header, plain = Header.of(file, array), readers.canonical(file, array)
         if plain["time"].dtype.kind != "M":
             raise UserError(f"{file}: the times are no dates (such as {plain['time'].values[0]}); expected CF times")
@@ -102,7 +102,7 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
         with _as_given():
             unit = readers.unit_of(file, plain, options.get("units", "" if plain.attrs.get("units") else data.units))
         kinds.add(unit == "dbz")
-        times = plain["time"].values.astype("datetime64[s]")
+        times = whole_seconds(plain["time"].values)
         fine = np.flatnonzero(times <= now) if now is not None else np.arange(len(times))
         late, total = late + len(times) - len(fine), total + len(fine)
         newest = fine[np.argsort(times[fine], kind="stable")][-count:]
@@ -110,7 +110,7 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
             raise UserError(f"{file}: frame {int(np.isnat(times).argmax())} has no time; expected a date for every frame")
         for i in newest:
             frame = plain.isel(time=slice(i, i + 1))
-            parts.append((times[i], _values(file, frame, unit, int(i)), file))
+            parts.append((times[i], _values(file, frame, unit, int(i), said), file))
         parts = sorted(parts, key=lambda part: part[0])[-count - 1 :]
     source = str(things[0]) if len(things) == 1 else f"{things[0]} and {len(things) - 1} more"
     if not parts:
@@ -128,28 +128,51 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
     return Frames(values, times, first[1], unit, source, total - len(parts), len(kinds) > 1)
 
 
-def _values(file, frame, unit, start):
+def _values(file, frame, unit, start, said):
     lowest = float(frame.attrs.get("no_echo", 0.0))
-    if unit == "dbz" and lowest < 0:  # as we write block means, in which no echo counts so much
-        return np.maximum(frame.values.astype(np.float32), np.float32(lowest))
-    return readers.dbz_of(file, frame, unit, start)
+    with _as_given():
+        if unit == "dbz" and lowest < 0:  # as we write block means, in which no echo counts so much
+            return np.maximum(values_of(file, frame), np.float32(lowest))
+        return readers.dbz_of(file, frame, unit, start, said)
 
 
-def _opened(things, options, data):
+def _said(options, data) -> Said:
+    # What --given says of the files, else what the model's own config does.
+    typed = {name: options[name] for name in Said._fields if name in options}
+    for name in ("missing", "valid"):
+        if name in typed:
+            try:
+                typed[name] = tuple(float(part) for part in typed[name].strip("()").split(",") if part.strip())
+            except ValueError:
+                raise UserError(f"--given {name}={typed[name]}: expected numbers, such as {name}=0,80") from None
+    return Said.of(dict(data) | typed).checked("--given ")
+
+
+def _opened(things, options, data, said):
     for thing in things:
         with _as_given():
             if thing.path is None:
-                whole = thing.value if isinstance(thing.value, xr.Dataset) else thing.value.to_dataset(name=thing.value.name or "frames")
-                with reading(str(thing)):  # packed and undecoded, as it may have been opened
-                    whole = xr.decode_cf(whole, decode_timedelta=False)
-                yield str(thing), formats.pick_field(str(thing), whole, options.get("variable", ""))
+                yield str(thing), _object(thing, said._replace(variable=options.get("variable", "")))
                 continue
             try:
-                yield from formats.open_parts(thing.path, options.get("variable", ""))
+                yield from formats.open_parts(thing.path, said._replace(variable=options.get("variable", "")))
             except UserError:
                 if "variable" in options or not data.variable:
                     raise
-                yield from formats.open_parts(thing.path, data.variable)
+                yield from formats.open_parts(thing.path, said)
+
+
+def _object(thing, said) -> xr.DataArray:
+    # The field of a data set, packed and undecoded as it may have been opened, or decoded.
+    whole = thing.value if isinstance(thing.value, xr.Dataset) else thing.value.to_dataset(name=thing.value.name or "frames")
+    with reading(str(thing)):
+        found = formats.pick_field(str(thing), xr.decode_cf(whole, decode_timedelta=False), said.variable)
+    own = whole[found.name]
+    packed = {key: value for key, value in own.encoding.items() if key in UNPACKED}
+    dtype = own.encoding.get("dtype", own.dtype) if packed else own.dtype
+    raw = own.dtype.kind in "iu" or not packed
+    meant = Meant.of(packed | own.attrs, dtype, said, decoded=not raw)
+    return with_meaning(found.copy(data=own.data) if raw else found, meant)
 
 
 def _same(file, header, first):

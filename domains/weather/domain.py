@@ -12,6 +12,7 @@ from domains.weather import formats, generate, mean_rates, output, readers, veri
 from domains.weather.archive import Archive
 from domains.weather.assimilate import Assimilate
 from domains.weather.baselines import filled
+from domains.weather.coded import Said
 from domains.weather.extended import Extreme, RainRollout, WideRain
 from domains.weather.network import Nowcaster
 from domains.weather.outage import outage
@@ -107,9 +108,10 @@ class WeatherDomain(Domain):
             raise UserError(
                 f"config.data.held_out = {data.held_out}: expected fewer than config.data.events = {data.events}"
             )
-        if not all(isinstance(one, int) for one in data.crop):
+        Said.of(data).checked()
+        if not all(isinstance(one, int) and not isinstance(one, bool) for one in data.crop):
             raise UserError(f"config.data.crop = {tuple(data.crop)}: expected whole numbers (y0, x0, height, width)")
-        if data.crop and (min(data.crop) < 0 or len(data.crop) != 4 or min(data.crop[2:]) < data.size):
+        if data.crop and (len(data.crop) != 4 or min(data.crop) < 0 or min(data.crop[2:]) < data.size):
             raise UserError(
                 f"config.data.crop = {tuple(data.crop)}: expected (y0, x0, height, width) in pixels, at least "
                 f"config.data.size = {data.size} a side, or () for all"
@@ -152,9 +154,8 @@ class WeatherDomain(Domain):
         if self._archive is None:
             data = self.data
             if data.path:
-                self._archive = readers.read_archive(
-                    data.path, variable=data.variable, units=data.units, crop=tuple(data.crop) or None
-                )
+                said = Said.of(data)._asdict()
+                self._archive = readers.read_archive(data.path, units=data.units, crop=tuple(data.crop) or None, **said)
             else:
                 self._archive = generate.ensure_archive(data.events, data.frames, self.size, self.seed, data.cache)
         return self._archive

@@ -1,12 +1,13 @@
 """What each file format calls its frames: zarr, netCDF, GRIB, SEVIR and ODIM HDF5, one at a time and read only where they are used."""
 
-import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
+from domains.weather import odim
+from domains.weather.coded import Meant, Said, field_of, with_meaning
 from sciddm import store
 from sciddm.data.reading import files, kind_of, listed, need, pick, reading, text
 from sciddm.errors import UserError
@@ -17,23 +18,21 @@ STANDARD_NAMES = {
     "radar_equivalent_reflectivity_factor_h",
 }  # fmt: skip
 TELLING_UNITS = {"dbz", "mm/h", "mm h-1", "kg m-2 h-1"}
-EXTRA = "weather"  # of sciddm, with the libraries of some formats
 MAPPING = {"grid_mapping_name", "crs_wkt", "spatial_ref"}  # of which a variable has one where it is a projection
-PIXEL = 1.0  # km; of the grid that a sweep is put on
-EARTH = 6371000.0  # m
 UNDATED = np.datetime64("2000-01-01", "s")  # the first event of a file without dates
 
 
-def open_parts(path, variable: str = "") -> Iterator[tuple[Path, xr.DataArray]]:
-    """(file, frames) of every file at `path`, in the order of their names: values still on disk where the format allows that.
+def open_parts(path, said: Said = Said()) -> Iterator[tuple[Path, xr.DataArray]]:  # noqa: B008
+    """(file, frames) of every file at `path`, in the order of their names: numbers as `coded.values_of` reads them, still on disk where
+    the format allows that.
 
     Events of a file without dates (SEVIR) are put a day apart, from 2000-01-01.
-    Args: path: a file, a folder of one format or a pattern such as "radar/*.nc"; variable: its name, "" where the file says.
+    Args: path: a file, a folder of one format or a pattern such as "radar/*.nc"; said: what the files don't tell.
     Raises: UserError naming the file at fault.
     """
     undated = 0
     for file in files(path, READERS, "frames"):
-        parts = READERS[kind_of(file)](file, variable)
+        parts = READERS[kind_of(file)](file, said)
         while True:
             with reading(file):
                 part = next(parts, None)
@@ -76,40 +75,43 @@ def placed(dataset: xr.Dataset, array: xr.DataArray) -> xr.DataArray:
     name = str(array.attrs.get("grid_mapping") or array.encoding.get("grid_mapping") or "").split(":")[0].split(" ")[0]
     known = [n for n, v in dataset.variables.items() if not v.ndim and MAPPING & set(v.attrs)]
     name = name if name in dataset.variables else known[0] if len(known) == 1 else ""
-    return _mapped(array, name, dataset[name].attrs) if name else array
+    return odim.mapped(array, name, dataset[name].attrs) if name else array
 
 
-def _mapped(array, name, attrs):
-    found = array.assign_coords({name: ((), 0, dict(attrs))})
-    found.attrs = array.attrs | {"grid_mapping": name}
-    found.encoding = array.encoding
-    return found
+def _zarr(file, said):
+    import zarr
 
-
-def _zarr(file, variable):
-    dataset = store.open_store(file)
-    array = pick_field(file, dataset, variable)
+    dataset = store.open_store(file, complete=False, decode_cf=False, create_default_indexes=False)
+    for variable in dataset.variables.values() if (file / ".zgroup").exists() else ():
+        # Version 2 has its missing value nowhere else; but a zero that is no packed one is what others have by default, and dry.
+        if variable.attrs.get("_FillValue") == 0 and not {"scale_factor", "add_offset"} & set(variable.attrs):
+            del variable.attrs["_FillValue"]
+    array = field_of(file, dataset, said, pick_field, netcdf=False)
+    if not store.manifest_path(Path(file)).exists():
+        whole = zarr.open_group(file, mode="r")[array.name]
+        store.check_complete(Path(file), array.name, whole, dataset[array.name], said.absent_chunks)
     shard = (array.encoding.get("shards") or (0,))[0]
     if not shard or array.dims[0] != "time":
         yield array
         return
     # As Archive.write leaves it. Through tensorstore, which is several times faster than zarr-python where chunks are small.
     packed = store.open_array(file, array.name)
-    coding = {key: np.float32(array.encoding[key]) for key in ("scale_factor", "add_offset") if key in array.encoding}
-    attrs = array.attrs | coding | {key: array.encoding[key] for key in ("_FillValue",) if key in array.encoding}
     for first in range(0, len(array), shard):
-        frames = slice(first, min(first + shard, len(array)))
-        coded = xr.Variable(array.dims, packed[frames].read().result(), attrs)
-        yield xr.decode_cf(xr.Dataset({array.name: coded}))[array.name].assign_coords(array[frames].coords)
+        frames = array[first : min(first + shard, len(array))]
+        found = frames.copy(data=packed[first : first + len(frames)].read().result())
+        found.encoding = array.encoding
+        yield found
 
 
-def _netcdf(file, variable):
-    with xr.open_dataset(file, decode_timedelta=False) as dataset:
-        yield pick_field(file, dataset, variable)
+def _netcdf(file, said, engine=None):
+    options = {"decode_cf": False, "create_default_indexes": False} | ({"engine": engine} if engine else {})
+    with xr.open_dataset(file, **options) as dataset:
+        yield field_of(file, dataset, said, pick_field)
 
 
-def _grib(file, variable):
-    need("cfgrib", file, EXTRA)
+def _grib(file, said):
+    variable = said.variable
+    need("cfgrib", file, odim.EXTRA)
     # No index: it would be written beside the user's file. By name, because not all fields of a file fit one dataset.
     ways = ([{"filter_by_keys": {"shortName": variable}}] if variable else []) + [{}]
     for way in ways:
@@ -126,22 +128,24 @@ def _grib(file, variable):
             upwards = dim == "x" or array.attrs.get("GRIB_jScansPositively", 1)
             attrs = {"units": "m", "standard_name": f"projection_{dim}_coordinate"}
             array = array.assign_coords({dim: (dim, metres if upwards else metres[::-1], attrs)})
-    yield array
+    yield with_meaning(array, Meant.of({}, np.float32, said, decoded=True))
 
 
-def _hdf5(file, variable):
+def _hdf5(file, said):
     import h5py
 
     with h5py.File(file) as opened:
         if text(opened.attrs.get("Conventions", "")).startswith("ODIM"):
             volume = text(opened["what"].attrs["object"]) in ("PVOL", "SCAN")
-            yield _odim_sweep(file, variable) if volume else _odim_image(file, opened, variable)
+            if volume:
+                yield odim.sweep(file, said, pick_field)
+            else:
+                yield from odim.images(file, opened, said)
             return
         if "id" in opened and {"vil", "vis", "ir069", "ir107", "lght"} & set(opened):
             yield from _sevir(file, opened)
             return
-    with xr.open_dataset(file, engine="h5netcdf", decode_timedelta=False) as dataset:
-        yield pick_field(file, dataset, variable)
+    yield from _netcdf(file, said, "h5netcdf")
 
 
 def sevir_vil(digital: np.ndarray) -> np.ndarray:
@@ -171,81 +175,6 @@ def _sevir(file, opened):
     for event in range(len(vil)):
         frames = np.moveaxis(sevir_vil(vil[event]), -1, 0)
         yield xr.DataArray(frames, coords, ("time", "y", "x"), "vil", attrs)
-
-
-def _odim_image(file, opened, variable):
-    quantities = sorted({text(q) for q in _attributes(opened, "quantity")} & {"DBZH", "RATE"})
-    if variable and variable not in quantities:
-        raise UserError(
-            f"{file}: no quantity config.data.variable = {variable!r}, found {quantities}; expected DBZH or RATE"
-        )
-    if not variable and len(quantities) != 1:
-        raise UserError(f"{file}: quantities {quantities}; expected DBZH or RATE, set config.data.variable")
-    quantity = variable or quantities[0]
-    importers = need("pysteps.io.importers", file, EXTRA)
-    values, _, where = importers.import_odim_hdf5(str(file), qty=quantity)
-    what = opened["what"].attrs
-    coords = {"time": [_stamp(text(what["date"]), text(what["time"]))]}
-    for dim, n, start in (("y", values.shape[0], where["y2"]), ("x", values.shape[1], where["x1"])):
-        size = where[f"{dim}pixelsize"]
-        if size is None:
-            raise UserError(f"{file}: no {dim}scale, the size of a pixel; expected it in /where")
-        centres = start + (np.arange(n) + 0.5) * size * (1 if dim == "x" else -1)  # the first row is the northern one
-        coords[dim] = (dim, centres, {"units": "m", "standard_name": f"projection_{dim}_coordinate"})
-    found = xr.DataArray(values[None], coords, ("time", "y", "x"), quantity, {"units": where["unit"]})
-    return _mapped(found, "crs", importlib.import_module("pyproj").CRS(where["projection"]).to_cf())
-
-
-def _odim_sweep(file, variable):
-    # The lowest sweep on a square grid about the radar: the nearest gate of each pixel of `PIXEL` km, by ground range and azimuth.
-    xradar = need("xradar", file, EXTRA)
-    tree = xradar.io.open_odim_datatree(str(file))
-    sweeps = [node.to_dataset() for name, node in tree.children.items() if name.startswith("sweep")]
-    sweep = min(sweeps, key=lambda each: float(each["sweep_fixed_angle"]))
-    gates = pick_field(file, sweep, variable)
-    values = gates.transpose("azimuth", "range").values
-    packing = gates.encoding
-    if "_Undetect" in gates.attrs:
-        nothing = gates.attrs["_Undetect"] * packing.get("scale_factor", 1) + packing.get("add_offset", 0)
-        values = np.where(values == nothing, 0, values)  # looked and saw nothing, which is no missing value
-    elevation, ranges = float(sweep["sweep_fixed_angle"]), sweep["range"].values.astype(float)
-    _, ground, _ = xradar.georeference.antenna_to_cartesian(
-        ranges, np.zeros_like(ranges), np.full_like(ranges, elevation)
-    )
-    azimuth = sweep["azimuth"].values.astype(float)
-    beam, gate = np.median(np.diff(np.sort(azimuth))), np.median(np.diff(ground)) / 1000
-    half = int((ground[-1] / 1000 + gate / 2) // PIXEL)
-    centres = (np.arange(2 * half) + 0.5 - half) * PIXEL
-    distance = np.hypot(centres[:, None], centres[None])
-    direction = np.degrees(np.arctan2(centres[None], centres[:, None])) % 360
-    ray, off_ray = _nearest(np.concatenate([azimuth - 360, azimuth, azimuth + 360]), direction)
-    bin_, off_bin = _nearest(ground / 1000, distance)
-    seen = (off_ray <= beam) & (off_bin <= gate)  # else outside the sweep, or in a sector without rays
-    grid = np.where(seen, values[ray % len(azimuth), bin_], np.nan)
-    coords = {"time": [sweep["time"].values.min()]}
-    coords |= {d: (d, centres, {"units": "km", "standard_name": f"projection_{d}_coordinate"}) for d in "yx"}
-    found = xr.DataArray(grid[None], coords, ("time", "y", "x"), gates.name, {"units": gates.attrs.get("units", "")})
-    where = {name: (sweep if name in sweep else tree)[name].values for name in ("longitude", "latitude")}
-    centre = {f"{name}_of_projection_origin": float(value) for name, value in where.items()}
-    return _mapped(found, "crs", {"grid_mapping_name": "azimuthal_equidistant", "earth_radius": EARTH} | centre)
-
-
-def _nearest(points, wanted):
-    # (index into points, distance) of the point nearest to each of `wanted`.
-    order = np.argsort(points)
-    middle = (points[order][1:] + points[order][:-1]) / 2
-    index = order[np.searchsorted(middle, wanted)]
-    return index, np.abs(points[index] - wanted)
-
-
-def _attributes(opened, name):
-    found = []
-    opened.visititems(lambda _, node: found.append(node.attrs[name]) if name in node.attrs else None)
-    return found
-
-
-def _stamp(date, time):
-    return np.datetime64(f"{date[:4]}-{date[4:6]}-{date[6:8]}T{time[:2]}:{time[2:4]}:{time[4:6] or '00'}", "s")
 
 
 READERS = {

@@ -5,8 +5,9 @@ import xarray as xr
 
 from domains.weather import formats
 from domains.weather.archive import Archive, pack
+from domains.weather.coded import Said, check_frames, meant_by, values_of
 from domains.weather.transform import reflectivity
-from sciddm.data.reading import check_finite, even_step, index_of, reading
+from sciddm.data.reading import check_finite, even_step, index_of
 from sciddm.data.units import same
 from sciddm.errors import UserError
 
@@ -16,7 +17,11 @@ RATES = {
     "m/s": 3.6e6, "m s-1": 3.6e6, "mm/5min": 12, "mm/5 min": 12, "mm/10min": 6, "mm/10 min": 6, "mm/15min": 4, "mm/15 min": 4,
 }  # fmt: skip
 COLUMN = 5000.0  # m; depth of the column that "vil" is spread over, by which SEVIR's largest, 79 kg m-2, is 64 dBZ
-LOWEST, HIGHEST = -60.0, 100.0  # dBZ; what lies outside is a code for missing that the file doesn't declare
+LOWEST, HIGHEST = -60.0, 80.0  # dBZ; what lies outside is a code for missing that the file doesn't declare
+MOST_RAIN = 2000.0  # mm/h; more has fallen in no minute
+SUSPECT = 60.0  # dBZ; above it the last number of an integer type is a code for missing, too
+PACKED = 300.0  # dBZ; the archive's own numbers end there
+CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
 BLOCK = 2**19  # pixels converted at a time, as many as the processor keeps at hand
 KILOMETRES = {"m": 1e-3, "km": 1.0, "degrees": 111.195}
 AXES = {
@@ -30,7 +35,7 @@ AXES = {
 }
 
 
-def read_archive(path, *, variable: str = "", units: str = "", crop=None) -> Archive:
+def read_archive(path, *, units: str = "", crop=None, **said) -> Archive:
     """The frames at `path` as reflectivity: no echo 0 dBZ, missing (NaN, _FillValue, nodata) stays missing.
 
     dBZ are taken as they are, those below 0 as no echo. Rain rates by Z = 200 R^1.6 (Marshall & Palmer 1948), `transform.reflectivity`.
@@ -38,13 +43,14 @@ def read_archive(path, *, variable: str = "", units: str = "", crop=None) -> Arc
         Z = (VIL / (3.44e-6 h))^(7/4), h = 5000 m        (Greene & Clark 1972, VIL = 3.44e-6 int Z^(4/7) dh in kg m-2)
     Grids: evenly spaced, square to 5 % where projected; latitudes and longitudes count by the mean pixel at their middle.
     Args:
-        path: .zarr, .nc, .grib, .h5 (SEVIR, ODIM, netCDF), a folder of one kind, or a pattern; variable: its name where the file does
-            not tell; units: what the values are in, in place of what the file says; crop: (y0, x0, height, width) pixels to keep.
+        path: .zarr, .nc, .grib, .h5 (SEVIR, ODIM, netCDF), a folder of one kind, or a pattern; units: what the values are in, in place
+            of what the file says; crop: (y0, x0, height, width) pixels to keep; said: variable, missing and others, see `coded.Said`.
     Raises: UserError naming the file, the variable and the index at fault.
     """
-    parts, first = [], None
-    for file, part in formats.open_parts(path, variable):
+    said, parts, first = Said(**said), [], None
+    for file, part in formats.open_parts(path, said):
         array = _cropped(file, canonical(file, part), crop)
+        check_frames(file, array, 2, "read a part of the grid, such as by --config.data.crop=0,0,256,256")
         if array["time"].dtype.kind != "M":
             raise UserError(
                 f"{file}: the times of {array.name!r} are no dates (such as {array['time'].values[0]}); "
@@ -58,7 +64,7 @@ def read_archive(path, *, variable: str = "", units: str = "", crop=None) -> Arc
         chunk = (array.encoding.get("chunks") or array.encoding.get("chunksizes") or (1,))[0]
         block = max(BLOCK // array[0].size, chunk, 1)
         for start in range(0, len(array), block):
-            frames[start : start + block] = pack(dbz_of(file, array[start : start + block], unit, done + start))
+            frames[start : start + block] = pack(dbz_of(file, array[start : start + block], unit, done + start, said))
         parts.append((array["time"].values, frames))
         done += len(frames)
     parts.sort(key=lambda each: each[0][0])
@@ -73,10 +79,10 @@ def read_sequence(path, variable: str = "") -> xr.DataArray:
     Coordinates keep their units; times without units stay the numbers they are. Raises: UserError as `read_archive`.
     """
     parts = []
-    for file, part in formats.open_parts(path, variable):
+    for file, part in formats.open_parts(path, Said(variable)):
         array = canonical(file, part)
-        with reading(file):
-            parts.append(array.astype(np.float32).load())
+        check_frames(file, array, 4, "read a part of it")
+        parts.append(array.copy(data=values_of(file, array)))
         check_finite(file, array.name, parts[-1].values, missing=True)
         if parts[-1].shape[1:] != parts[0].shape[1:]:
             raise UserError(
@@ -93,6 +99,10 @@ def canonical(file, array: xr.DataArray) -> xr.DataArray:
     if "valid_time" in array.coords and array["valid_time"].dims == (t,):
         dated = array["valid_time"]
     coords = {"time": _dates(dated.variable), "y": array[y].variable, "x": array[x].variable}
+    if (name := getattr(next(iter(dated.values.flat), None), "calendar", "standard")) not in CALENDARS:
+        raise UserError(
+            f"{file}: its times are in the calendar {name!r}; expected 'standard': a radar sees the days that there are, convert them first"
+        )
     array = array.transpose(t, y, x).reset_coords(drop=True)
     array = array.rename({old: new for old, new in ((t, "time"), (y, "y"), (x, "x")) if old != new})
     array = array.assign_coords(
@@ -116,7 +126,7 @@ def _dates(variable):
     if variable.dtype.kind != "O":
         return variable
     try:
-        return variable.copy(data=np.array([when.isoformat() for when in variable.values], "datetime64[ns]"))
+        return variable.copy(data=np.array([when.isoformat() for when in variable.values], "datetime64[us]"))
     except (AttributeError, ValueError):
         return variable
 
@@ -221,24 +231,49 @@ def unit_of(file, array, asked) -> str:
     return unit
 
 
-def dbz_of(file, array, unit, start: int = 0) -> np.ndarray:
-    """The values of a canonical array in dBZ, no echo 0, NaN where missing. Raises: UserError on what no radar measures."""
-    with reading(file):
-        values = array.values.astype(np.float32)
+def dbz_of(file, array, unit, start: int = 0, said: Said = Said()) -> np.ndarray:  # noqa: B008
+    """The values of a canonical array in dBZ, no echo 0, NaN where missing.
+
+    Raises: UserError on what no radar measures, with the code that it may be.
+    """
+    values = values_of(file, array)
+    if said.valid:
+        low, high = (np.float32(v) for v in said.valid)
+        values = np.where((values < low) | (values > high), np.float32(np.nan), values)
     check_finite(file, array.name, values, start=start, missing=True)
     if unit == "vil":
         dbz = 17.5 * np.log10(np.maximum(values, 1e-6) / (3.44e-6 * COLUMN))
-        bad = values < 0
+        bad, most = values < 0, HIGHEST
     elif unit in RATES:
-        rate = values * np.float32(RATES[unit])
-        dbz = reflectivity(np.maximum(rate, 0))
-        bad = rate < -1e-3  # less is what packing leaves of a zero
+        dbz = reflectivity(np.maximum(values * np.float32(RATES[unit]), 0))
+        bad, most = values * RATES[unit] < -1e-3, reflectivity(np.float32(MOST_RAIN))  # less is what packing leaves of a zero
     else:
-        dbz, bad = values, values < LOWEST
-    bad |= dbz > HIGHEST
+        dbz, bad, most = values, values < LOWEST, HIGHEST
+    if said.valid:
+        most = PACKED
+    else:
+        last = meant_by(array).last
+        bad = bad | ((dbz > SUSPECT) & np.isclose(values, last, rtol=1e-5) if np.isfinite(last) else False)
+    bad = bad | (dbz > most)
     if bad.any():
-        raise UserError(
-            f"{file}: variable {array.name!r} is {values[bad][0]:g} {unit} at index {index_of(bad, start)} ({bad.sum()} such "
-            "values here), which no radar measures; a code for missing must be declared as _FillValue"
-        )
+        raise UserError(_no_radar(file, array, unit, values, bad, start, said))
     return np.maximum(dbz, 0)
+
+
+def _no_radar(file, array, unit, values, bad, start, said):
+    # What is there, and what makes it missing as it is typed.
+    meant, worst = meant_by(array), values[bad][0]
+    place = f"is {worst:g} {unit} at index {index_of(bad, start)} ({bad.sum()} such values here)"
+    codes = sorted({meant.code(value) for value in np.unique(values[bad])[:5].tolist()})
+    if said.valid or len(codes) > 4:
+        low, high = {"dbz": (LOWEST, HIGHEST), "vil": (0, 79)}.get(unit) or (0, MOST_RAIN / RATES[unit])
+        return (
+            f"{file}: variable {array.name!r} {place}, which no radar measures; what lies outside of --config.data.valid={low:g},{high:g} "
+            "is taken as missing where that is added"
+        )
+    said_too = ",".join(f"{code:g}" if isinstance(code, float) else str(code) for code in (*said.missing, *codes))
+    raw = f", {codes[0]} in the file" if meant.code(worst) != worst else ""
+    return (
+        f"{file}: variable {array.name!r} {place}{raw}, which no radar measures; a code for missing must be declared as _FillValue, or by "
+        f"--config.data.missing={said_too}"
+    )
