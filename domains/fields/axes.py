@@ -8,19 +8,20 @@ from domains.fields.readers import Fields
 from sciddm.errors import UserError
 
 
-def step_of(fields, time, frames) -> tuple[float, str]:
-    """(step, units) of frames of a window along a dimension of time. Raises: UserError where its times don't go on."""
+def step_of(fields, time, frames, dims) -> tuple[float, str]:
+    """(step, units) of frames of a window along a dimension of time, one of `dims`. Raises: UserError where its times don't go on."""
     if not frames:
         return 1.0, ""
     if not time:
         raise UserError(
-            f"config.data.window = {frames}: {fields.source} has no dimension of time; set config.data.time_dim, or a window of 1"
+            f"config.data.window = {frames}: {fields.source} has no dimension of time; say which is by {typed('time_dim', dims[0])}, or "
+            "--config.data.window=1"
         )
     values = times_of(fields, time)
     if fields.template.sizes[time] < frames:
         raise UserError(
             f"config.data.window = {frames}: {fields.source} has {fields.template.sizes[time]} times along {time!r}; "
-            "expected at most as many"
+            f"expected at most as many: --config.data.window={fields.template.sizes[time]}"
         )
     if not np.isfinite(values).all():
         lacking = int(np.flatnonzero(~np.isfinite(values))[0])

@@ -115,9 +115,10 @@ class FieldsDomain(Domain):
             lacking = np.mean([share[rows[:, 0], rows[:, 1] + i] for i in range(self.source.length)], 0)
             kept[split] = rows[(lacking - fixed) <= self._data.most_missing * (1 - fixed) + 1e-6]
             if not len(kept[split]):
+                least = float((lacking - fixed).min() / (1 - fixed)) if fixed < 1 else 1.0
+                way_out = f"--config.data.most_missing={np.ceil(100 * least) / 100:.2f}" if least < 1 else "give data with values there"
                 raise UserError(
-                    f"{self.source.fields.source}: no {split} window has less than {self._data.most_missing:.0%} missing; raise "
-                    "config.data.most_missing"
+                    f"{self.source.fields.source}: no {split} window has less than {self._data.most_missing:.0%} missing; {way_out}"
                 )
         return kept
 

@@ -55,11 +55,12 @@ def make_plan(fields: Fields, data) -> Plan:
         sizes = ", ".join(f"{dim} ({header.sizes[dim]})" for dim in space) or "none of more than one point"
         way_out = "samples and times are not among them"
         if space:
-            way_out = f"set config.data.sample_dim or time_dim, or take one point by {typed('crop', one_point(header, space[-1]))}"
+            way_out = f"take one point by {typed('crop', one_point(header, space[-1]))}"
+            way_out = way_out if sample else f"{typed('sample_dim', space[0])} where that counts samples, or {way_out}"
         raise UserError(f"{fields.source}: dimensions of space are {sizes}; expected 1 to {MOST_SPACE}: {way_out}")
     check_places(fields, header, space)
     frames = data.window if data.window > 1 else 0
-    step, units = step_of(fields, time, frames)
+    step, units = step_of(fields, time, frames, dims)
     layout = Layout(
         header, tuple(names), space, sample, time, frames, step, units, tuple(conditions), tuple(statics),
         _periodic(fields, data, header, space),
@@ -104,7 +105,7 @@ def _variables(fields, data) -> list[str]:
             if set(found[name].dims) != set(found[names[0]].dims):
                 raise UserError(
                     f"{fields.source}: config.data.variables: {names[0]!r} lies on {found[names[0]].dims}, {name!r} on {found[name].dims}; "
-                    "expected the same dimensions"
+                    f"expected the same dimensions, as {typed('variables', names[0])}"
                 )
         return names
     groups: dict[frozenset, list[str]] = {}
@@ -127,7 +128,8 @@ def _variables(fields, data) -> list[str]:
             f"{', '.join(names)} on ({', '.join(map(str, found[names[0]].dims))})" for names in groups.values()
         )
         raise UserError(
-            f"{fields.source}: variables on more than one grid: {said}; set config.data.variables to those that belong together"
+            f"{fields.source}: variables on more than one grid: {said}; name those that belong together, such as "
+            f"{typed('variables', ','.join(groups[largest]))}"
         )
     return groups[largest]
 
@@ -149,9 +151,23 @@ def _sample_and_time(fields, data, dims) -> tuple[str, str]:
     samples = [data.sample_dim] if data.sample_dim else [dim for dim in rest if is_sample(dim) and dim != time]
     if len(samples) > 1:
         raise _ask(fields, "sample_dim", samples, "which counts the samples?")
+    if time and not samples:
+        _refuse_unknown(fields, [dim for dim in dims if dim != time])
     if samples or time:
         return (samples[0] if samples else ""), time
     return _plain(fields, dims), ""
+
+
+def _refuse_unknown(fields, dims) -> None:
+    # Beside dimensions of space one that neither its name nor a coordinate says to be of space may count samples.
+    template = fields.template
+    plain = [dim for dim in dims if str(dim).lower() not in SPACE and not _says_space(template, dim) and dim not in template.coords]
+    plain = [dim for dim in plain if template.sizes[dim] > 1]
+    if plain and len(plain) < len(dims):
+        raise UserError(
+            f"{fields.source}: does {plain[0]!r} ({template.sizes[plain[0]]}) count samples? {typed('sample_dim', plain[0])} if it does; "
+            f"where it is of space, write a coordinate {plain[0]!r} to the file, its places"
+        )
 
 
 def _plain(fields, dims) -> str:
@@ -190,7 +206,7 @@ def _statics(fields, data, names, counted) -> list[str]:
         if not set(found[name].dims) <= grid:
             raise UserError(
                 f"{fields.source}: config.data.static: {name!r} lies on ({', '.join(found[name].dims)}); expected dimensions among "
-                f"{sorted(grid)}; what changes with the sample goes to config.data.condition"
+                f"{sorted(grid)}; what changes with the sample is a condition, {typed('condition', name)}"
             )
     if data.static:
         return list(dict.fromkeys(data.static))

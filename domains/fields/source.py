@@ -67,7 +67,8 @@ class Source:
         fine = broken[first + self.length - 1] == broken[first]
         if not fine.any():
             raise UserError(
-                f"{self.fields.source}: no {self.length} times in a row are {usual:g} apart; lower config.data.window, or fill the gaps"
+                f"{self.fields.source}: no {self.length} times in a row are {usual:g} apart; fill the gaps, or "
+                f"--config.data.window={np.bincount(broken).max()}"
             )
         return first[fine]
 
@@ -108,9 +109,11 @@ class Source:
         found = {"train": np.concatenate(train), "test": np.concatenate(test)}
         for split, first in found.items():
             if not len(first):
+                less = "--config.data.held_out=1" if total >= 3 * length else "--config.data.window=1"
+                way_out = less if total >= 3 else "give more times"
                 raise UserError(
                     f"{self.fields.source}: no {split} window of {length} times is left of {total}, with a gap between training and test; "
-                    "set config.data.held_out or config.data.window to less, or give more times"
+                    f"expected three windows at least: {way_out}"
                 )
         return {split: np.stack([np.zeros_like(first), first], -1) for split, first in found.items()}
 
@@ -189,7 +192,9 @@ class Source:
 def _count(held_out: float, total: int, what: str, source: str) -> int:
     count = max(round(held_out * total), 1) if held_out < 1 else int(min(held_out, total))
     if not 0 < count < total:
-        way_out = f"a number from 1 to {total - 1}, or a share below 1" if total > 1 else "more data, or a smaller config.data.window"
+        way_out = f"a number from 1 to {total - 1}, such as --config.data.held_out=1, or a share below 1" if total > 1 else (
+            "give more data" if what == "samples" else "give more data, or --config.data.window=1"
+        )
         raise UserError(
             f"config.data.held_out = {held_out}: {source} has {total} {what}; expected at least one held out and one left to train on: "
             f"{way_out}"

@@ -233,7 +233,7 @@ def _save(path: Path, found: Statistics) -> None:
             np.savez(file, **{one.name: getattr(found, one.name) for one in fields(found)})
         os.replace(file.name, path)
     except OSError as error:
-        raise UserError(f"{path}: statistics can't be kept ({error.strerror}); set config.data.cache") from error
+        raise UserError(f"{path}: statistics can't be kept ({error.strerror}); --config.data.cache=cache is another place") from error
 
 
 def _load(path: Path) -> Statistics | None:

@@ -95,7 +95,8 @@ class PDEDomain(FieldsDomain):
                 data.path, self.equation, names=dict(data.get("names", {})), units=dict(data.get("units", {}))
             )
             if (found := plan.layout.grid) != grid:
-                way_out = f"set it to {found[0]}" if found[0] == found[1] else "configs/fields.py trains on any grid"
+                square = found[0] == found[1]
+                way_out = f"--config.data.resolution={found[0]}" if square else "--config fields:smoke trains on any grid"
                 raise UserError(
                     f"{data.path}: fields have shape {found}; expected {grid}, as config.data.resolution = {self.resolution}; {way_out}"
                 )

@@ -1,14 +1,17 @@
 """An equation's variables out of the user's own file: picked by name, their samples, axes and units brought to what the equation has."""
 
+import difflib
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
 
+from domains.fields.format_compare import alike
 from domains.fields.layout import Layout
 from domains.fields.readers import Fields, is_sample, is_time, open_fields
-from domains.fields.roles import Plan, header_of
+from domains.fields.roles import SPACE, Plan, header_of
 from domains.pde.generate import EQUATIONS, layout_of
 from sciddm.data.reading import check_finite, even_step, pick
 from sciddm.data.units import convert
@@ -54,14 +57,16 @@ class Picked:
         """`values` of the file in the expected units. UserError where the file states units that can't be converted."""
         expected = self.template[name].attrs["units"]
         stated = self.fields.template[self.names[name]].attrs.get("units", expected)
-        what, way_out = f"{self.source}: variable {self.names[name]!r}", "convert it or set config.data.units"
+        what = f"{self.source}: variable {self.names[name]!r}"
+        way_out = f"convert it, or --config.data.units.{name}={shlex.quote(str(stated))}"
         return convert(values, stated, expected, what, way_out=way_out)
 
 
 def open_own(path, equation: str, *, names: Mapping | None = None, units: Mapping | None = None) -> tuple[Picked, Plan]:
     """The variables of an equation at `path`, whatever `open_fields` reads, and how samples of them are cut.
 
-    A sample is an entry of the first dimension, or of the one whose name says so; time comes first where the equation has it so. Where
+    A sample is an entry of the dimension whose name says so, of the only one that is none of space, or where axes have no names of the one
+    of another size than the two others, else of the first; time comes first where the equation has it so. Where
     the file does not name the axes of its grid, they are those of the equation.
 
     Args: names: variable -> name in the file, where `ALIASES` does not know it; units: variable -> expected units, "1" without.
@@ -98,22 +103,23 @@ def open_own(path, equation: str, *, names: Mapping | None = None, units: Mappin
 def _name(source, found, variable, given):
     known = (given,) if given else ALIASES.get(variable, (variable,))
     what = f"variable for {variable!r} (looked for {', '.join(known)})"
-    return pick(source, found, known, what=what, key=f"config.data.names.{variable}")
+    other = [*difflib.get_close_matches(known[0], found, n=1), *found, "NAME"][0]
+    return pick(source, found, known, what=what, key=f"--config.data.names.{variable}={shlex.quote(str(other))}")
 
 
 def _axes(fields, arrays, spec) -> dict[str, tuple[str, ...]]:
     # (sample, *space) of each variable as the file calls them, without dimensions of one point
     found, first = {}, next(iter(arrays))
     for variable, array in arrays.items():
-        sample = next((dim for dim in array.dims if is_sample(dim)), array.dims[0])
+        sample = _sample_of(fields, array)
         space = [dim for dim in array.dims if dim != sample and array.sizes[dim] > 1]
         if spec.dims[0] == "t":
-            space.sort(key=lambda dim: not is_time(fields.template, dim))
+            space.sort(key=lambda dim: (not is_time(fields.template, dim), dim == spec.dims[1]))
         if len(space) != 2:
             sizes = ", ".join(f"{dim} ({n})" for dim, n in array.sizes.items())
             raise UserError(
                 f"{fields.source}: variable {array.name!r} lies on {sizes}; expected samples along {sample!r} of a grid of two dimensions; "
-                "configs/fields.py trains on one to three"
+                "--config fields:smoke trains on one to three"
             )
         found[variable] = (sample, *space)
         if {*found[variable]} == {*found[first]}:
@@ -124,7 +130,45 @@ def _axes(fields, arrays, spec) -> dict[str, tuple[str, ...]]:
                 f"{fields.source}: variable {array.name!r} has shape {tuple(shape)}, but {arrays[first].name!r} has {tuple(expected)}; "
                 "expected the same"
             )
+        for own, other in zip(found[variable], found[first], strict=True):
+            _check_alike(fields, array.name, own, arrays[first].name, other)
     return found
+
+
+def _sample_of(fields, array) -> str:
+    # By its name; else the only one that is none of space and time; else the first, where no name says anything.
+    wide = [dim for dim in array.dims if array.sizes[dim] > 1 or array.ndim <= 3]
+    named = [dim for dim in array.dims if is_sample(dim)]
+    if len(named) == 1:
+        return named[0]
+    others = [dim for dim in named or wide if str(dim).lower() not in SPACE and not is_time(fields.template, dim)]
+    if all(str(dim).startswith("axis_") for dim in array.dims):
+        # The grid is square, so that of three axes the one of another size counts the samples.
+        sizes = [array.sizes[dim] for dim in others]
+        odd = [dim for dim, n in zip(others, sizes, strict=True) if sizes.count(n) == 1]
+        return odd[0] if len(others) == 3 and len(odd) == 1 else others[0]
+    if len(others) == 1:
+        return others[0]
+    sizes = ", ".join(f"{dim} ({n})" for dim, n in array.sizes.items())
+    raise UserError(
+        f"{fields.source}: variable {array.name!r} lies on {sizes}: which counts the samples? rename it to 'sample' in the file, "
+        "or --config fields:smoke asks which it is"
+    )
+
+
+def _check_alike(fields, name, own, first, other) -> None:
+    # Dimensions of two variables that are called otherwise have to be the same by their coordinates, unless neither has a name.
+    if own == other or all(str(dim).startswith("axis_") for dim in (own, other)) or {own, other} <= {"sample"}:
+        return
+    coords = fields.template.coords
+    if is_sample(own) and is_sample(other) and not {own, other} & {*coords}:
+        return
+    if own in coords and other in coords and alike(coords[other].values, coords[own].values):
+        return
+    raise UserError(
+        f"{fields.source}: variable {name!r} lies along {own!r} where {first!r} lies along {other!r}, and their coordinates don't say that "
+        f"they are the same; expected one grid: rename {own!r} to {other!r} in the file, or turn it first"
+    )
 
 
 def _structure(array, dims, about, units) -> xr.Variable:

@@ -77,7 +77,7 @@ def test_variables_on_two_grids_are_told_apart_and_static_fields_found(tmp_path)
     layout = plan_of(tmp_path, both).layout
     assert layout.variables == ("u", "v") and layout.statics == ("orography",)
     both["w"] = (("time", "lev", "y", "x"), np.zeros((9, 3, 4, 5)))
-    with pytest.raises(UserError, match="more than one grid.*u, v on.*w on.*set config.data.variables"):
+    with pytest.raises(UserError, match="more than one grid.*u, v on.*w on.*--config.data.variables=w"):
         plan_of(tmp_path, both)
     assert plan_of(tmp_path, both, variables=("v",)).layout.variables == ("v",)
 

@@ -89,11 +89,11 @@ def test_errors_name_file_variable_and_index(tmp_path):
         bad[3, 2, 1] = value
         with pytest.raises(UserError, match=rf"f.nc: variable 'u' is {value} at index \(3, 2, 1\)"):
             read(broken(tmp_path, u=bad))
-    with pytest.raises(UserError, match="f.mat: no variable for 'wT'.*set config.data.names.wT"):
+    with pytest.raises(UserError, match="f.mat: no variable for 'wT'.*set --config.data.names.wT="):
         read(as_mat(tmp_path), "navier-stokes", names={"w0": "thresh_a_data"})
     with pytest.raises(UserError, match="f.mat: no variable for 'u'.*did you mean 'thresh_p_data'"):
         read(as_mat(tmp_path), names={"u": "thresh_u_data"})
-    with pytest.raises(UserError, match="f.zarr: variable 'u' is in '1'; expected 'Pa'.*or set config.data.units"):
+    with pytest.raises(UserError, match="f.zarr: variable 'u' is in '1'; expected 'Pa'.*or --config.data.units.u="):
         read(as_zarr(tmp_path), units={"u": "Pa"})
     with pytest.raises(UserError, match="f.nc: no variable for 'u'"):
         read(broken(tmp_path, u=U + 1j))
@@ -140,7 +140,7 @@ def test_units_are_compared_by_what_they_mean_and_converted_where_they_can_be(tm
     np.testing.assert_allclose(fields.u, 100 * U, rtol=1e-6)
     assert fields.u.attrs["units"] == "Pa" and fields.u.dtype == np.float32
     for units, why in (("dBZ", "'dBZ' is no unit that is known"), ("m", "they measure different things")):
-        with pytest.raises(UserError, match=f"f.nc: variable 'u' is in '{units}'; expected 'Pa', but {why}; .*or set config.data.units"):
+        with pytest.raises(UserError, match=f"f.nc: variable 'u' is in '{units}'; expected 'Pa', but {why}; .*or --config.data.units.u="):
             read(in_units(tmp_path, units), units={"u": "Pa"})
 
 
@@ -185,7 +185,7 @@ def test_a_file_that_names_no_axes_has_those_of_the_equation(tmp_path):
 
 def test_a_grid_that_is_not_square_is_referred_to_the_domain_for_any(tmp_path):
     scipy.io.savemat(tmp_path / "f.mat", {"a": A[:, :4], "u": U[:, :4]})
-    with pytest.raises(UserError, match=r"fields have shape \(4, 8\); expected \(8, 8\), .*; configs/fields.py trains on any grid"):
+    with pytest.raises(UserError, match=r"fields have shape \(4, 8\); expected \(8, 8\), .*; --config fields:smoke trains on any grid"):
         own_domain(tmp_path / "f.mat")
 
 
