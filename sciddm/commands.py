@@ -171,6 +171,7 @@ def run_evaluate(arguments, rest) -> None:
 
 def report(model, tasks, seed: int, **settings) -> None:
     """Print the tables, write them to evaluation.json, and say where the pictures are."""
+    from sciddm.data.made import replace_text
     from sciddm.evaluation import evaluate, format_table
 
     with activity("reading or making held-out problems"):
@@ -182,12 +183,8 @@ def report(model, tasks, seed: int, **settings) -> None:
             f"\n{task}, mean of {settings['problems']} held-out problems, {settings['members']} members:\n{format_table(scores)}"
         )
     out = model.workdir / "evaluation.json"
-    out.write_text(
-        json.dumps({"step": model.step, "seed": seed, **settings, "verdict": str(model.verdict), "scores": table}, indent=2).replace(
-            "NaN", "null"
-        )
-        + "\n"
-    )
+    about = {"step": model.step, "seed": seed, **settings, "verdict": str(model.verdict), "scores": table}
+    replace_text(out, json.dumps(about, indent=2).replace("NaN", "null") + "\n")
     print(f"\n{model.verdict}" if model.verdict.undertrained else "")
     print(f"table: {out}\npictures: {model.workdir / 'plots'}")
 

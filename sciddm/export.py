@@ -102,6 +102,8 @@ def export(workdir, out) -> list[Path]:
     target = out.resolve()  # a link stays one, and "." has a name
     card = model_card(run, load(workdir, step=run.step), target.name)
     meta = {key: value for key, value in meta.items() if key not in LEFT_OUT}
+    data_path = (meta.get("data") or {}).get("typed", meta["config"]["data"].get("path", ""))  # not that of this machine
+    meta["config"] = meta["config"] | {"data": meta["config"]["data"] | {"path": data_path}}
     meta |= {"weights_sha256": hashlib.sha256(data).hexdigest(), "names": names}
     files = {
         WEIGHTS: data, META: _text(meta | {"digest": meta_digest(meta)}), "config.json": _text(meta["config"]),

@@ -3,6 +3,7 @@
 import datetime
 import hashlib
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import sciddm
 from sciddm import summary
 from sciddm.activity import activity
-from sciddm.errors import UserError
+from sciddm.errors import UserError, of_system
 from sciddm.evaluation import save_figure
 from sciddm.events import Event
 from sciddm.keys import sample_keys
@@ -48,6 +49,8 @@ def write_members(
     for path in (out, *(out.with_name(f"{out.stem}-summary{suffix}") for suffix in summary.SUFFIXES)):
         if path.exists():
             raise UserError(f"{path}: is there already; give another --out or --seed")
+    check_writable(out.parent)
+    plots = picture_folder(model.workdir, out)
     check_answers(model.domain.example, count, f"--count {count}")
     with activity("reading what is given" if given else "reading or making a held-out problem", progress and task is not None):
         problem = None if task is None else model.problem(task, key=seed, given=given)
@@ -81,7 +84,26 @@ def write_members(
         about = {f"sciddm_{name.replace(' ', '_')}": value for name, value in settings.items()} | history
         model.domain.save(model.domain.signed(native, about), out)
         drop(folder)
-        return _beside(model, native, figure, out, events, about)
+        return _beside(model, native, figure, out, plots, events, about)
+
+
+def check_writable(folder: Path) -> None:
+    """That files can be written in `folder`, which is made. Raises: UserError, before the work and not after it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(of_system(error, str(folder))) from error
+
+
+def picture_folder(workdir: Path, out: Path) -> Path:
+    """plots/ of the run, or the folder of `out` where a run can be read and not written."""
+    try:
+        check_writable(workdir / "plots")
+    except UserError:
+        return out.parent
+    return workdir / "plots"
 
 
 def settings_of(model, task, problem, given, seed, options) -> dict[str, str | int | float]:
@@ -142,17 +164,17 @@ def _check_events(model, task, problem, events):
         event.check(model.domain.quantities(native))
 
 
-def _beside(model, native, figure, out, events, attrs) -> Written:
+def _beside(model, native, figure, out, plots, events, attrs) -> Written:
     quantities = model.domain.quantities(native)
     whole = summary.summarise(quantities, events).assign_attrs(attrs)
     files = {"members": out}
     files["summary"] = summary.save_summary(whole, out)
-    files["picture"] = model.workdir / "plots" / f"{out.stem}.png"
+    files["picture"] = plots / f"{out.stem}.png"
     save_figure(figure, files["picture"], model.verdict.short)
     for i, event in enumerate(events, 1):
         p, _ = event.probability(quantities)
         if p.ndim:
             label = "probability" if len(events) == 1 else f"probability {i}"
-            files[label] = model.workdir / "plots" / f"{out.stem}-{label.replace(' ', '-')}.png"
+            files[label] = plots / f"{out.stem}-{label.replace(' ', '-')}.png"
             save_figure(summary.picture(p), files[label], model.verdict.short)
     return Written(files, [summary.in_words(event, quantities) for event in events])

@@ -31,6 +31,7 @@ from sciddm.overrides import as_changes, change, fixed_by_training
 from sciddm.sample import fill_defaults, sample
 from sciddm.tasks.base import Task
 from sciddm.tasks.steered import METHOD, SAMPLING
+from sciddm.train.fingerprint import located
 from sciddm.train.state import around, make_module
 from sciddm.train.verdict import Verdict, judge
 
@@ -255,7 +256,7 @@ def load(
     if found is None:
         raise UserError(f"{workdir}: holds no finished checkpoint yet; `sciddm train --config FILE --workdir {workdir}` writes one")
     arrays, meta = found
-    config = restored(meta["config"])
+    config = located(restored(meta["config"]), meta)
     if changes or overrides:
         change(config, {**(changes or {}), **as_changes(overrides)})
         validate(config)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from sciddm.data.made import replace_text
 from sciddm.data.saving import save_dataset
 from sciddm.events import Event, like
 
@@ -47,7 +48,7 @@ def save_summary(summary: xr.Dataset, out: Path) -> Path:
     suffix = ".csv" if flat else out.suffix if out.suffix.lower() in SUFFIXES else ".nc"
     path = out.with_name(f"{out.stem}-summary{suffix}")
     if flat:
-        path.write_text(table(summary).to_csv(index=False), encoding="utf-8")
+        replace_text(path, table(summary).to_csv(index=False))
     else:
         save_dataset(summary, path)
     return path

@@ -30,7 +30,7 @@ def main() -> int:
 
     from sciddm import UserError, load
     from sciddm.grid_search import search
-    from sciddm.train.log import replace_text
+    from sciddm.data.made import replace_text
 
     try:
         model = load(arguments.workdir)

@@ -12,6 +12,7 @@ from domains.molecules.formats import ase_records, npz_records, sdf_records
 from domains.molecules.record import Skipped, gather
 from domains.molecules.smiles import csv_records, smiles_records
 from domains.molecules.xyz import xyz_records
+from sciddm.data.made import replace_text
 from sciddm.data.reading import files, kind_of
 from sciddm.errors import UserError
 
@@ -52,7 +53,7 @@ def write_molecules(molecules: Iterable[Chem.Mol | None], path) -> None:
         if not molecule.GetNumConformers():
             raise UserError(f"{path}: molecule {i} has no coordinates; expected a conformer")
     try:
-        path.write_text("".join(block(molecule) for _, molecule in there), encoding="utf-8")
+        replace_text(path, "".join(block(molecule) for _, molecule in there))
     except OSError as error:
         raise UserError(f"{path}: can't be written ({error.strerror}); give another place") from error
     if len(there) < len(molecules):

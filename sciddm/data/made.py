@@ -69,6 +69,16 @@ def at_once(path, *, way_out: str = "give another place") -> Iterator[Path]:
                 raise
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a kill or a full disk leaves the one that was there."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _alone(path):
     # By a lock beside `path`, which goes with success: what is there already needs none, and a lock that others wait for must stay.

@@ -13,6 +13,7 @@ import numpy as np
 
 from sciddm import grids, particles
 from sciddm.activity import Bar
+from sciddm.data.made import replace_text
 from sciddm.denoiser import Denoiser
 from sciddm.errors import UserError
 from sciddm.model import Model
@@ -121,9 +122,7 @@ def store(rows: list[dict], path) -> list[dict]:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: holds no rows of an earlier --steer ({error!r}); move it away") from error
     plain = [{key: None if value != value else value for key, value in row.items()} for row in kept.values()]
-    whole = path.with_suffix(".tmp")
-    whole.write_text(json.dumps({"rows": plain}, indent=2) + "\n")
-    whole.replace(path)  # at once, or not at all
+    replace_text(path, json.dumps({"rows": plain}, indent=2) + "\n")
     return plain
 
 

@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import xarray as xr
 
+from sciddm.data.units import same
 from sciddm.errors import UserError
 
 
@@ -52,6 +53,16 @@ def masked(forecast, observed):
         raise UserError(
             f"expected a dimension 'member' in forecast only, got {forecast.dims} and {observed.dims}; name the members"
         )
+    forecast = beside(forecast, observed)
+    there = observed.notnull() & forecast.notnull().all("member")
+    return forecast.where(there).transpose("member", *observed.dims), observed.where(there)
+
+
+def beside(forecast, observed):
+    """The forecast on the coordinates of the observation, which may differ by the rounding of single precision.
+
+    Raises: UserError if dimensions, sizes, units or coordinates differ: xarray would score what they have in common, in silence.
+    """
     apart = sorted(
         d for d in {*forecast.dims, *observed.dims} - {"member"} if forecast.sizes.get(d) != observed.sizes.get(d)
     )
@@ -59,13 +70,30 @@ def masked(forecast, observed):
         raise UserError(
             f"forecast and observed differ along {apart}: {dict(forecast.sizes)} against {dict(observed.sizes)}"
         )
-    try:
-        # xarray would else score the entries that the coordinates have in common, in silence.
-        forecast, observed = xr.align(forecast, observed, join="exact", copy=False)
-    except ValueError as error:
-        raise UserError(f"coordinates of forecast and observed differ: {error}") from error
-    there = observed.notnull() & forecast.notnull().all("member")
-    return forecast.where(there).transpose("member", *observed.dims), observed.where(there)
+    for dim in observed.dims:
+        if dim not in forecast.coords or dim not in observed.coords or forecast[dim].identical(observed[dim]):
+            continue
+        units = [z[dim].attrs.get("units") for z in (forecast, observed)]
+        if None not in units and not same(*units):
+            raise UserError(f"coordinates of forecast and observed differ: {dim!r} is in {units[0]!r} and in {units[1]!r}")
+        ours, theirs = forecast[dim].values, observed[dim].values
+        if not _alike(ours, theirs):
+            first = int(np.argmax(ours != theirs))
+            raise UserError(
+                f"coordinates of forecast and observed differ: {dim!r} is {ours[first]} and {theirs[first]} at index {first}; put them on one grid"
+            )
+        forecast = forecast.assign_coords({dim: observed[dim]})
+    return forecast
+
+
+def _alike(ours, theirs) -> bool:
+    if ours.dtype.kind not in "iuf" or theirs.dtype.kind not in "iuf":
+        return bool((ours == theirs).all())
+    ours, theirs = ours.astype(float), theirs.astype(float)
+    steps = np.abs(np.diff(theirs))
+    most = max(4 * np.finfo(np.float32).eps * np.abs(theirs).max(initial=0.0), 0.0)
+    most = min(most, 1e-2 * steps.min()) if steps.size else most  # never a part of a pixel that matters
+    return bool((np.abs(ours - theirs) <= most).all())
 
 
 def others(field, keep) -> list:

@@ -1,11 +1,12 @@
 """What a run reports: metrics.jsonl always, TensorBoard beside it; process 0 only."""
 
 import json
-import os
 from pathlib import Path
 
 import jax
 from tensorboardX import SummaryWriter
+
+from sciddm.data.made import replace_text
 
 
 class Log:
@@ -33,16 +34,6 @@ class Log:
     def close(self) -> None:
         if self._main:
             self._board.close()
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: a kill or a full disk leaves the one that was there."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(text)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _step(line: str) -> float:

@@ -20,6 +20,7 @@ import sciddm
 from sciddm.activity import Bar, activity
 from sciddm.caches import keep_compiled
 from sciddm.config import complete, resolved, restored, validate
+from sciddm.data.made import replace_text
 from sciddm.domain import get_domain
 from sciddm.errors import UserError
 from sciddm.export import refuse_training
@@ -28,7 +29,7 @@ from sciddm.train.checkpoint import Checkpoints
 from sciddm.train.data import Batches, check_dataset
 from sciddm.train.fingerprint import absolute, check_same_data, fingerprint
 from sciddm.train.held_out import HeldOut, as_metrics
-from sciddm.train.log import Log, replace_text
+from sciddm.train.log import Log
 from sciddm.train.origin import Origin, check_same_origin
 from sciddm.train.sharding import batch_sharding, make_mesh, place, state_sharding
 from sciddm.train.state import TrainState, initial_state, make_denoiser, make_train_step, measure_sigma

@@ -42,7 +42,10 @@ def _make(place: Path, name: str) -> None:
     from sciddm.train import fit
 
     keep_compiled()
-    fit(small_config(name, place.resolve() / name / "cache"), place / name / "run", progress=False)
+    config = small_config(name, place.resolve() / name / "cache")
+    for steps in (2, 4):  # two checkpoints
+        config.training.steps = steps
+        fit(config, place / name / "run", progress=False)
 
 
 if __name__ == "__main__":
