@@ -25,6 +25,7 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?nan", re.ASCII | r
 CHARGED = 4  # e of one atom: what `Layout` tells apart
 FARTHEST = 1e4  # angstrom from the origin: beyond, float32 has less than three decimals
 LARGEST = 32_767  # atoms of a molecule: bonds are kept as int16
+WORDS = 240  # characters of a reason
 LONGEST = 10_000  # characters of a SMILES: RDKit's parser has no end to its own
 OVERLAP = 0.3  # angstrom; the shortest bond, of H2, is .74
 HYDROGEN_REACH = 1.75  # angstrom to the nearest atom: 1.1 in CH4, 1.61 in HI; in bohr 1.8 and more, but for H2
@@ -102,7 +103,7 @@ def _made(make):
 def reason_of(log: str) -> str:
     """The first line of what RDKit says that gives a reason, without its time stamp."""
     lines = (re.sub(r"^\[[\d:]+\] ?(ERROR: )?", "", line).strip() for line in log.splitlines())
-    return next((line for line in lines if line and not re.fullmatch(r"\*+|\w*-?\w+ Violation", line)), "")
+    return next((line[:WORDS] for line in lines if line and not re.fullmatch(r"\*+|\w*-?\w+ Violation", line)), "")
 
 
 def _isotopes(records, molecules):

@@ -28,6 +28,7 @@ SMALL = re.compile(
     r"[CNOFHcno0-9()\[\]=#+\-@/\\]{1,60}"
 )  # of H, C, N, O and F, or cobalt and such: most are named by it at once
 HEAVY = 9
+SHOWN = 60  # characters of a SMILES in messages
 EXTENSION = re.compile(r"(\|[^|]*\|)\s*(.*)")  # of CXSMILES: radicals, positions
 
 
@@ -39,10 +40,11 @@ def conformer(smiles: str, seed: int = SEED) -> Chem.Mol:
     """
     words = smiles.split(maxsplit=1)
     if len(smiles.splitlines()) > 1 or (len(words) > 1 and not words[1].startswith("|")):
-        raise UserError(f"SMILES {smiles[:60]!r}: expected one, without a blank in it")
+        raise UserError(f"SMILES {smiles[:SHOWN]!r}: expected one, without a blank in it")
     check_length(smiles)
+    text, smiles = smiles, smiles if len(smiles) <= SHOWN else f"{smiles[:SHOWN]}..."
     with rdBase.CaptureErrorLog() as log:
-        molecule = Chem.MolFromSmiles(smiles)
+        molecule = Chem.MolFromSmiles(text)
     if molecule is None:
         raise UserError(f"SMILES {smiles!r}: {reason_of(log.messages) or 'not parsed'}")
     if not molecule.GetNumAtoms():
@@ -59,7 +61,7 @@ def conformer(smiles: str, seed: int = SEED) -> Chem.Mol:
         raise UserError(f"SMILES {smiles!r}: MMFF has no parameters for its atoms; give coordinates as .sdf or .xyz")
     if not relaxed:
         raise UserError(f"SMILES {smiles!r}: MMFF does not converge in 5000 steps")
-    molecule.SetProp("_Name", smiles)
+    molecule.SetProp("_Name", text)
     return molecule
 
 
@@ -93,11 +95,11 @@ def csv_records(file: Path) -> Iterator[Record]:
     Cells have commas between them, semicolons or tabs, as the first line has.
     """
     text = read_text(file)
-    first = next((line for line in text.split("\n") if line.strip()), "")
+    first = next((line for line in text.split("\n") if line.strip() and not line.lstrip().startswith("#")), "")
     csv.field_size_limit(LONGEST)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True, skipinitialspace=True)
     try:
-        table = [row for row in rows if any(cell.strip() for cell in row)]
+        table = [row for row in rows if any(cell.strip() for cell in row) and not row[0].startswith("#")]
     except csv.Error as error:
         raise UserError(f"{file}, line {rows.line_num}: {error}; expected cells, those with quotes closed") from None
     columns = [column.strip() for column in table[0]] if table else []
