@@ -65,7 +65,8 @@ def steps(past, members: int = 20, seed: int = 0, frames: int = 12, flow=None, m
     """pysteps' STEPS ensemble: AR(1) cascades in the moving frame with noise of the last frame's spectrum.
 
     The transform is dBZ itself, no rain 5 dB below the threshold, as pysteps recommends for dBR. The settings are those of least CRPS
-    on twelve events of the embedded rain that nothing is tested on. What flows in is the edge; with a margin it is the domain mirrored,
+    on twelve events of the embedded rain that nothing is tested on. A field without any change in it has no cascade: its members are the
+    extrapolation, without spread. What flows in is the edge; with a margin it is the domain mirrored,
     where the noise goes on: 2 % more CRPS, spread over skill .97 instead of .90, no streaks, 2.3 times the work.
 
     Args: past: (4, Y, X) dBZ, NaN missing; margin: pixels; options: of pysteps.nowcasts.steps.forecast, over the tuned ones.
@@ -93,9 +94,12 @@ def steps(past, members: int = 20, seed: int = 0, frames: int = 12, flow=None, m
     rain = np.pad(np.where(past >= threshold, past, threshold - 5.0), sides, mode="symmetric")
     with _quiet(), _numpy_seed(seed):
         forecast = _pysteps("nowcasts.steps").forecast
-        future = forecast(
-            rain, np.pad(flow, sides, mode="edge"), frames, n_ens_members=members, seed=seed, num_workers=1, **settings
-        )
+        try:
+            future = forecast(
+                rain, np.pad(flow, sides, mode="edge"), frames, n_ens_members=members, seed=seed, num_workers=1, **settings
+            )
+        except (ValueError, np.linalg.LinAlgError):  # no variance at some scale: it rains alike everywhere, or in one pixel
+            return np.repeat(extrapolation(past, frames, flow)[None], members, axis=0)
     height, width = past.shape[1:]
     future = np.nan_to_num(future[:, :, margin : margin + height, margin : margin + width], nan=0.0)
     return np.where(future >= threshold, np.clip(future, 0, 75), 0.0).astype(np.float32)
@@ -208,7 +212,10 @@ def rainfarm(coarse, factor: int = 4, members: int = 20, seed: int = 0, of: str 
         return np.zeros((members, factor * there.shape[0], factor * there.shape[1]), np.float32)
     with _quiet(), _numpy_seed(seed):
         downscale = _pysteps("downscaling.rainfarm").downscale
-        fine = np.stack([downscale(there, factor) for _ in range(members)])
+        try:
+            fine = np.stack([downscale(there, factor) for _ in range(members)])
+        except ValueError:  # no spectrum to continue: it rains alike everywhere
+            fine = np.repeat(there.repeat(factor, 0).repeat(factor, 1)[None], members, axis=0)
     return (reflectivity(fine) if of == "rate" else fine).astype(np.float32)
 
 

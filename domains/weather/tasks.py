@@ -88,7 +88,7 @@ def task_scores(forecast, truth) -> dict[str, float]:
     side = min(truth.sizes["y"], truth.sizes["x"])  # a spectrum is of a square
     square = {"y": slice(side), "x": slice(side)}
     scores = {"CRPS": verify.crps(forecast, truth, by=())}
-    scores |= {f"at {lead} min": by_lead.sel(time=lead) for lead in (5, 15, 30, 60, 120, 180) if lead in by_lead.time}
+    scores |= {f"at {lead} min": score for lead, score in verify.at_leads(by_lead, (5, 15, 30, 60, 120, 180)).items()}
     scores |= {
         "spread/skill": verify.spread_skill(forecast, truth, by=()),
         "CSI 25 dBZ": verify.categorical(forecast, truth, 25.0, by=()).CSI,

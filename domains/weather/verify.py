@@ -12,7 +12,7 @@ import xarray as xr
 from sciddm import metrics
 from sciddm.errors import UserError
 from sciddm.metrics import exceedance_probability, rank_histogram, reliability, spectrum_error_dB
-from sciddm.metrics.pairs import masked, others
+from sciddm.metrics.pairs import beside, masked, others
 
 __all__ = [
     "by_lead",
@@ -134,15 +134,12 @@ def table(forecasts: dict, observed, thresholds=THRESHOLDS, leads=LEADS, window:
         leads: minutes of the coordinate `time`, those that exist are taken.
     Returns: name -> {metric: float}, "scored" being the share of the observed pixels that could be used.
     """
-    common = observed.notnull()
-    for forecast in forecasts.values():
-        common = common & forecast.notnull().all("member")
-    truth = observed.where(common)
+    forecasts, truth = _on_the_same(forecasts, observed)
     rows = {}
     for name, forecast in forecasts.items():
         by_lead = crps(forecast, truth)
         row = {"CRPS": crps(forecast, truth, by=())}
-        row |= {f"CRPS at {lead} min": by_lead.sel(time=lead) for lead in leads if lead in by_lead.time}
+        row |= {f"CRPS at {lead} min": score for lead, score in at_leads(by_lead, leads).items()}
         row |= {"CRPS ecdf": crps(forecast, truth, (), "ecdf"), "spread/skill": spread_skill(forecast, truth, ())}
         for threshold in thresholds:
             of_mean = categorical(forecast, truth, threshold, ())
@@ -153,20 +150,38 @@ def table(forecasts: dict, observed, thresholds=THRESHOLDS, leads=LEADS, window:
             row[f"FSS {threshold:g} dBZ mean of events"] = fss_mean_of_events(forecast, truth, threshold, window)
         error = spectrum_error_dB(forecast, truth)
         row |= {"spectrum dB": error["max"], "spectrum dB mean": error["mean"]}
-        row["scored"] = common.sum() / observed.notnull().sum()
+        row["scored"] = share_of(truth.notnull().sum(), observed.notnull().sum())
         rows[name] = {key: float(value) for key, value in row.items()}
     if "persistence" in rows:
         for row in rows.values():
-            row["skill"] = 1 - row["CRPS"] / rows["persistence"]["CRPS"]
+            row["skill"] = 1 - share_of(row["CRPS"], rows["persistence"]["CRPS"])
     return rows
+
+
+def share_of(part, whole) -> float:
+    """part / whole; NaN where the whole is 0, such as the error of a dry forecast of a dry day, which no skill can be held against."""
+    return float(part) / float(whole) if float(whole) else float("nan")
+
+
+def at_leads(by_lead, leads) -> dict:
+    """lead -> value of a score by lead time at those of `leads` (minutes) that there are, to 1 %."""
+    minutes = by_lead["time"].values.astype(float)
+    nearest = {lead: int(np.abs(minutes - lead).argmin()) for lead in leads} if minutes.size else {}
+    return {lead: by_lead.isel(time=i) for lead, i in nearest.items() if abs(minutes[i] - lead) <= 0.01 * lead}
+
+
+def _on_the_same(forecasts: dict, observed):
+    # Forecasts on the observation's coordinates, and the observation where all of them have something.
+    forecasts = {name: beside(forecast, observed) for name, forecast in forecasts.items()}
+    common = observed.notnull()
+    for forecast in forecasts.values():
+        common = common & forecast.notnull().all("member")
+    return forecasts, observed.where(common)
 
 
 def by_lead(forecasts: dict, observed, threshold: float = 25.0, window: int = 5):
     """CRPS, spread/skill, CSI and FSS of every forecast at every lead time: Dataset over (forecast, time), for the picture."""
-    common = observed.notnull()
-    for forecast in forecasts.values():
-        common = common & forecast.notnull().all("member")
-    truth, lines = observed.where(common), {}
+    (forecasts, truth), lines = _on_the_same(forecasts, observed), {}
     for name, forecast in forecasts.items():
         lines[name] = xr.Dataset(
             {

@@ -79,9 +79,8 @@ def beside(forecast, observed):
         ours, theirs = forecast[dim].values, observed[dim].values
         if not _alike(ours, theirs):
             first = int(np.argmax(ours != theirs))
-            raise UserError(
-                f"coordinates of forecast and observed differ: {dim!r} is {ours[first]} and {theirs[first]} at index {first}; put them on one grid"
-            )
+            what = f"{dim!r} is {ours[first]} and {theirs[first]} at index {first}"
+            raise UserError(f"coordinates of forecast and observed differ: {what}; put them on one grid")
         forecast = forecast.assign_coords({dim: observed[dim]})
     return forecast
 
