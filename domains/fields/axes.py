@@ -4,6 +4,7 @@ import shlex
 
 import numpy as np
 
+from domains.fields.format_compare import is_date
 from domains.fields.readers import Fields
 from sciddm.errors import UserError
 
@@ -30,6 +31,7 @@ def step_of(fields, time, frames, dims) -> tuple[float, str]:
             "write it anew, or --config.data.window=1"
         )
     step = float(np.median(np.diff(values)))
+    step = round(step, 3) if dates_of(fields, time) and abs(step) >= 0.1 else step  # dates as floats of hours are not exact
     if not step:
         again = int(np.flatnonzero(np.diff(values) == 0)[0])
         raise UserError(
@@ -43,6 +45,14 @@ def step_of(fields, time, frames, dims) -> tuple[float, str]:
         if step % seconds == 0:
             return step / seconds, unit
     return step, "seconds"
+
+
+def dates_of(fields: Fields, time: str) -> tuple[str, ...]:
+    """(units, calendar) of a dimension's dates as the file writes them, () where it has none."""
+    if time not in fields.template.coords or not is_date(fields.template[time]):
+        return ()
+    encoding = fields.template[time].encoding
+    return tuple(str(encoding[key]) for key in ("units", "calendar")) if {"units", "calendar"} <= {*encoding} else ()
 
 
 def times_of(fields: Fields, time: str) -> np.ndarray:

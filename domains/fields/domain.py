@@ -19,6 +19,7 @@ from domains.fields.rewards import make_rewards
 from domains.fields.roles import make_plan
 from domains.fields.source import Source
 from domains.fields.tasks import TASKS
+from domains.fields.times import as_written
 from sciddm import lookahead
 from sciddm.data.saving import save_dataset
 from sciddm.domain import Domain, Outline
@@ -257,7 +258,7 @@ class FieldsDomain(Domain):
 
     def save(self, samples: xr.Dataset, path) -> None:
         """netCDF for a path that ends in .nc, else a checksummed zarr store."""
-        save_dataset(samples, path)
+        save_dataset(as_written(samples, self.layout), path)
 
     def plot(self, samples: xr.Dataset):
         from domains.fields import plots

@@ -3,6 +3,7 @@
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -156,6 +157,8 @@ def _in_memory(file, name, variable) -> xr.Variable | None:
             ).load()
             if decoded.dtype.kind == "S":
                 decoded = decoded.copy(data=np.char.decode(decoded.values, errors="replace"))
+            if variable.dtype.kind == "f" and decoded.dtype.kind in "MO":
+                decoded = decoded.copy(data=_to_milliseconds(decoded.values))
             known = decoded.dtype.kind != "O" or all(
                 isinstance(v, str) or hasattr(v, "calendar") for v in decoded.values.flat
             )
@@ -167,3 +170,15 @@ def _in_memory(file, name, variable) -> xr.Variable | None:
     coding = Coding.of(variable.attrs, values.dtype)
     values = values.astype(values.dtype.newbyteorder("=")) if coding == Coding() else coding.decode(values, np.float64)
     return xr.Variable(variable.dims, values, attrs, encoding)
+
+
+def _to_milliseconds(dates: np.ndarray) -> np.ndarray:
+    # Floats of hours or days since long ago are not exact: 00:04:59.999999 is 00:05.
+    if dates.dtype.kind == "M":
+        return (dates + np.timedelta64(500, "us")).astype("M8[ms]").astype(dates.dtype)
+    half = timedelta(microseconds=500)
+    near = [one + half if hasattr(one, "calendar") else one for one in dates.ravel()]
+    near = [one.replace(microsecond=one.microsecond // 1000 * 1000) if hasattr(one, "calendar") else one for one in near]
+    found = np.empty(dates.size, object)
+    found[:] = near
+    return found.reshape(dates.shape)

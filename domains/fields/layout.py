@@ -30,6 +30,7 @@ class Layout:
     variables: what is generated; conditions: what is given with every sample; statics: fields that all samples share.
     sample, time: dimensions of the file, "" for none; frames: of a window in time, 0 where a sample is one time; step: between frames,
     in time_units. space: dimensions along which x extends, in the file's order; a dimension of one point is none of them.
+    dates: (units, calendar) as the file writes its times, () where they are no dates.
     periodic: those of space that wrap around. masked: (*space, variables) bool, where no sample has a value, or None.
     """
 
@@ -45,6 +46,7 @@ class Layout:
     statics: tuple[str, ...] = ()
     periodic: tuple[str, ...] = ()
     masked: np.ndarray | None = field(default=None)
+    dates: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -208,6 +210,7 @@ class Layout:
                 "conditions",
                 "statics",
                 "periodic",
+                "dates",
             )
         }
         masked = None if self.masked is None else _text(np.packbits(self.masked).tobytes())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from domains.fields.axes import check_places, one_point, step_of, typed
+from domains.fields.axes import check_places, dates_of, one_point, step_of, typed
 from domains.fields.cuts import coarse, cuts_of, need_dim, read_grid, vectors_of
 from domains.fields.layout import Layout, is_longitude
 from domains.fields.readers import Fields, is_sample, is_time
@@ -63,7 +63,7 @@ def make_plan(fields: Fields, data) -> Plan:
     step, units = step_of(fields, time, frames, dims)
     layout = Layout(
         header, tuple(names), space, sample, time, frames, step, units, tuple(conditions), tuple(statics),
-        _periodic(fields, data, header, space),
+        _periodic(fields, data, header, space), dates=dates_of(fields, time),
     )  # fmt: skip
     for dim in data.augment:
         need_dim(fields, "config.data.augment", dim, space)

@@ -1,5 +1,6 @@
 """When a window of a model begins, out of the times of what a user brings: dates, or numbers as the file counts."""
 
+import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +9,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from domains.fields.format_compare import is_date
 from domains.fields.layout import Layout
 from sciddm.data.tables import as_utc
 from sciddm.data.units import convert
 from sciddm.errors import UserError
 
 WRITTEN = re.compile(r"(19|20)\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(\d{4}(\d{2})?)?")  # 202603010805
+CODER = xr.coders.CFDatetimeCoder()
 FRACTION = re.compile(r":\d{2}(\.\d+)")
 
 
@@ -85,7 +88,7 @@ def start_of(times: Sequence[Times | None], layout: Layout, asked: str | float |
     """
     there = [one for one in times if one is not None]
     dates = [one.raw.min() for one in there if one.dated]
-    calendar = next((type(one) for one in dates if not isinstance(one, np.datetime64)), None)
+    calendar = next((type(one) for one in dates if not isinstance(one, np.datetime64)), _calendar_of(layout))
     if asked is not None:
         return _in_calendar(_asked(asked, layout), calendar)
     if dates:
@@ -126,6 +129,26 @@ def stamped(native: xr.Dataset, layout: Layout, start) -> xr.Dataset:
 
         values = np.array([start + timedelta(seconds=float(s)) for s in seconds])
     return native.assign_coords({name: xr.Variable(name, values)})
+
+
+def as_written(native: xr.Dataset, layout: Layout) -> xr.Dataset:
+    """Answers whose dates are numbers in the units and the calendar of the training data's file, as netCDF has them."""
+    written = {}
+    for name, one in native.coords.items():
+        if layout.dates and is_date(one) and one.dtype.kind != "m":
+            encoding = dict(zip(("units", "calendar"), layout.dates, strict=True))
+            with contextlib.suppress(ValueError, OverflowError, TypeError):  # dates of another calendar stay what they are
+                written[name] = CODER.encode(xr.Variable(one.dims, one.values, one.attrs, encoding))
+    return native.assign_coords(written)
+
+
+def _calendar_of(layout):
+    # the type of cftime's dates of the training data's calendar, None where these are numpy's
+    if not layout.dates or layout.dates[1] in ("standard", "gregorian", "proleptic_gregorian"):
+        return None
+    import cftime  # only where there is such a calendar
+
+    return type(cftime.num2date(0, "days since 2000-01-01", layout.dates[1]))
 
 
 def in_words(start, layout: Layout) -> str:
