@@ -38,7 +38,7 @@ class Assimilate(TakesPast, WeatherTask, Steered):
         super().check(config, options)
         need(options, "gauges", 0 < options["gauges"] <= 1, "a share of the pixels, above 0 and at most 1")
         for name in ("gauge_dbz", "gauge_frames"):
-            need(options, name, options[name] > 0, "a number above 0")
+            need(options, name, 0 < options[name] < np.inf, "a number above 0")
 
     given_names = (*NAMES, "stations")
     gauges_too = True

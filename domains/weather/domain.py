@@ -22,6 +22,7 @@ from domains.weather.transform import NO_ECHO, decode, encode
 from sciddm.data.saving import save_dataset
 from sciddm.domain import Domain, Normalizer, Outline
 from sciddm.errors import UserError
+from sciddm.memory import check_memory
 from sciddm.networks import SpaceTime
 from sciddm.noise import White
 from sciddm.tasks.steered import steered_options
@@ -97,12 +98,14 @@ class WeatherDomain(Domain):
         for key, least in (("events", 2), ("frames", data.past + data.future)):
             if not data.path and data[key] < least:
                 raise UserError(f"config.data.{key} = {data[key]}: expected at least {least}")
+        window = 4.0 * data.size**2 * (data.past + data.future)
+        check_memory(window, f"config.data.size = {data.size}, past = {data.past} and future = {data.future}", "make the window smaller")
         for key in ("most_missing", "outages"):
             if not 0 <= data[key] <= 1:
                 raise UserError(f"config.data.{key} = {data[key]}: expected a share, 0 to 1")
-        if not data.held_out > 0:
+        if not (0 < data.held_out < 1 or float(data.held_out).is_integer() and data.held_out > 0):
             raise UserError(
-                f"config.data.held_out = {data.held_out}: expected a number of events, or below 1 their share"
+                f"config.data.held_out = {data.held_out}: expected a whole number of events, or below 1 their share"
             )
         if not data.path and data.held_out >= data.events:
             raise UserError(
@@ -157,6 +160,8 @@ class WeatherDomain(Domain):
                 said = Said.of(data)._asdict()
                 self._archive = readers.read_archive(data.path, units=data.units, crop=tuple(data.crop) or None, **said)
             else:
+                what = f"config.data: {data.events} events of {data.frames} frames of {self.size} x {self.size} pixels"
+                check_memory(2.0 * data.events * data.frames * self.size**2, what, "lower config.data.events")
                 self._archive = generate.ensure_archive(data.events, data.frames, self.size, self.seed, data.cache)
         return self._archive
 

@@ -9,10 +9,13 @@ import numpy as np
 
 from domains.weather import generate
 from domains.weather.given_tasks import TakesPast
+from domains.weather.rewards import make_rewards
 from domains.weather.tasks import WeatherTask, with_past
 from domains.weather.transform import decode, encode
 from sciddm import particles
 from sciddm.keys import seed_of
+from sciddm.memory import check_memory
+from sciddm.named import near
 from sciddm.rewards.reward import get_reward
 from sciddm.tasks import Population, Problem, Rollout, Wide, need
 
@@ -32,6 +35,12 @@ class Longer(TakesPast, WeatherTask):
 
 class RainRollout(Longer, Rollout):
     """Hours ahead: windows of future frames, each conditioned on the last frames of the one before."""
+
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        answer = 4.0 * config.data.size**2 * (config.data.past + options["windows"] * config.data.future)
+        check_memory(answer, f"config.tasks.rollout.windows = {options['windows']}", "take fewer windows")
 
     @property
     def answered(self):
@@ -75,6 +84,8 @@ class WideRain(Longer, Wide):
     def check(cls, config, options):
         super().check(config, options)
         need(options, "size", options["size"] >= config.data.size, f"at least config.data.size = {config.data.size}")
+        answer = 4.0 * options["size"] ** 2 * (config.data.past + config.data.future)
+        check_memory(answer, f"config.tasks.wide.size = {options['size']}", "take fewer pixels a side")
 
     def examples(self):
         """The held-out frames of an archive on its whole grid, up to `size`; of made rain other events, as wide as that."""
@@ -114,7 +125,10 @@ class Extreme(Longer, Population):
     @classmethod
     def check(cls, config, options):
         super().check(config, options)
-        need(options, "threshold", options["threshold"] > 0, "a number above 0")
+        need(options, "threshold", 0 < options["threshold"] < np.inf, "a number above 0")
+        names = make_rewards(None)  # of a domain of one's own the constructor asks
+        fine = options["reward"] in names or config.domain != "domains.weather"
+        need(options, "reward", fine, f"one of {sorted(names)}{near(options['reward'], names)}")
 
     def problem(self, key, example):
         return Problem(self.event, example, cond=self.condition(example), extras={"seed": seed_of(key)})

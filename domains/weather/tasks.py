@@ -120,7 +120,7 @@ class Observed(WeatherTask, Steered):
     @classmethod
     def check(cls, config, options):
         super().check(config, options)
-        need(options, "noise_dbz", options["noise_dbz"] > 0, "a number above 0")
+        need(options, "noise_dbz", 0 < options["noise_dbz"] < np.inf, "a number above 0")
 
     def masked(self, example, seen) -> lookahead.Observation:
         """Those pixels of a window that `seen` (like it) has and that are not missing."""
