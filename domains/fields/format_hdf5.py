@@ -17,6 +17,8 @@ from sciddm.errors import UserError
 
 INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST", "DIMENSION_LABELS", "_NCProperties"}
 ONE = IndexingSupport.OUTER_1VECTOR  # what h5py understands
+OPAQUE = ("char", "cell", "string", "function_handle", "table", "datetime", "categorical")  # classes of MATLAB that are no numbers
+PACKING = ("scale_factor", "add_offset", "_FillValue", "missing_value", "valid_min", "valid_max", "valid_range", "_Unsigned", "units")
 SUFFIX = "-coordinate"  # of PDEBench's coordinates
 
 
@@ -66,7 +68,7 @@ def open_mat73(file: Path) -> Raw:
             if path.startswith("#") or data.dtype.kind not in "biuf" or "MATLAB_empty" in data.attrs:
                 continue
             name, shape = path.replace("/", "_"), data.shape[::-1]
-            if text(data.attrs.get("MATLAB_class", "")) == "char":
+            if text(data.attrs.get("MATLAB_class", "")) in OPAQUE or "MATLAB_sparse" in data.parent.attrs:
                 continue
             if len(shape) == 2 and 1 in shape:
                 found[name] = data[()].reshape(() if data.size == 1 else -1)
@@ -177,6 +179,12 @@ def _stacked(file, opened, numbered) -> Raw:
                 )
             variables[own] = xr.Variable((own,), first[()], _attributes(first))
             continue
+        for node, key in ((node, key) for node in nodes for key in PACKING):
+            if not np.array_equal(node.attrs.get(key), first.attrs.get(key)):
+                raise UserError(
+                    f"{file}: {node.name} has {key} {node.attrs.get(key)}, but {first.name} {first.attrs.get(key)}; expected samples that "
+                    "are packed alike and in one unit, write them so"
+                )
         manager = xr.backends.CachingFileManager(h5py.File, str(file), mode="r")
         get = partial(_get_stacked, manager, [node.name for node in nodes])
         variables[own] = lazy(

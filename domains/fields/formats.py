@@ -55,8 +55,11 @@ def kind(file: Path) -> str:
 
 def refuse_other(file: Path) -> None:
     """Raises: UserError of a single file of no format that is read, if it is a well-known other one, with what converts it."""
-    if not file.is_file() or kind(file) in READERS:
-        return
+    try:
+        if not file.is_file() or kind(file) in READERS:
+            return
+    except OSError as error:  # a name that is too long, a disk that is gone
+        raise UserError(f"{str(file)[:200]}: can't be read ({error.strerror}); check the path") from error
     for magic, (what, way_out) in OTHERS.items():
         if _start(file).startswith(magic):
             raise UserError(f"{file}: is {what}; {way_out}")
@@ -72,7 +75,10 @@ def open_part(file: Path) -> Part:
     with reading(file, f"can't be read as {name}"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Duplicate dimension names", UserWarning)  # which part_of tells apart
         warnings.filterwarnings("ignore", "Object at .* is not recognized as a component of a Zarr hierarchy")
-        return part_of(file, READERS[name](file))
+        try:
+            return part_of(file, READERS[name](file))
+        except MemoryError as error:  # of a size in the file's header
+            raise ValueError("it says to hold more than fits into memory, and may be damaged") from error
 
 
 def _start(file) -> bytes:
@@ -126,7 +132,12 @@ def stem(file) -> str:
 
 
 def _npy(file) -> Raw:
-    array = np.load(file, mmap_mode="r", allow_pickle=False)
+    try:
+        array = np.load(file, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        if "Python objects" in str(error) or "pickle" in str(error):
+            raise UserError(f"{file}: holds Python's own objects; write numbers, np.save(file, array.astype(float))") from error
+        raise
     found = {name: array[name] for name in array.dtype.names} if array.dtype.names else {stem(file): array}
     dims = name_axes({name: value.shape for name, value in found.items()})
     return Raw({name: xr.Variable(dims[name], found[name]) for name in dims}, {})
@@ -137,7 +148,9 @@ def _npz(file) -> Raw:
     with np.load(file, allow_pickle=False) as opened:
         for name in opened.files:
             try:
-                found[name] = opened[name]
+                array = opened[name]
+                if isinstance(array, np.ndarray):  # another file in it is bytes
+                    found |= {f"{name}_{own}": array[own] for own in array.dtype.names} if array.dtype.names else {name: array}
             except ValueError as error:
                 if "allow_pickle" not in str(error):  # Python's own objects are no fields
                     raise
@@ -156,6 +169,8 @@ def _mat(file) -> Raw:
     except (struct.error, OverflowError) as error:
         raise ValueError(f"broken: {error}") from error
     found = dict(_matlab("", contents))
+    if not found and (sparse := [name for name, value in contents.items() if scipy.sparse.issparse(value)]):
+        raise UserError(f"{file}: {sparse[0]!r} is a sparse matrix; expected full arrays, save full({sparse[0]})")
     dims = name_axes({name: value.shape for name, value in found.items()})
     return Raw({name: xr.Variable(dims[name], found[name]) for name in dims}, {})
 

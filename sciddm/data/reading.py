@@ -51,6 +51,10 @@ def files(path, readers: Mapping[str, object], what: str, *, mixed: bool = False
     Raises: UserError if there is none, one of unknown kind, or, unless `mixed`, of kinds with different readers.
     """
     path, known = Path(path).expanduser(), ", ".join(readers)
+    try:
+        path.exists()
+    except OSError as error:  # such as a name that is too long
+        raise UserError(f"config.data.path = {str(path)[:200]}: can't be read ({error.strerror}); check the path") from error
     if glob.has_magic(str(path)) and not path.exists():
         found = sorted(map(Path, glob.glob(str(path))))
         if not found:

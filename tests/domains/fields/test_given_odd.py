@@ -144,8 +144,8 @@ def test_a_pattern_means_all_its_tables_and_a_wrong_format_is_told_the_right_one
     problem = given(domain, "observe", str(tmp_path / "probe*.csv"))
     np.testing.assert_allclose(problem.extras["observed"]["c"][0][:, 1], [0.0, 0.5, 1.0])
     (tmp_path / "era5.grib2").write_bytes(b"GRIB" + bytes(20))
-    (tmp_path / "probe.csv.gz").write_bytes(b"\x1f\x8b" + bytes(20))
-    for name, said in (("era5.grib2", "is GRIB; convert it with"), ("probe.csv.gz", "compressed by gzip; unpack it with gunzip")):
+    (tmp_path / "era5.nc.gz").write_bytes(b"\x1f\x8b" + bytes(20))
+    for name, said in (("era5.grib2", "is GRIB; convert it with"), ("era5.nc.gz", "compressed by gzip; unpack it with gunzip")):
         for read in (open_fields, lambda path: given(domain, "observe", path)):
             with pytest.raises(UserError, match=said):
                 read(tmp_path / name)
