@@ -87,7 +87,8 @@ class Meant:
     def code(self, value: float):
         """The number in the file that means a value."""
         raw = (value - self.coding.offset) / self.coding.scale
-        return round(raw) if self.dtype.kind in "iu" else float(f"{raw:.7g}")
+        number = float(str(np.float32(raw)))  # the shortest that is the same in single precision
+        return round(raw) if self.dtype.kind in "iu" or number.is_integer() else number
 
     @property
     def last(self) -> float:

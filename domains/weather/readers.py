@@ -271,7 +271,7 @@ def _no_radar(file, array, unit, values, bad, start, said):
             f"{file}: variable {array.name!r} {place}, which no radar measures; what lies outside of --config.data.valid={low:g},{high:g} "
             "is taken as missing where that is added"
         )
-    said_too = ",".join(f"{code:g}" if isinstance(code, float) else str(code) for code in (*said.missing, *codes))
+    said_too = ",".join(str(int(code) if float(code).is_integer() else code) for code in (*said.missing, *codes))
     raw = f", {codes[0]} in the file" if meant.code(worst) != worst else ""
     return (
         f"{file}: variable {array.name!r} {place}{raw}, which no radar measures; a code for missing must be declared as _FillValue, or by "

@@ -23,12 +23,20 @@ def projected(values=DBZ, name="reflectivity", times=TIMES, coords=None, **attrs
 
 def as_netcdf(data, path):
     # Attributes that say how numbers are coded stay attributes, and nothing is added.
-    data.to_netcdf(path, engine="h5netcdf", encoding={name: {"_FillValue": None} for name in data.variables if "_FillValue" not in data[name].attrs})
+    data.to_netcdf(
+        path,
+        engine="h5netcdf",
+        encoding={name: {"_FillValue": None} for name in data.variables if "_FillValue" not in data[name].attrs},
+    )
     return path
 
 
 def as_classic(data, path):
-    data.to_netcdf(path, engine="scipy", encoding={name: {"_FillValue": None} for name in data.variables if "_FillValue" not in data[name].attrs})
+    data.to_netcdf(
+        path,
+        engine="scipy",
+        encoding={name: {"_FillValue": None} for name in data.variables if "_FillValue" not in data[name].attrs},
+    )
     return path
 
 
@@ -68,7 +76,20 @@ KINDS = {
 }  # fmt: skip
 
 
-def odim(path, raw, *, kind="COMP", quantity="DBZH", minute=0, where=None, datasets=1, starts=None, dataset_what=None, version="H5rad 2.3", **what):
+def odim(
+    path,
+    raw,
+    *,
+    kind="COMP",
+    quantity="DBZH",
+    minute=0,
+    where=None,
+    datasets=1,
+    starts=None,
+    dataset_what=None,
+    version="H5rad 2.3",
+    **what,
+):
     """An ODIM composite; `what` goes beside the data, `dataset_what` beside the data set."""
     import h5py
     import pyproj
@@ -80,7 +101,9 @@ def odim(path, raw, *, kind="COMP", quantity="DBZH", minute=0, where=None, datas
     stamp = {"date": np.bytes_("20240501"), "time": np.bytes_(f"10{minute:02d}00")}
     with h5py.File(path, "w") as file:
         file.attrs["Conventions"] = np.bytes_("ODIM_H5/V2_3")
-        file.create_group("what").attrs.update(object=np.bytes_(kind), version=np.bytes_(version), source=np.bytes_("NOD:xx"), **stamp)
+        file.create_group("what").attrs.update(
+            object=np.bytes_(kind), version=np.bytes_(version), source=np.bytes_("NOD:xx"), **stamp
+        )
         file.create_group("where").attrs.update({
             "projdef": np.bytes_(definition), "xscale": 2000.0, "yscale": 2000.0, "xsize": width, "ysize": height,
             "LL_lon": west, "LL_lat": south, "UR_lon": east, "UR_lat": north,
@@ -108,13 +131,22 @@ def odim_sweep(path, raw, *, quantity="DBZH", minute=0, elevation=0.5, **what):
     stamp = {"date": np.bytes_("20240501"), "time": np.bytes_(f"10{minute:02d}00")}
     with h5py.File(path, "w") as file:
         file.attrs["Conventions"] = np.bytes_("ODIM_H5/V2_3")
-        file.create_group("what").attrs.update(object=np.bytes_("PVOL"), version=np.bytes_("H5rad 2.3"), source=np.bytes_("NOD:xx"), **stamp)
+        file.create_group("what").attrs.update(
+            object=np.bytes_("PVOL"), version=np.bytes_("H5rad 2.3"), source=np.bytes_("NOD:xx"), **stamp
+        )
         file.create_group("where").attrs.update(lon=5.0, lat=52.0, height=0.0)
         file.create_group("how")
         group = file.create_group("dataset1")
-        times = {"startdate": stamp["date"], "starttime": stamp["time"], "enddate": stamp["date"], "endtime": np.bytes_(f"10{minute:02d}30")}
+        times = {
+            "startdate": stamp["date"],
+            "starttime": stamp["time"],
+            "enddate": stamp["date"],
+            "endtime": np.bytes_(f"10{minute:02d}30"),
+        }
         group.create_group("what").attrs.update(product=np.bytes_("SCAN"), **times)
-        group.create_group("where").attrs.update(elangle=elevation, nbins=raw.shape[1], rstart=0.0, rscale=1000.0, nrays=360, a1gate=0)
+        group.create_group("where").attrs.update(
+            elangle=elevation, nbins=raw.shape[1], rstart=0.0, rscale=1000.0, nrays=360, a1gate=0
+        )
         group["data1/data"] = raw
         group.create_group("data1/what").attrs.update(quantity=np.bytes_(quantity), **what)
     return path
