@@ -1,5 +1,6 @@
 """An answer as files: members, made part by part and gone on with where they were stopped, their summary, pictures, what made them."""
 
+import contextlib
 import datetime
 import hashlib
 import sys
@@ -14,6 +15,7 @@ import numpy as np
 import sciddm
 from sciddm import summary
 from sciddm.activity import activity
+from sciddm.data.made import at_once
 from sciddm.errors import UserError, of_system
 from sciddm.evaluation import save_figure
 from sciddm.events import Event
@@ -78,13 +80,25 @@ def write_members(
         raise
     with activity("summary and pictures", progress):
         native, figure = _shown(model, task, problem, x, seed)
-        out.parent.mkdir(parents=True, exist_ok=True)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         history = {"history": f"{now} {command}"} if command else {}
         about = {f"sciddm_{name.replace(' ', '_')}": value for name, value in settings.items()} | history
-        model.domain.save(model.domain.signed(native, about), out)
+        with _whole(out) as partial:
+            model.domain.save(model.domain.signed(native, about), partial)
+            whole = summary.summarise(model.domain.quantities(native), events).assign_attrs(about)
+            beside = out.with_name(summary.save_summary(whole, partial).name)
         drop(folder)
-        return _beside(model, native, figure, out, plots, events, about)
+        return _drawn(model, native, figure, {"members": out, "summary": beside}, plots, events)
+
+
+@contextlib.contextmanager
+def _whole(out):
+    # A place for what is written, which all comes to where it belongs at once; messages name that place.
+    with at_once(out) as partial:
+        try:
+            yield partial
+        except UserError as error:
+            raise UserError(str(error).replace(str(partial), str(out))) from error
 
 
 def check_writable(folder: Path) -> None:
@@ -164,11 +178,8 @@ def _check_events(model, task, problem, events):
         event.check(model.domain.quantities(native))
 
 
-def _beside(model, native, figure, out, plots, events, attrs) -> Written:
-    quantities = model.domain.quantities(native)
-    whole = summary.summarise(quantities, events).assign_attrs(attrs)
-    files = {"members": out}
-    files["summary"] = summary.save_summary(whole, out)
+def _drawn(model, native, figure, files, plots, events) -> Written:
+    quantities, out = model.domain.quantities(native), files["members"]
     files["picture"] = plots / f"{out.stem}.png"
     save_figure(figure, files["picture"], model.verdict.short)
     for i, event in enumerate(events, 1):

@@ -8,6 +8,7 @@ Two things are otherwise than typed: every training gets a budget of so many min
 
 import argparse
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -36,9 +37,10 @@ class Walker(Reader):
         self.minutes, self.page, self.keep = minutes, page, keep
 
     def model_of(self, name: str):
-        """That of the page's own run, or of the README's."""
-        own = self.folder / TRAINED[name]
-        return sd.load(own if (own / "checkpoints").exists() else self.small_run(name))
+        """That of the page's run of the domain that was trained last, or of the README's."""
+        own = sorted((self.folder / "runs").glob("*/config.json"), key=lambda path: path.stat().st_mtime)
+        own = [path.parent for path in own if json.loads(path.read_text())["domain"] == f"domains.{name}"]
+        return sd.load(own[-1] if own else self.small_run(name))
 
     def read(self, page: str) -> None:
         for language, body, why in blocks(page):

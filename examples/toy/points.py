@@ -120,7 +120,8 @@ class Points(sd.Domain):
         return native
 
     def save(self, samples, path):
-        np.save(path, samples)
+        with open(path, "wb") as file:
+            np.save(file, samples)
 
     def plot(self, samples):
         figure, axes = plt.subplots(layout="constrained")

@@ -57,15 +57,20 @@ def attempt(case: Case, folder: Path) -> Outcome:
     """The case in a process of its own, in `folder`, which is made."""
     folder.mkdir(parents=True)
     log, start = folder.with_suffix(".log"), time.monotonic()
+    reading, writing = os.pipe()  # and no file, which a limit on files would meet too
     process = os.fork()
     if process == 0:
-        _child(case, folder, log)
+        _child(case, folder, writing)
+    os.close(writing)
+    os.set_blocking(reading, False)
     status, ended = None, start + case.seconds
-    while status is None and time.monotonic() < ended:
-        found, status = os.waitpid(process, os.WNOHANG)
-        if not found:
-            status = None
-            time.sleep(0.02)
+    with log.open("wb") as kept:
+        while status is None and time.monotonic() < ended:
+            found, status = os.waitpid(process, os.WNOHANG)
+            status = status if found else None
+            _copy(reading, kept)
+            time.sleep(0.0 if found else 0.02)
+    os.close(reading)
     seconds = time.monotonic() - start
     if status is None:
         os.killpg(process, signal.SIGKILL)
@@ -103,15 +108,23 @@ def last_line(said: str) -> str:
     return lines[-1] if lines else ""
 
 
-def _child(case, folder, log):
+def _copy(reading, kept):
+    # all that is there now
+    try:
+        while some := os.read(reading, 2**16):
+            kept.write(some)
+    except BlockingIOError:
+        return
+
+
+def _child(case, folder, said):
     # never returns
     code = 1
     try:
         os.setpgid(0, 0)
         os.chdir(folder)
-        descriptor = os.open(log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o644)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
+        os.dup2(said, 1)
+        os.dup2(said, 2)
         code = _told(case, folder)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1

@@ -1,12 +1,12 @@
 """What any command can be given that is odd: workdirs, configs, seeds, numbers, places that can't be written, runs that lost a part."""
 
-import json
 import os
 import shutil
 from pathlib import Path
 
 from case import done, refused
-from runs import copied, trained
+from core_runs_cases import CASES as RUNS
+from runs import copied
 
 TOY = """
 import sys
@@ -422,15 +422,9 @@ def trains_here(folder, said):
 
 
 CASES += [
+    *RUNS,
     done("words", "train from a run's config.json", stored_config, check=trains_here),
     done("words", "a colon in the name of a config's folder", with_colon, check=trains_here),
-    done(
-        "runs",
-        "the newest of several checkpoints lost its metadata",
-        changed(without_metadata, "train"),
-        "not used|set aside",
-        check=still_there,
-    ),
     done(
         "runs",
         "a run goes on where it stopped",
