@@ -52,9 +52,29 @@ def open_store(path, *, complete: bool = True, **options) -> xr.Dataset:
 
     path = Path(path)
     with reading(path, "not a readable zarr store", way_out="delete it if it can be made again, else copy it again"):
-        dataset = xr.open_zarr(path, consolidated=False, chunks=None, **options)
-        check_chunks(path, zarr.open_group(path, mode="r"), dataset.data_vars if complete else {})
+        group = zarr.open_group(path, mode="r")
+        dataset = xr.open_zarr(_with_axes(path, group), consolidated=False, chunks=None, **options)
+        check_chunks(path, group, dataset.data_vars if complete else {})
     return dataset
+
+
+def _with_axes(path, group):
+    # The store without arrays whose axes have no names, for which xarray refuses all of it; where there are none the path.
+    nameless = {
+        name for name, array in group.arrays()
+        if array.ndim and not (getattr(array.metadata, "dimension_names", None) or array.attrs.get("_ARRAY_DIMENSIONS"))
+    }  # fmt: skip
+    if not nameless:
+        return path
+    from zarr.storage import LocalStore, WrapperStore
+
+    class Without(WrapperStore):
+        async def list_dir(self, prefix):
+            async for name in super().list_dir(prefix):
+                if prefix.strip("/") or name not in nameless:
+                    yield name
+
+    return Without(LocalStore(path, read_only=True))
 
 
 def check_chunks(path: Path, group, variables, *, hashed: float = math.inf) -> None:

@@ -21,10 +21,8 @@ from sciddm.given import Thing, refuse, say
 NAMES = ("at", "now", "variable", "units", "missing", "valid", "absent_chunks")  # of name=value
 # What an archive's own keys are called where frames are given.
 SPELLED = {
-    "add --config.data.": "add --given ", "--config.data.": "--given ",
-    "config.data.path = ": "--given ", "set config.data.variable": "add --given variable=NAME",
-    "set config.data.units to": "add --given units=UNIT,", "config.data.variable = ": "--given variable=",
-    "config.data.variable": "--given variable",
+    "config.data.path = ": "--given ", "set --config.data.": "add --given ", "--config.data.": "--given ",
+    "config.data.variable = ": "--given variable=",
 }  # fmt: skip
 
 

@@ -95,11 +95,11 @@ class WeatherDomain(Domain):
         for key in ("size", "past", "future", "stride"):
             if data[key] < 1:
                 raise UserError(f"config.data.{key} = {data[key]}: expected at least 1")
+        window = 4.0 * data.size**2 * (data.past + data.future)
+        check_memory(window, f"config.data.size = {data.size}, past = {data.past} and future = {data.future}", "make the window smaller")
         for key, least in (("events", 2), ("frames", data.past + data.future)):
             if not data.path and data[key] < least:
                 raise UserError(f"config.data.{key} = {data[key]}: expected at least {least}")
-        window = 4.0 * data.size**2 * (data.past + data.future)
-        check_memory(window, f"config.data.size = {data.size}, past = {data.past} and future = {data.future}", "make the window smaller")
         for key in ("most_missing", "outages"):
             if not 0 <= data[key] <= 1:
                 raise UserError(f"config.data.{key} = {data[key]}: expected a share, 0 to 1")

@@ -1,5 +1,7 @@
 """What each file format calls its frames: zarr, netCDF, GRIB, SEVIR and ODIM HDF5, one at a time and read only where they are used."""
 
+import difflib
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,13 +57,16 @@ def pick_field(file, dataset: xr.Dataset, variable: str) -> xr.DataArray:
     fields = {n: a for n, a in dataset.data_vars.items() if a.ndim >= 2 and a.dtype.kind in "iuf"}
     if variable:
         what = f"field named config.data.variable = {variable!r}"
-        return placed(dataset, fields[pick(file, fields, (variable,), what=what, key="config.data.variable")])
+        other = (difflib.get_close_matches(variable, fields, n=1) or list(fields) or [""])[0]
+        key = f"--config.data.variable={shlex.quote(other)}" if other else "config.data.path to a file with one"
+        return placed(dataset, fields[pick(file, fields, (variable,), what=what, key=key)])
     found = [name for name, array in fields.items() if array.attrs.get("standard_name") in STANDARD_NAMES]
     found = found or [n for n, a in fields.items() if plain_units(a.attrs.get("units", "")) in TELLING_UNITS]
     found = found or [name for name, array in fields.items() if array.ndim >= 3] or list(fields)
     if len(found) != 1:
         what = f"{len(found)} variables may be meant ({', '.join(found)})" if found else "no field is there"
-        raise UserError(f"{file}: {what}, found {listed(fields)}; set config.data.variable")
+        way_out = f"set --config.data.variable={shlex.quote(found[0])}, or another" if found else "expected time, y and x"
+        raise UserError(f"{file}: {what}, found {listed(fields)}; {way_out}")
     return placed(dataset, fields[found[0]])
 
 

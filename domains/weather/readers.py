@@ -215,7 +215,7 @@ def unit_of(file, array, asked) -> str:
     """The unit of the values as `dbz_of` knows it. What only looks like rain is refused: a wind is in m s-1 as well."""
     stated = asked or array.attrs.get("units", "")
     unit = formats.plain_units(stated)
-    known = f"set config.data.units to one of dBZ, {', '.join(RATES)}, vil"
+    known = f"set --config.data.units=dBZ, or another of {', '.join(repr(rate) if ' ' in rate else rate for rate in RATES)}, vil"
     if unit == "dbz" or (unit == "vil" and asked):
         return unit
     if unit not in RATES:
