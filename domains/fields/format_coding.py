@@ -42,9 +42,15 @@ class Part:
         for axis, dim in enumerate(raw.dims):
             index[dim], backwards = _as_slice(picks[dim])
             turned += [axis] * backwards
-        with reading(self.file):
-            packed = np.flip(np.asarray(raw.isel(index).values), turned)
-        values = coding.decode(packed)
+        try:
+            with reading(self.file):
+                packed = np.flip(np.asarray(raw.isel(index).values), turned)
+            values = coding.decode(packed)
+        except MemoryError as error:
+            shape = tuple(len(picks[dim]) for dim in raw.dims)
+            raise UserError(
+                f"{self.file}: variable {name!r}: {shape} values are more than memory holds; cut less out of it by --config.data.crop"
+            ) from error
         if np.isinf(values).any():
             places = [picks[dim] for dim in raw.dims]
             wide = coding.decode(packed, np.float64)

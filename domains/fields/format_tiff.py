@@ -14,6 +14,7 @@ from domains.fields.format_lazy import Raw, lazy
 from sciddm.data.reading import text
 
 AXES = {"T": "time", "Z": "z", "Y": "y", "X": "x", "L": "wavelength", "A": "angle", "P": "phase"}
+RATIO = 10**5  # of values to bytes of a file that there may be
 CHANNELS = "CS"  # channels, and samples of a pixel
 
 
@@ -26,6 +27,7 @@ def open_tiff(file: Path) -> Raw:
     variables, sizes = {}, {}
     with _complaints(), tifffile.TiffFile(file) as opened:
         several = len(opened.series) > 1
+        _check_sizes(opened, file.stat().st_size)
         for number, series in enumerate(opened.series):
             name = f"{stem(file)}_{number}" if several else stem(file)
             # A page alone has no stack, and is a stack all the same: files of one page are put behind each other.
@@ -61,6 +63,17 @@ def _complaints():
         logger.propagate = propagate
     if broken := [each for each in said if "invalid page offset" in each or "corrupted" in each]:
         raise ValueError(f"it is cut off or damaged: {broken[0]}")
+
+
+def _check_sizes(opened, size) -> None:
+    # Of a damaged tag tifffile makes as many values as it says.
+    for series in opened.series:
+        page = series.keyframe
+        parts = int(np.prod(page.chunked, dtype=object))
+        whole = series.dataoffset is not None and series.dataoffset + series.nbytes > size
+        lacks = len(page.dataoffsets) not in (0, parts)
+        if whole or lacks or series.nbytes > RATIO * size:
+            raise ValueError(f"it is cut off or damaged: {series.shape} values in a file of {size} bytes")
 
 
 def _get(manager, number, key):

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import json
 import struct
 from functools import partial
 from pathlib import Path
@@ -27,28 +28,35 @@ def open_zarr(path: Path) -> Raw:
 
     with reading(path, "not a readable zarr store"):
         node = zarr.open(path, mode="r")
-        arrays = {path.stem: node} if isinstance(node, zarr.Array) else _arrays(node)
-        groups: dict[str, dict] = {"": {}} if isinstance(node, zarr.Array) else {"": {}, **_groups(node)}
+        arrays = {path.stem: node} if isinstance(node, zarr.Array) else dict(_arrays(path, ""))
+        groups: dict[str, dict] = {"": {}}
         for name, array in arrays.items():
             group, _, own = name.rpartition("/")
             groups.setdefault(group, {})[own] = array
-        raws = {name: _group(path, members) for name, members in groups.items()}
-        flat = flatten(raws)
         if store.manifest_path(path).exists():
             store.check_chunks(path, arrays, {}, hashed=HASHED)
+        flat = flatten({name: _group(path, members) for name, members in groups.items()})
     return flat._replace(attrs=dict(node.attrs) if isinstance(node, zarr.Group) else {})
 
 
-def _arrays(group) -> dict:
+def _arrays(root, group):
+    # (path in the store, array), folder by folder: of a broken one zarr's own walk tells in a thread of its own, too.
     import zarr
 
-    return {path: node for path, node in group.members(max_depth=None) if isinstance(node, zarr.Array)}
-
-
-def _groups(group):
-    import zarr
-
-    return {path: {} for path, node in group.members(max_depth=None) if isinstance(node, zarr.Group)}
+    for folder in sorted(folder for folder in (root / group).iterdir() if folder.is_dir() and not folder.name.startswith(".")):
+        name = f"{group}/{folder.name}".strip("/")
+        if (folder / "zarr.json").exists():
+            is_array = json.loads((folder / "zarr.json").read_text()).get("node_type") != "group"
+        elif (folder / ".zarray").exists() or (folder / ".zgroup").exists():
+            is_array = (folder / ".zarray").exists()
+        elif any(store.KEY.fullmatch(each.relative_to(folder).as_posix()) for each in folder.rglob("*")):
+            raise ValueError(f"{name!r} has chunks, but neither zarr.json nor .zarray")
+        else:
+            continue  # nothing of zarr's
+        if is_array:
+            yield name, zarr.open_array(root, path=name, mode="r")
+        else:
+            yield from _arrays(root, name)
 
 
 def _group(path, members) -> Raw:

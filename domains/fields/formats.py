@@ -1,22 +1,20 @@
 """Opening a file of any format, which its first bytes tell, else its suffix; values stay on disk where the format allows that."""
 
 import re
-import struct
-import traceback
 import warnings
 from pathlib import Path
 
 import numpy as np
-import scipy
 import xarray as xr
-from xarray.backends.locks import HDF5_LOCK
 
+from domains.fields.format_classic import open_classic
 from domains.fields.format_coding import Part, part_of
 from domains.fields.format_hdf5 import open_hdf5, open_mat73
 from domains.fields.format_lazy import Raw, name_axes
+from domains.fields.format_mat import open_mat
 from domains.fields.format_tiff import open_tiff
 from domains.fields.format_zarr import open_zarr
-from sciddm.data.reading import kind_of, need, reading
+from sciddm.data.reading import kind_of, reading
 from sciddm.errors import UserError
 
 HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -110,22 +108,6 @@ def _refuse_others(file, name):
             raise UserError(f"{file}: is {what}, no {name} file; {way_out}")
 
 
-def _netcdf_classic(file) -> Raw:
-    with file.open("rb") as opened:
-        wide = opened.read(4)[3:] == b"\x05"  # sizes of 64 bits, which scipy doesn't know
-    if wide:
-        need("netCDF4", file, "weather")
-        store = xr.backends.NetCDF4DataStore.open(str(file))
-    else:
-        try:
-            store = xr.backends.ScipyDataStore(str(file), mmap=True, lock=HDF5_LOCK)
-        except Exception as error:
-            traceback.clear_frames(error.__traceback__)  # so that the mapping ends here
-            raise
-    variables, attrs = store.load()
-    return Raw(dict(variables), dict(attrs), netcdf=True)
-
-
 def stem(file) -> str:
     """What files of one kind have in common: "u" of u.npy, u_007.npy and 12-u_t0.5.npy's "u_t", "data" of numbers alone."""
     return re.sub(r"^\d+[\W_]+|[\W_]*\d[\d.]*$", "", Path(file).stem) or "data"
@@ -162,32 +144,10 @@ def _mat(file) -> Raw:
     start = _start(file)
     if start.startswith(HDF5) or HDF5 in _blocks(file):
         return open_mat73(file)
-    try:
-        contents = scipy.io.loadmat(file)
-    except NotImplementedError as error:
-        raise ValueError(f"{error}, but no HDF5 in it") from error
-    except (struct.error, OverflowError) as error:
-        raise ValueError(f"broken: {error}") from error
-    found = dict(_matlab("", contents))
-    if not found and (sparse := [name for name, value in contents.items() if scipy.sparse.issparse(value)]):
-        raise UserError(f"{file}: {sparse[0]!r} is a sparse matrix; expected full arrays, save full({sparse[0]})")
-    dims = name_axes({name: value.shape for name, value in found.items()})
-    return Raw({name: xr.Variable(dims[name], found[name]) for name in dims}, {})
-
-
-def _matlab(prefix, contents):
-    # Vectors have two axes, numbers too; structures are flattened, their fields as structure_field.
-    for name, value in contents.items():
-        if name.startswith("__") or not isinstance(value, np.ndarray):
-            continue
-        if value.dtype.names and value.size == 1:
-            yield from _matlab(f"{prefix}{name}_", {key: value[key].item() for key in value.dtype.names})
-        elif value.dtype.kind in "biufUc":
-            vector = value.ndim == 2 and 1 in value.shape
-            yield prefix + name, value.reshape(() if value.size == 1 else -1) if vector else value
+    return open_mat(file)
 
 
 READERS = {
-    ".zarr": open_zarr, ".nc": open_hdf5, ".nc4": open_hdf5, ".netcdf": open_hdf5, ".cdf": _netcdf_classic, ".h5": open_hdf5,
+    ".zarr": open_zarr, ".nc": open_hdf5, ".nc4": open_hdf5, ".netcdf": open_hdf5, ".cdf": open_classic, ".h5": open_hdf5,
     ".hdf5": open_hdf5, ".hdf": open_hdf5, ".mat": _mat, ".npz": _npz, ".npy": _npy, ".tif": open_tiff, ".tiff": open_tiff,
 }  # fmt: skip

@@ -10,6 +10,7 @@ from domains.fields.normalizer import Facts, FieldNormalizer
 from domains.fields.source import Source
 from domains.fields.statistics import Statistics, measure
 from sciddm.errors import UserError
+from sciddm.memory import check_memory
 from sciddm.transforms import transform
 
 SEQUENCE = 8  # times of a window that is suggested
@@ -51,6 +52,13 @@ def check_data(data) -> None:
 
 def measure_source(source: Source, data) -> Statistics:
     """The statistics of a file, each variable after its transform. Raises: UserError on a transform of no variable, and as `measure`."""
+    layout, counted = source.plan.layout, float(source.samples) * len(source.times)
+    dim = max(layout.space, key=lambda one: layout.header.sizes[one])
+    grid = " x ".join(f"{one} ({layout.header.sizes[one]})" for one in layout.space)
+    check_memory(
+        128.0 * np.prod(layout.grid, dtype=float) * len(source.names) + 64.0 * counted, f"{source.fields.source}: {grid} and {counted:g} of them",
+        f"make the grid coarser, such as by --config.data.coarsen={dim}={max(layout.header.sizes[dim] // 256, 1)}",
+    )  # fmt: skip
     return measure(source, _transforms(source, data), data.cache, spectrum=data.noise == "spectral")
 
 
