@@ -123,7 +123,9 @@ def test_what_is_no_run_is_one_line(run, tmp_path, capsys):
     assert "holds no checkpoints" in refused(tmp_path / "none")
     assert "holds no finished checkpoint yet" in refused(run, tmp_path / "empty")
     assert "ends in .png" in refused(run, "--out", tmp_path / "curves.txt")
-    (run / "metrics.jsonl").open("a").write('{"step": 61, "lo')  # a kill cut it short
+    odd = ('{"step": "x"}', '{"step": [1]}', '{"step": 3, "loss": "x"}', "[]", "3", "null", '{"step": true}')  # of another program
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write("\n".join(odd) + "\n" + '{"step": 61, "lo')  # a kill cut it short
     assert cli.main(["info", "--workdir", str(run)]) == 0
     (run / "evaluation.json").write_text('{"step": 3')
     assert "delete it, `sciddm evaluate` writes it anew" in refused(run)

@@ -69,6 +69,15 @@ def test_samples_of_an_earlier_checkpoint_are_not_read_back(model, tmp_path):
     assert len(list((tmp_path / "samples").glob("half-*.npz"))) == 2
 
 
+@pytest.mark.parametrize("damage", [lambda data: data[:-40], lambda data: data[:200] + b"\xff" + data[201:], lambda data: b""])
+def test_kept_samples_that_a_kill_cut_short_or_that_are_damaged_are_made_again(model, tmp_path, damage):
+    table = evaluate(model, problems=1, members=2, progress=False)
+    (kept,) = (tmp_path / "samples").glob("half-*.npz")
+    kept.write_bytes(damage(kept.read_bytes()))
+    assert evaluate(model, problems=1, members=2, progress=False) == table
+    assert [path.name for path in (tmp_path / "samples").iterdir()] == [kept.name]  # nothing half written beside it
+
+
 def test_the_corner_of_a_picture_says_that_a_run_is_undertrained_and_nothing_of_another(model, monkeypatch, tmp_path):
     notes = []
     monkeypatch.setattr(tasks, "save_figure", lambda figure, path, note="": notes.append(note) or plt.close(figure))
