@@ -18,6 +18,8 @@ from sciddm.given import Thing, say
 from sciddm.named import near
 
 CAPS = {1: 1, 2: 8, 3: 7}  # what stands in the place of an open end, a `*`, while a shape is found: H, =O, #N
+SHOWN = 200  # characters of a text in messages
+MOST = 2000  # heavy atoms: far more than any model is trained on, and few enough that all pairs of atoms fit into memory
 TAKES = f"SMILES, InChI, a file ({' '.join(RECORDS)}; record=2 of several) or an RDKit molecule"
 
 
@@ -44,7 +46,7 @@ def bring(thing: Thing, record: int | None = None, names: Sequence[str] = (), *,
 
     Raises: UserError in one line: no such file, no SMILES and why, which record, several pieces of news at once.
     """
-    where = str(thing)
+    where = str(thing) if thing.path is not None or len(str(thing)) <= SHOWN else f"{str(thing)[:SHOWN]}..."
     if record is not None and thing.path is None:
         raise UserError(f"--given record={record}: {where} is no file; leave it out")
     if thing.path is not None and thing.path.exists():
@@ -183,6 +185,8 @@ def _made(plain, clean, name, where, lenient):
     clean = Chem.Mol(clean)
     if not clean.GetNumAtoms():
         raise UserError(f"{where}: no atoms; expected a molecule")
+    if clean.GetNumHeavyAtoms() > MOST:
+        raise UserError(f"{where}: {clean.GetNumHeavyAtoms()} heavy atoms; expected {MOST} at most")
     flat = clean.GetNumConformers() and not clean.GetConformer().Is3D() and not np.any(clean.GetConformer().GetPositions()[:, 2])
     there = clean.GetNumConformers() > 0 and not flat
     if there and not np.isfinite(clean.GetConformer().GetPositions()).all():

@@ -13,7 +13,9 @@ from sciddm.errors import UserError
 from sciddm.given import refuse, say
 from sciddm.keys import sample_keys
 from sciddm.rewards.reward import get_reward
-from sciddm.tasks import Population, Problem
+from sciddm.tasks import Population, Problem, need
+
+MANY = 1000  # of atoms or rings
 
 
 class Count(MoleculeTask, Population):
@@ -35,6 +37,11 @@ class Count(MoleculeTask, Population):
         self.what, self.wanted = what, number
 
         self.potential = self.potential_of(what, number)
+
+    @classmethod
+    def check(cls, config, options):
+        super().check(config, options)
+        need(options, "number", 0 <= options["number"] <= MANY, f"0 to {MANY}")
 
     def potential_of(self, what: str, number: int):
         """-(count - number)^2 / (2 * 0.5^2) of normalised x, nats."""

@@ -58,6 +58,8 @@ def _of_row(file, number, row):
     # A pair that is named as something the row computes, "charge", would be given as that.
     pairs = row.key_value_pairs | {key: vars(row)[key] for key in CHARGES if key in row.key_value_pairs and key in vars(row)}
     properties = {key: float(value) for key, value in pairs.items() if isinstance(value, (int, float)) and not abs(value) > 1e38}
+    if isinstance(energy := vars(row).get("energy"), (int, float)):  # of its calculator, eV
+        properties.setdefault("energy", float(energy))
     name = " ".join(str(pairs.get("name", f"{stem_of(file)} {number}")).split())
     try:
         if any(row.pbc):

@@ -11,6 +11,7 @@ from rdkit import Chem, rdBase
 
 from domains.molecules.brought import Brought, bring
 from domains.molecules.layout import Packed
+from domains.molecules.record import number_of
 from sciddm.batches import in_batches
 from sciddm.errors import UserError
 from sciddm.given import Thing, say
@@ -52,8 +53,8 @@ def whole(values, name: str, least: int = 1, most: int | None = None) -> int | N
     if name not in values:
         return None
     text = values[name].strip()
-    if not re.fullmatch(r"[+-]?\d+", text):
-        raise UserError(f"--given {name}={text}: expected a whole number, such as {name}={least + 1}")
+    if not re.fullmatch(r"[+-]?\d{1,9}", text, re.ASCII):
+        raise UserError(f"--given {name}={text[:40]}: expected a whole number, such as {name}={least + 1}")
     if int(text) < least or (most is not None and int(text) > most):
         raise UserError(f"--given {name}={text}: expected {least} or more" + (f", {most} at most" if most is not None else ""))
     return int(text)
@@ -63,11 +64,8 @@ def decimal(values, name: str) -> float | None:
     """The number of a name, None where it is not given. Raises: UserError if it is none."""
     if name not in values:
         return None
-    try:
-        value = float(values[name])
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value):
+    value = number_of(values[name])
+    if value is None or not np.isfinite(value):
         raise UserError(f"--given {name}={values[name]}: expected a number, such as {name}=2.5")
     return value
 

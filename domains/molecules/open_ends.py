@@ -11,11 +11,11 @@ from rdkit import Chem, rdBase
 
 from domains.molecules import fragments
 from domains.molecules.brought import Brought
-from domains.molecules.record import reason_of
+from domains.molecules.record import LONGEST, reason_of
 from sciddm.errors import UserError
 from sciddm.given import say
 
-INDICES = re.compile(r"\s*\d+(\s*-\s*\d+)?(\s*,\s*\d+(\s*-\s*\d+)?)*\s*,?\s*")
+INDICES = re.compile(r"\s*\d{1,9}(\s*-\s*\d{1,9})?(\s*,\s*\d{1,9}(\s*-\s*\d{1,9})?)*\s*,?\s*", re.ASCII)
 FOLD = 2**31 - 5  # of a member's key: apart from what the sampler draws with it
 
 
@@ -121,6 +121,8 @@ def _by_index(brought, text, rows, heavy):
 
 
 def _matches(brought, text):
+    if len(text) > LONGEST:
+        raise UserError(f"--given keep={text[:20]}...: {len(text)} characters; expected {LONGEST} at most")
     with rdBase.CaptureErrorLog() as log:
         pattern = Chem.MolFromSmarts(text)
     if pattern is None or not pattern.GetNumAtoms():

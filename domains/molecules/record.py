@@ -168,14 +168,18 @@ def check(molecule: Chem.Mol) -> None:
 
 
 def check_graph(molecule: Chem.Mol) -> None:
-    """That bonds are of order 1 to 3 or aromatic in a ring, charges such as atoms have, no polymer. Raises: as `check`."""
+    """That bonds are of order 1 to 3 or aromatic in a ring, charges such as atoms have, no query, no polymer. Raises: as `check`."""
     for bond in molecule.GetBonds():
         if bond.GetBondType() not in ORDERS:
             raise ValueError(f"a bond of type {bond.GetBondType()}; expected single, double, triple or aromatic")
+        ends = f"{bond.GetBeginAtomIdx() + 1} and {bond.GetEndAtomIdx() + 1}"
         if bond.GetBondType() == Chem.BondType.AROMATIC and not bond.GetIsAromatic():
-            ends = f"{bond.GetBeginAtomIdx() + 1} and {bond.GetEndAtomIdx() + 1}"
             raise ValueError(f"an aromatic bond between atoms {ends}, which are in no aromatic ring; expected single, double or triple")
+        if bond.HasQuery():
+            raise ValueError(f"the bond between atoms {ends} is a query, which several may fit; expected a molecule")
     for atom in molecule.GetAtoms():
+        if atom.HasQuery() and atom.GetAtomicNum():
+            raise ValueError(f"atom {atom.GetIdx() + 1} is a query, which several atoms may fit; expected a molecule")
         if abs(atom.GetFormalCharge()) > CHARGED:
             raise ValueError(f"atom {atom.GetIdx() + 1} has a charge of {atom.GetFormalCharge():+d}; expected -{CHARGED} to +{CHARGED}")
     groups = [group.GetProp("TYPE") for group in Chem.GetMolSubstanceGroups(molecule) if group.HasProp("TYPE")]

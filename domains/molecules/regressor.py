@@ -7,8 +7,10 @@ y the normalised property of config.data.property. Kept beside the run as arrays
 import argparse
 import json
 import os
+import sys
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import equinox as eqx
@@ -21,6 +23,7 @@ from flax import nnx
 from domains.molecules.layout import ORDERS
 from sciddm.activity import Bar
 from sciddm.arithmetic import expand
+from sciddm.data.reading import check_regular
 from sciddm.errors import UserError
 from sciddm.networks import EGNN, Network, split
 from sciddm.networks.layers import Linear, NoiseEmbedding
@@ -100,9 +103,12 @@ def fresh(model, seed: int = 0) -> NoisyRegressor:
 def fit(model, *, steps: int = 3000, batch_size: int = 128, seed: int = 0, progress: bool = True) -> NoisyRegressor:
     """Train one on the training molecules of the run, and write it beside it. A few minutes on 2 cores.
 
-    Raises: UserError if config.data.property is empty.
+    Raises: UserError if config.data.property is empty, or there are no steps.
     """
     import grain
+
+    if steps < 1:
+        raise UserError(f"--steps {steps}: expected 1 or more")
 
     domain = model.domain
     if not domain.data.property:
@@ -160,19 +166,21 @@ def load(model) -> NoisyRegressor:
         )
     blank = fresh(model)
     paths, structure = jax.tree_util.tree_flatten_with_path(blank.network.params)
+    check_regular(path)
     try:
         with np.load(path, allow_pickle=False) as stored:
             about = json.loads(str(stored["about"]))
             leaves = [jnp.asarray(stored[jax.tree_util.keystr(place)]) for place, _ in paths]
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
+            of = about["property"]
+    except (KeyError, ValueError, TypeError, AttributeError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path}: can't be read ({type(error).__name__}: {error}); delete it and make it again"
         ) from error
-    if about["property"] != model.domain.data.property or any(
+    if of != model.domain.data.property or any(
         a.shape != b.shape for a, (_, b) in zip(leaves, paths, strict=True)
     ):
         raise UserError(
-            f"{path}: predicts {about['property']} of another kind of molecule; delete it and make it again"
+            f"{path}: predicts {of} of another kind of molecule; delete it and make it again"
         )
     return eqx.tree_at(lambda r: r.network, blank, blank.network.replace(structure.unflatten(leaves)))
 
@@ -198,7 +206,7 @@ def main(argv=None) -> int:
     try:
         fit(sciddm.load(arguments.workdir), steps=arguments.steps)
     except UserError as error:
-        print(f"regressor: {error}")
+        print(f"regressor: {error}", file=sys.stderr)
         return 2
     print(f"{arguments.workdir / FILE}: {time.monotonic() - start:.0f} s")
     return 0

@@ -18,6 +18,7 @@ from sciddm.errors import UserError
 from sciddm.keys import seed_of
 from sciddm.tasks import Generate, Problem, Task, need
 
+MANY = 10_000  # conformers by ETKDG
 GREY = "the nearest shape by ETKDG and MMFF"
 
 
@@ -98,7 +99,7 @@ class Conformers(MoleculeTask):
 
     @classmethod
     def check(cls, config, options):
-        need(options, "count", options["count"] >= 1, "at least 1")
+        need(options, "count", 1 <= options["count"] <= MANY, f"1 to {MANY}")
 
     given_names = ("record",)
 

@@ -43,6 +43,8 @@ class Property(MoleculeTask):
     @classmethod
     def check(cls, config, options):
         method = options["method"]
+        for name in ("scale", "target"):
+            need(options, name, np.isfinite(options[name]), "a number")
         need(options, "method", method in cls.METHODS, f"one of {list(cls.METHODS)}{near(method, cls.METHODS)}")
 
     @property
@@ -195,8 +197,8 @@ class Repair(MoleculeTask):
     @classmethod
     def check(cls, config, options):
         for name in ("valence", "clash"):
-            need(options, name, options[name] >= 0, "a weight, 0 or more")
-        need(options, "noise", options["noise"] > 0, "a number above 0")
+            need(options, name, 0 <= options[name] < np.inf, "a weight, 0 or more")
+        need(options, "noise", 0 < options["noise"] < np.inf, "a number above 0")
 
     def problem(self, key, example):
         return Problem(truth=example, cond=self.condition(example))

@@ -277,8 +277,8 @@ FORMATS = [
     Format("molecules .mol V3000", written(".mol", Chem.MolToV3KMolBlock(METHYL)), as_values),
     Format("molecules .smi", written(".smi", "CCO ethanol\nCC(=O)[O-].[Na+] salt\n"), as_values),
     Format("molecules .csv", written(".csv", "smiles,name,gap\nCCO,ethanol,1.5\nC[NH3+],base,-2e-1\n"), as_values),
-    Format("molecules .npz", written(".npz", PADDED), as_values),
+    Format("molecules .npz", written(".npz", PADDED), as_values, checked=True),
     Format("molecules .db", written(".db", ase("db")), as_values),
     Format("molecules .json", written(".json", ase("json")), as_values),
-    Format("molecules .xyz.gz", written(".xyz.gz", gzip.compress(frame("ethanol").encode())), as_values),
+    Format("molecules .xyz.gz", written(".xyz.gz", gzip.compress(frame("ethanol").encode())), as_values, checked=True),
 ]
