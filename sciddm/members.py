@@ -2,7 +2,9 @@
 
 import contextlib
 import datetime
+import glob
 import hashlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,7 +17,7 @@ import numpy as np
 import sciddm
 from sciddm import summary
 from sciddm.activity import activity
-from sciddm.data.made import at_once
+from sciddm.data.made import PARTIAL, at_once
 from sciddm.errors import UserError, of_system
 from sciddm.evaluation import save_figure
 from sciddm.events import Event
@@ -94,6 +96,8 @@ def write_members(
 @contextlib.contextmanager
 def _whole(out):
     # A place for what is written, which all comes to where it belongs at once; messages name that place.
+    for broken in out.parent.glob(f".{glob.escape(out.name)}.*{PARTIAL}"):  # what a run that was killed has left
+        shutil.rmtree(broken, ignore_errors=True)
     with at_once(out) as partial:
         try:
             yield partial

@@ -1,5 +1,6 @@
 """Many members made some at a time, each part on the disk as soon as it is there: what was stopped goes on."""
 
+import glob
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 import filelock
 import jax
 import numpy as np
+import psutil
 
 from sciddm.activity import Bar
 from sciddm.errors import UserError
@@ -98,6 +100,9 @@ def _short(value):
 
 def write_arrays(path: Path, tree) -> None:
     """A pytree of arrays as .npz, whole or not at all."""
+    for left in path.parent.glob(f"{glob.escape(path.stem)}.*.part"):  # by a process that was killed
+        if not psutil.pid_exists(int(left.name.split(".")[-2])):
+            left.unlink(missing_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.part")
     try:
         with open(partial, "wb") as file:

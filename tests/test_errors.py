@@ -21,7 +21,10 @@ from sciddm.overrides import Text, change, known_keys, load_config
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("code", [errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EROFS, errno.ENOENT, errno.ELOOP, errno.EIO])
+SAID = (errno.EEXIST, errno.EISDIR, errno.ENOTDIR, errno.EACCES, errno.EROFS, errno.ENOENT, errno.ELOOP, errno.EIO)
+
+
+@pytest.mark.parametrize("code", SAID)
 def test_only_a_full_disk_asks_for_space(code):
     line = of_system(OSError(code, "as the system says"), "runs/x")
     assert line.startswith("runs/x: ") and "space" not in line and "\n" not in line

@@ -45,7 +45,7 @@ def commands() -> dict[str, list[str]]:
     """What a round does, by name."""
     return {
         "train and save": ["train", "--config", "toy.py", "--workdir", "run", "--quiet"],
-        "sample to a file": ["sample", "--workdir", "run", "--count", "64", "--out", "members.nc", "--config.sampling.steps=200"],
+        "sample to a file": ["sample", "--workdir", "run", "--count", "64", "--out", "members.npy", "--config.sampling.steps=200"],
         "evaluate": ["evaluate", "--workdir", "run", "--problems", "4", "--members", "8"],
         "steer": STEER,
     }
@@ -110,12 +110,14 @@ def differences(whole: Path, killed: Path) -> list[str]:
         wrong += [f"{part} {name}" for name in one if not np.array_equal(one[name], other[name])]
     if meta["step"] != meta_killed["step"]:
         wrong.append(f"step {meta_killed['step']}")
-    rows = [[_plain(json.loads(line)) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()] for folder in (whole, killed)]
-    if rows[0] != rows[1]:
+    rows = [(folder / "run" / "metrics.jsonl").read_text().splitlines() for folder in (whole, killed)]
+    if [_plain(json.loads(row)) for row in rows[0]] != [_plain(json.loads(row)) for row in rows[1]]:
         wrong.append("metrics.jsonl")
-    members = [xr.load_dataset(folder / "members.nc") for folder in (whole, killed)]
-    if not members[0].equals(members[1]):
-        wrong.append("members.nc")
+    if not np.array_equal(*(np.load(folder / "members.npy") for folder in (whole, killed))):
+        wrong.append("members.npy")
+    summaries = [xr.load_dataset(folder / "members-summary.nc") for folder in (whole, killed)]
+    if not summaries[0].equals(summaries[1]):
+        wrong.append("members-summary.nc")
     for name, key in (("evaluation.json", "scores"), ("steering.json", "rows")):
         found = [_timeless(json.loads((folder / "run" / name).read_text())[key]) for folder in (whole, killed)]
         if found[0] != found[1]:
