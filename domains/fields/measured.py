@@ -55,10 +55,9 @@ def measure_source(source: Source, data) -> Statistics:
     layout, counted = source.plan.layout, float(source.samples) * len(source.times)
     dim = max(layout.space, key=lambda one: layout.header.sizes[one])
     grid = " x ".join(f"{one} ({layout.header.sizes[one]})" for one in layout.space)
-    check_memory(
-        128.0 * np.prod(layout.grid, dtype=float) * len(source.names) + 64.0 * counted, f"{source.fields.source}: {grid} and {counted:g} of them",
-        f"make the grid coarser, such as by --config.data.coarsen={dim}={max(layout.header.sizes[dim] // 256, 1)}",
-    )  # fmt: skip
+    what = f"{source.fields.source}: statistics of {grid} and of {counted:g} frames"
+    way_out = f"make the grid coarser, such as by --config.data.coarsen={dim}={max(layout.header.sizes[dim] // 256, 1)}"
+    check_memory(128.0 * np.prod(layout.grid, dtype=float) * len(source.names) + 64.0 * counted, what, way_out)
     return measure(source, _transforms(source, data), data.cache, spectrum=data.noise == "spectral")
 
 
