@@ -62,6 +62,10 @@ DAMAGED = {
     "place-holder": (BLOCK.replace(" O  ", " *  ", 1), "atom 3 is of no element"),
     "one place": (BLOCK.replace(BLOCK.split("\n")[5][:30], FIRST[:30]), "atoms 1 and 2 are 0.00 angstrom apart"),
     "dative": (BLOCK.replace("  2  3  1  0", "  2  3  9  0"), "a bond of type DATIVE"),
+    "aromatic outside of a ring": (BLOCK.replace("  2  3  1  0", "  2  3  4  0"), "aromatic bond between atoms 2 and 3"),
+    "query": (BLOCK.replace("M  END", "M  SUB  1   1   2\nM  END"), "atom 1 is a query"),
+    "charge": (BLOCK.replace("M  END", "M  CHG  1   1  15\nM  END"), r"a charge of \+15"),
+    "polymer": (BLOCK.replace("M  END", "M  STY  1   1 SRU\nM  SAL   1  1   1\nM  SMT   1 n\nM  END"), "a polymer"),
     "no block": ("hello\n", "."),
     "empty": (BLOCK.split("\n")[0] + "\n\n\n  0  0  0  0  0  0  0  0  0  0999 V2000\nM  END\n", "no atoms"),
 }  # fmt: skip
@@ -100,6 +104,13 @@ def test_missing_hydrogens_are_added_with_coordinates_and_said(tmp_path, capsys)
     nearest = np.linalg.norm(positions[numbers == 1][:, None] - positions[numbers > 1], axis=-1).min(1)
     assert (np.abs(nearest - 1.05) < 0.1).all()
     assert capsys.readouterr().err == "1 of 2 molecules of a.sdf had no explicit hydrogens, which were added\n"
+
+
+def test_isotopes_of_blocks_are_said_to_be_left_out(tmp_path, capsys):
+    (tmp_path / "a.sdf").write_text(f"{BLOCK}$$$$\n{BLOCK.replace('M  END', 'M  ISO  1   1  13' + chr(10) + 'M  END')}$$$$\n")
+    gather(sdf_records(tmp_path / "a.sdf"), "a.sdf")
+    said = "1 of 2 molecules of a.sdf have isotopes, which are not modelled and are left out, such as 13C (record 2)\n"
+    assert capsys.readouterr().err == said
 
 
 def test_bonds_are_found_from_coordinates_with_the_charge_that_is_stated():
@@ -203,12 +214,35 @@ def test_damaged_records_of_npz_are_named(tmp_path):
         (lambda d: {"R": np.zeros((3, 4, 2)), "Z": np.zeros((3, 4), int)}, r"R \(3, 4, 2\) and Z \(3, 4\); expected"),
         (lambda d: {"positions": d["positions"]}, r"has arrays \['positions'\]; expected R and Z"),
         (lambda d: d | {"gap": np.array([{}], object)}, "not a readable npz file .*allow_pickle"),
+        (lambda d: d | {"n_atoms": d["n_atoms"] + 0.5}, "n_atoms is 9.5 at index 0; expected whole numbers"),
+        (lambda d: d | {"n_atoms": -d["n_atoms"]}, "n_atoms is -9 at index 0"),
+        (lambda d: d | {"n_atoms": np.full(3, 2**63 - 1)}, ".*n_atoms summing to 27670116110564327421"),
+        (lambda d: d | {"positions": d["positions"] + 0j}, "positions is of type complex128"),
+        (lambda d: d | {"pbc": np.array([True, False, False])}, r"is periodic \(pbc\)"),
+        (lambda d: d | {"charge": np.zeros((3, 9))}, r"charge \(3, 9\) is of type float64; expected \(3,\)"),
     ],
-    ids=["counts", "shapes", "names", "pickle"],
+    ids=["counts", "shapes", "names", "pickle", "halves", "negative", "huge", "complex", "pbc", "charges of atoms"],
 )  # fmt: skip
 def test_npz_files_of_another_layout_are_refused_and_pickle_is_never_read(change, message, tmp_path):
     np.savez(tmp_path / "a.npz", **change(arrays("ragged")))
     with pytest.raises(UserError, match=f"a.npz: {message}"):
+        list(npz_records(tmp_path / "a.npz"))
+
+
+def test_symbols_and_whole_floats_of_npz_are_read(tmp_path):
+    table, data = Chem.GetPeriodicTable(), arrays("ragged")
+    data["n_atoms"] = data["n_atoms"].astype(float)
+    data["atomic_numbers"] = np.array([table.GetElementSymbol(int(number)) for number in data["atomic_numbers"]])
+    np.savez(tmp_path / "a.npz", **data)
+    molecules, _ = gather(npz_records(tmp_path / "a.npz"), "a.npz")
+    assert [smiles_of(molecules.molecule(i)) for i in range(3)] == ["CCO", "C[N+](=O)[O-]", "C[NH3+]"]
+
+
+def test_a_header_of_npz_that_was_changed_is_noticed(tmp_path):
+    np.savez(tmp_path / "a.npz", **arrays("padded"))
+    data = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(data.replace(b"'shape': (3, 12)", b"'shape': (2, 12)"))
+    with pytest.raises(UserError, match="not a readable npz file .*CRC"):
         list(npz_records(tmp_path / "a.npz"))
 
 
@@ -222,12 +256,14 @@ def test_rows_of_an_ase_database_are_read_with_their_numbers(suffix, tmp_path):
         rows.write(atoms(conformer("C[NH3+]"), charges=[1, *[0] * 7]), gap=2)
         rows.write(atoms(ETHANOL, cell=[9, 9, 9], pbc=True), gap=3)
         rows.write(atoms(NITRO), gap=4)
+        rows.write(atoms(ETHANOL, charges=[-1.5 / 9] * 9), gap=5)
     before = sorted(tmp_path.iterdir())
     molecules, skipped = gather(formats.ase_records(file), file.name)
     assert sorted(tmp_path.iterdir()) == before
     assert molecules.names == ("ethanol", "a 2", "a 4") and molecules.properties["gap"].tolist() == [1.5, 2, 4]
     assert [smiles_of(molecules.molecule(i)) for i in range(3)] == ["CCO", "C[NH3+]", "C[N+](=O)[O-]"]
-    assert [each.record for each in skipped] == [3] and "periodic (pbc = [True, True, True])" in skipped[0].reason
+    assert [each.record for each in skipped] == [3, 5] and "periodic (pbc = [True, True, True])" in skipped[0].reason
+    assert "charge is -1.5; expected a whole number" in skipped[1].reason
     file.write_bytes(b"no such thing")
     with pytest.raises(UserError, match=f"a.{suffix}: not a readable ASE database"):
         list(formats.ase_records(file))

@@ -119,6 +119,10 @@ def test_a_kept_part_that_was_bent_is_said(model, capsys):
         ("count", ["N=9", "atoms=5"], "more than the 5 atoms"),
         ("repair", ["CCO"], "no positions"),
         ("generate", ["atoms=0"], "expected 1 or more"),
+        ("generate", [f"atoms={'9' * 5000}"], "expected a whole number"),
+        ("property", ["logP=1_0"], "expected a number"),
+        ("scaffold", ["CCO", f"keep={'9' * 5000}"], "keep=9+: is neither|keep=9+.*expected"),
+        ("conformers", ["C" * 2001], "2001 heavy atoms; expected 2000 at most"),
     ],
 )
 def test_what_can_t_be_meant_is_one_line(task, given, said, model):

@@ -205,6 +205,17 @@ def test_strain_is_zero_at_a_minimum_positive_when_distorted_and_nan_without_par
     assert np.isnan(found[2:]).all()
 
 
+def test_pieces_within_each_other_are_strained_and_relax_apart():
+    two = embedded("C.C")
+    first, second = (list(piece) for piece in Chem.GetMolFrags(two))
+    x = positions_of(two).copy()
+    x[second] += x[first[0]] - x[second[0]] + [0.4, 0, 0]
+    near = moved(two, x)
+    assert metrics.strain([near])[0] > 1e3
+    better = positions_of(metrics.relaxed(near))
+    assert np.linalg.norm(better[first][:, None] - better[second], axis=-1).min() > 2
+
+
 def test_strain_of_a_stretched_bond_is_the_energy_of_mmff(ethanol):
     # The energy of the relaxed one is that of the reference here: strain adds up along any path.
     from rdkit.Chem import rdForceFieldHelpers as helpers

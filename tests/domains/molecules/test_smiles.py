@@ -20,6 +20,13 @@ def test_a_conformer_has_hydrogens_and_lies_in_a_minimum_of_the_force_field():
     assert np.linalg.norm(r[0] - r[1]) == pytest.approx(1.52, abs=0.02)  # C-C, in angstrom
 
 
+@pytest.mark.parametrize("text", ["CC(=O)[O-].[Na+]", "C.C", "c1ccccc1.c1ccccc1"])
+def test_pieces_stand_beside_each_other_and_not_within(text):
+    molecule = conformer(text)
+    first, second = (molecule.GetConformer().GetPositions()[list(piece)] for piece in Chem.GetMolFrags(molecule))
+    assert 1.8 < np.linalg.norm(first[:, None] - second, axis=-1).min() < 4.5  # angstrom, of ions and of what is only near
+
+
 def test_the_same_seed_gives_the_same_molecules_whatever_the_number_of_jobs():
     one, _ = make_collection(FEW, seed=3, jobs=1)
     two, _ = make_collection(FEW, seed=3, jobs=2)
@@ -45,6 +52,9 @@ def test_graphs_are_those_of_the_smiles():
         ("c1cccc1", "kekulize"),
         ("", "no atoms"),
         ("*C", "place-holder atom"),
+        ("C" * 200, "200 heavy atoms: expected 150 at most"),
+        ("C" * 20_000, "of 20000 characters"),
+        ("CCO\nCCN", "expected one, without a blank"),
         ("C[Fe]C", "MMFF has no parameters for its atoms; give coordinates"),
     ],
 )
@@ -118,5 +128,11 @@ def test_columns_of_a_csv_are_properties_and_short_rows_are_named(tmp_path):
     with pytest.raises(ValueError, match="2 cells, expected 4 as in the first line"):
         records[1].make()
     (tmp_path / "b.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "a.csv").write_text(f"# mine\nsmiles;gap;note\nO;1.5;{'x' * 200_000}\nC;;\n")
+    records = list(smiles.csv_records(tmp_path / "a.csv"))
+    assert [each.name for each in records] == ["O", "C"] and np.isnan(records[1].properties["gap"])
+    (tmp_path / "a.csv").write_text('smiles,gap\n"O,1\nC,2\n')
+    with pytest.raises(UserError, match="a.csv, line 3: unexpected end of data"):
+        list(smiles.csv_records(tmp_path / "a.csv"))
     with pytest.raises(UserError, match=r"b.csv: has columns \['a', 'b'\]; expected one named 'smiles'"):
         list(smiles.csv_records(tmp_path / "b.csv"))
