@@ -39,7 +39,7 @@ class Checkpoints:
                 if not self.steps() and not anew:
                     raise UserError(self._nothing_whole(lost) + "; or begin again at step 0 with --anew, which keeps them")
                 for name in lost:
-                    if name.isdigit():
+                    if _is_step(name):
                         self._move_aside(int(name), "it lacks files, as a copy that was cut short does")
             import orbax.checkpoint as ocp
 
@@ -51,7 +51,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Steps with a finished checkpoint, newest first."""
-        found = [path for path in self.directory.iterdir() if path.name.isdigit() and _finished(path)]
+        found = [path for path in self.directory.iterdir() if _is_step(path.name) and _finished(path)]
         return sorted((int(path.name) for path in found), reverse=True)
 
     def save(self, state, meta: dict) -> None:
@@ -192,7 +192,7 @@ class Checkpoints:
         # names of folders of checkpoints that can't be read, or could not be
         there = (path for path in self.directory.iterdir() if path.is_dir())
         damaged = re.compile(r"\d+\.damaged.*")
-        return sorted(path.name for path in there if damaged.fullmatch(path.name) or path.name.isdigit() and not _finished(path))
+        return sorted(path.name for path in there if damaged.fullmatch(path.name) or _is_step(path.name) and not _finished(path))
 
     def _nothing_whole(self, names) -> str:
         return f"{self.directory}: no checkpoint is whole, there is {', '.join(names)}; copy it again, or choose another --workdir"
@@ -285,6 +285,10 @@ def _resolved(workdir) -> Path:
         return Path(workdir).resolve()
     except (OSError, RuntimeError) as error:
         raise UserError(f"{workdir}: is no folder that can be reached ({error}); choose another --workdir") from error
+
+
+def _is_step(name: str) -> bool:
+    return name.isascii() and name.isdecimal()
 
 
 def _finished(path: Path) -> bool:

@@ -73,7 +73,7 @@ def measure_sigma(config, domain: Domain):
         if not bad:
             raise UserError(f"data: normalised training samples have standard deviation {sigma}; expected about 1: see `normalizer`")
         raise UserError(
-            f"data: training samples {bad[:8]} are not finite, so sigma_data = {sigma}; mend them, or set config.denoiser.sigma_data"
+            f"data: training samples {bad[:8]} are not finite, so sigma_data = {sigma}; mend them, or add --config.denoiser.sigma_data=1"
         )
     return sigma
 
