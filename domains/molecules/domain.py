@@ -87,18 +87,19 @@ class MoleculesDomain(Domain):
             raise UserError(f"config.data.conditions is empty: expected one of {WAYS} at least, '' for nothing")
         if "property" in data.conditions and not data.property:
             raise UserError(
-                "config.data.property is empty: expected a name, or config.data.conditions without 'property'"
+                "config.data.property is empty, and 'property' is one of config.data.conditions: expected a name, such as by "
+                "--config.data.property=logP, or --config.data.conditions=\"('', 'graph', 'part')\""
             )
         if data.heavy and not data.pairs:
             raise UserError(
-                "config.data.pairs = False: hydrogens can't be placed without bonds; set config.data.heavy=False too"
+                "config.data.pairs = False: hydrogens can't be placed without bonds; take --config.data.heavy=False too"
             )
         if data.count < 0 or data.most_atoms < 0:
             raise UserError(
                 f"config.data.count = {data.count}, most_atoms = {data.most_atoms}: expected 0 for all, or more"
             )
         if data.source not in SOURCES:
-            raise UserError(f"config.data.source = {data.source!r}: expected 'qm9', 'smiles', or '' for what is there")
+            raise UserError(f"config.data.source = {data.source!r}: expected one of {SOURCES}, such as --config.data.source=smiles")
         for name, scale in data.scales.items():
             if not 1e-3 <= scale <= 1e3:
                 raise UserError(f"config.data.scales.{name} = {scale}: expected 0.001 to 1000")

@@ -49,7 +49,7 @@ def ensure_qm9(cache, *, count: int | None = None, progress: bool = True) -> Col
     """
     if not available(cache, count):
         raise UserError(
-            f"QM9 needs the package qm9pack: {install('molecules')}, or set config.data.source = 'smiles'"
+            f"QM9 needs the package qm9pack: {install('molecules')}, or take --config.data.source=smiles"
         )
     path = made_once(_path(cache, count), lambda partial: _write(partial, count, progress))
     return Collection.from_dataset(store.open_store(path))

@@ -271,9 +271,23 @@ def from_positions(numbers, positions, charge: int = 0, isotopes: Mapping[int, i
             f"no bonds of a molecule of charge {charge} are found; is its charge another? "
             "(charge=-1 in the comment line of an .xyz says so)"
         ) from error
+    _check_whole(molecule)
     for atom, mass in isotopes.items():
         molecule.GetAtomWithIdx(atom).SetIsotope(mass)
     return molecule
+
+
+def _check_whole(molecule):
+    # What a box cuts in two becomes a radical, a lone hydrogen or an ion of carbon beside another piece; salts are made of none of these.
+    pieces = Chem.GetMolFrags(molecule)
+    for piece in pieces if len(pieces) > 1 else ():
+        atoms = [molecule.GetAtomWithIdx(i) for i in piece]
+        charged = sum(atom.GetFormalCharge() for atom in atoms) != 0
+        for atom in atoms:
+            ion = charged and atom.GetAtomicNum() == 6 and atom.GetFormalCharge() and atom.GetDegree() > 1
+            if ion or atom.GetNumRadicalElectrons() or (len(piece) == 1 and atom.GetAtomicNum() == 1):
+                what = f"{len(pieces)} pieces, one of them a radical, a hydrogen or an ion of carbon at atom {atom.GetIdx() + 1}"
+                raise ValueError(f"{what}; is it cut by a periodic cell?")
 
 
 def charge_of(text: str) -> int:

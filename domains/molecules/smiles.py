@@ -141,7 +141,7 @@ def default_smiles(count: int | None = None) -> list[str]:
         return list(found)
     raise UserError(
         f"{count} molecules: {len(found)} small ones come with the installed packages; "
-        f"{install('molecules')} for more, or set config.data.path to your own"
+        f"{install('molecules')} for more, or take --config.data.count={len(found)}"
     )
 
 

@@ -91,7 +91,7 @@ def scalar_of(collection: Collection, name: str) -> np.ndarray:
         return np.zeros(len(collection), np.float32)
     if name not in known and name not in DESCRIPTORS:
         raise UserError(
-            f"config.data.property = {name!r}: expected one of {sorted({*known, *DESCRIPTORS})}, or '' for none"
+            f"config.data.property = {name!r}: expected one of {sorted({*known, *DESCRIPTORS})}, such as --config.data.property=logP"
         )
     computed = (descriptor(name, collection.molecule(i)) for i in range(len(collection)))
     values = known[name] if name in known else np.fromiter(computed, np.float32, len(collection))
@@ -99,6 +99,6 @@ def scalar_of(collection: Collection, name: str) -> np.ndarray:
     if len(unknown):
         raise UserError(
             f"config.data.property = {name!r}: is not known of {len(unknown)} molecules, such as {collection.names[unknown[0]]!r}; "
-            "'' for none, with config.data.conditions without 'property'"
+            "leave those out, or take another, such as --config.data.property=logP"
         )
     return np.asarray(values, np.float32)

@@ -12,11 +12,12 @@ from domains.molecules.qm9 import PROPERTIES, build
 from domains.molecules.record import ELEMENTS, Record, charge_of, fail, from_positions, number_of, whole_charge
 from sciddm.data.reading import read_text, stem_of
 
+LONGEST = 100_000  # characters of a comment line
 COUNT = re.compile(r"\d{1,9}", re.ASCII)
 # As Fortran and Mathematica write it, too: 1.0D-05, 1.0*^-5
 COORDINATE = re.compile(r"(?P<digits>[+-]?(?:\d+\.?\d*|\.\d+))(?:(?:[eEdD]|\*\^)(?P<power>[+-]?\d+))?|[+-]?(?:nan|inf)", re.ASCII | re.I)
 VALUE = r"\"[^\"]*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]+|(?:[^\s,;)\]}]|[,;](?![A-Za-z_\s]|$))*"
-PAIR = re.compile(rf"(?<![\w.])([A-Za-z_][\w.\-]*)\s*=\s*({VALUE})")
+PAIR = re.compile(rf"(?<![\w.\-])([A-Za-z_][\w.\-]*)\s*=\s*({VALUE})")
 CHARGE = re.compile(
     rf"(?<![\w.])(?:(?:(?:total|net|formal|overall|molecular)[ _-]?)?charge[\"']?\s*(?:[=:]\s*({VALUE})|\s([+-]?\d\S*))|q\s*=\s*({VALUE}))",
     re.IGNORECASE,
@@ -51,6 +52,8 @@ def xyz_records(file: Path) -> Iterator[Record]:
         called = f"{stem_of(file)} {number}"
         try:
             comment = Comment(lines[at + 1] if at + 1 < len(lines) else "")
+            if len(comment.line) > LONGEST:
+                raise _Broken(f"line {at + 2} has {len(comment.line)} characters; expected {LONGEST} at most", at + 2)
             atoms, end = _frame(lines, at, comment)
         except _Broken as broken:
             yield Record(str(file), number, called, partial(fail, str(broken)))
@@ -72,10 +75,10 @@ class Comment:
 
     def __init__(self, line: str):
         self.line = line.strip()
-        self.pairs = {key.lower(): _bare(value) for key, value in PAIR.findall(self.line)}
+        self.pairs = {key.lower(): _bare(value) for key, value in PAIR.findall(self.line[:LONGEST])}
         self.of_qm9 = re.match(r"gdb\s+\d+(\s|$)", self.line) is not None
         extended = self.pairs.keys() & {"properties", "lattice", "pbc", "cell"}
-        rest = CHARGE.sub("", self.line).strip(" \t,;")
+        rest = CHARGE.sub("", self.line[:LONGEST]).strip(" \t,;")
         self.name = " ".join(self.line.split()[:2]) if self.of_qm9 else self.pairs.get("name", "") if extended else rest
         self.extended = bool(extended)
 

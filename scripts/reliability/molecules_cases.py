@@ -99,6 +99,14 @@ def crystals():
     yield bad("metadata", "positions in bohr by their unit", frame("units=bohr", METHYL), "unit is bohr")
 
 
+    for axis, start in ((0, 0.0), (0, 7.5), (1, 0.0), (1, 7.0), (2, 1.0), (2, 8.0)):
+        places = PLACES.copy()
+        places[:, axis] = (places[:, axis] + start) % 8
+        rows = "".join(f"{a} {x} {y} {z}\n" for a, (x, y, z) in zip(SYMBOLS, places, strict=True))
+        name = f"ethanol cut by a box at {start} along axis {axis}, which nothing says"
+        yield bad("metadata", name, f"9\n\n{rows}", "pieces|no bonds")
+
+
 def columns():
     for header, line in (
         ("species:S:1:id:I:1:pos:R:3", "{a} {i} {x} {y} {z}"),

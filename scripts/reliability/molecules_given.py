@@ -159,6 +159,42 @@ def of_configs():
         yield config("nonsense", f"data.{name}", word, keys=[f"--config.data.{key}" for key in keys])
 
 
+def as_advised():
+    # Advice typed, beside a number that is refused after it, so that nothing is trained.
+    after = [f"--config.data.{key}" for key in ("source=smiles", "count=9", "most_atoms=1")]
+    for name, keys in (
+        ("conditions without property", ["--config.data.property=", "--config.data.conditions=('', 'graph', 'part')"]),
+        ("atoms that are all modelled", ["--config.data.pairs=False", "--config.data.heavy=False"]),
+        ("another property", ["--config.data.property=logP"]),
+    ):
+        yield config("words", f"{name}, as is advised", "0 of 9 molecules are left", keys=[*keys, *after])
+    for key, word in (
+        ("source=qm8", "--config.data.source=smiles"),
+        ("property=", "--config.data.property=logP, or --config.data.conditions="),
+        ("pairs=False", "--config.data.heavy=False"),
+    ):
+        yield config("words", f"the advice about data.{key}", word, keys=[f"--config.data.{key}"])
+    most = ["--config.data.source=smiles", "--config.data.count=99999999"]
+    yield config("words", "the advice about data.count", r"--config\.data\.count=\d+$", keys=most)
+    for task, option in (
+        ("conformers", "count=1000000000"),
+        ("conformers", "count=0"),
+        ("scaffold", "kept=nan"),
+        ("scaffold", "kept=1.0"),
+        ("property", "scale=inf"),
+        ("property", "target=nan"),
+        ("property", "method=guess"),
+        ("repair", "noise=inf"),
+        ("repair", "valence=-1.0"),
+        ("repair", "clash=nan"),
+        ("count", "number=-1"),
+        ("count", "number=1000000000"),
+        ("count", "num_particles=0"),
+    ):
+        key = f"config.tasks.{task}.{option}"
+        yield config("nonsense", key, f"tasks.{task}.{option.partition('=')[0]}", keys=[f"--{key}"])
+
+
 def strained(folder):
     two = conformer("C.C")
     first, second = Chem.GetMolFrags(two)
@@ -178,6 +214,7 @@ GIVEN = [
     *of_files(),
     *of_texts(),
     *of_configs(),
+    *as_advised(),
     done("metadata", "two methanes .4 angstrom apart are strained", strained),
     done("traceback", "seeds beyond what RDKit takes", seeded),
 ]
