@@ -5,8 +5,11 @@ import shutil
 from pathlib import Path
 
 from case import done, refused
+from core_formats import FORMATS
 from core_runs_cases import CASES as RUNS
 from runs import copied
+
+__all__ = ["CASES", "FORMATS"]
 
 TOY = """
 import sys
@@ -173,13 +176,68 @@ CONFIGS = {
     "recurs for ever": "def get_config():\n    return get_config()\n",
     "gives a generator": "def get_config():\n    yield 1\n",
 }
-DOMAIN_WORDS = ("../x", "", "a b", "domains", "domains.", ".pde", "os", "os.path", "domains.pde:Nothing", "domains.pde:", ":", "/etc/passwd", "json:loads",
-                "domains.not_there", "__main__", "é", "domains..pde")  # fmt: skip
-NETWORK = ("channels=(0,)", "channels=()", "channels=(-4,)", "channels=(8,0)", "channels=abc", "channels=(1.5,)", "features=0", "features=-1", "blocks=0",
-           "blocks=-1", "kind=nothing", "kind=os:system", "patch=0", "heads=0")  # fmt: skip
-TRAINING = ("steps=0", "steps=-1", "steps=1.5", "steps=nan", "batch_size=0", "batch_size=100000000", "learning_rate=0", "learning_rate=nan", "learning_rate=-1",
-            "ema=1", "ema=1.5", "warmup=-1", "grad_clip=0", "cond_dropout=2", "log_every=0", "wall_minutes=0", "wall_minutes=-1", "wall_minutes=nan",
-            "accumulate=0", "accumulate=3", "precision=float16", "held_out=-1", "stepz=3", "steps", "reference_steps=0")  # fmt: skip
+DOMAIN_WORDS = (
+    "../x",
+    "",
+    "a b",
+    "domains",
+    "domains.",
+    ".pde",
+    "os",
+    "os.path",
+    "domains.pde:Nothing",
+    "domains.pde:",
+    ":",
+    "/etc/passwd",
+    "json:loads",
+    "domains.not_there",
+    "__main__",
+    "é",
+    "domains..pde",
+)
+NETWORK = (
+    "channels=(0,)",
+    "channels=()",
+    "channels=(-4,)",
+    "channels=(8,0)",
+    "channels=abc",
+    "channels=(1.5,)",
+    "features=0",
+    "features=-1",
+    "blocks=0",
+    "blocks=-1",
+    "kind=nothing",
+    "kind=os:system",
+    "patch=0",
+    "heads=0",
+)
+TRAINING = (
+    "steps=0",
+    "steps=-1",
+    "steps=1.5",
+    "steps=nan",
+    "batch_size=0",
+    "batch_size=100000000",
+    "learning_rate=0",
+    "learning_rate=nan",
+    "learning_rate=-1",
+    "ema=1",
+    "ema=1.5",
+    "warmup=-1",
+    "grad_clip=0",
+    "cond_dropout=2",
+    "log_every=0",
+    "wall_minutes=0",
+    "wall_minutes=-1",
+    "wall_minutes=nan",
+    "accumulate=0",
+    "accumulate=3",
+    "precision=float16",
+    "held_out=-1",
+    "stepz=3",
+    "steps",
+    "reference_steps=0",
+)
 
 CASES = [
     # runs and folders

@@ -14,7 +14,16 @@ OTHER = "was trained on other data"
 
 def again(folder, *more, workdir="run"):
     """`sciddm train` of a copy of the run of fields, by its own config, for two more steps, on data that were copied too."""
-    return ["train", "--config", f"{workdir}/config.json", "--workdir", workdir, "--quiet", "--config.training.steps=6", *more]
+    return [
+        "train",
+        "--config",
+        f"{workdir}/config.json",
+        "--workdir",
+        workdir,
+        "--quiet",
+        "--config.training.steps=6",
+        *more,
+    ]
 
 
 def data_of(folder, name="small.nc"):
@@ -52,7 +61,9 @@ def grown(path):
     import xarray as xr
 
     dataset = xr.load_dataset(path)
-    xr.concat([dataset, dataset.isel(time=slice(0, 8)).assign_coords(time=dataset["time"].values[:8] + 1e3)], "time").to_netcdf(path)
+    xr.concat(
+        [dataset, dataset.isel(time=slice(0, 8)).assign_coords(time=dataset["time"].values[:8] + 1e3)], "time"
+    ).to_netcdf(path)
 
 
 def one_byte_more(path):
@@ -170,7 +181,9 @@ def twice_damaged(folder):
 
 def both_kept(folder, said):
     place = folder / "run" / "checkpoints"
-    assert (place / "4.damaged" / "kept").exists() and (place / "4.damaged-2" / "state").exists(), sorted(p.name for p in place.iterdir())
+    assert (place / "4.damaged" / "kept").exists() and (place / "4.damaged-2" / "state").exists(), sorted(
+        p.name for p in place.iterdir()
+    )
 
 
 def unfinished_save(folder):
@@ -200,7 +213,9 @@ def after_a_first_refusal(folder):
 
 def nothing_deleted(folder, said):
     place = folder / "run" / "checkpoints"
-    assert sum((path / "state").exists() for path in place.iterdir()) >= 2, sorted(path.name for path in place.iterdir())
+    assert sum((path / "state").exists() for path in place.iterdir()) >= 2, sorted(
+        path.name for path in place.iterdir()
+    )
 
 
 def read_only_run(folder):
@@ -228,7 +243,15 @@ TOY_MORE = ("--config.training.steps=6",)
 def other_key(key, value):
     def run(folder):
         workdir = copied("toy", folder)
-        return ["train", "--config", workdir / "config.json", "--workdir", workdir, "--quiet", f"--config.{key}={value}"]
+        return [
+            "train",
+            "--config",
+            workdir / "config.json",
+            "--workdir",
+            workdir,
+            "--quiet",
+            f"--config.{key}={value}",
+        ]
 
     return run
 
@@ -255,7 +278,7 @@ CASES = [
     done("runs", "the lock of a process that was killed", lock_of_the_dead),
     done("runs", "a cache of evaluate that a kill cut short", cut_cache),
     done("runs", "a cache of evaluate with a flipped byte", flipped_cache),
-    done("runs", "the newest checkpoint lacks its metadata, the one before is whole", newest_damaged, "is not used", check=whole_and_damaged),
+    done("runs", "the newest checkpoint lacks its metadata", newest_damaged, "is not used", check=whole_and_damaged),
     done("runs", "a second damage does not overwrite the first", twice_damaged, "4.damaged-2", check=both_kept),
     done("runs", "an unfinished save of a kill", unfinished_save),
     refused("runs", "no checkpoint is whole", all_damaged(), "no checkpoint is whole", "--anew", check=nothing_deleted),

@@ -45,6 +45,11 @@ class Format:
     checked: bool = False
 
 
+def environment() -> dict[str, str]:
+    """Of a process that a format needs to be written."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests")))}
+
+
 def flipped(path: Path, rng: random.Random) -> None:
     """One byte of a file, or of one of a store's files, is another."""
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
@@ -152,10 +157,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--flips", type=int, default=2000)
     parser.add_argument("--only", default="")
+    parser.add_argument("--runs", type=Path, help="where the trained runs are, or are made (default: FOLDER/runs)")
     parser.add_argument("--table", type=Path)
     arguments = parser.parse_args()
+    import runs
     from inputs import DOMAINS, import_all
 
+    runs.make_all(arguments.runs or arguments.folder / "runs")
     import_all()
     modules = [f"{name}_cases" for name in DOMAINS if (Path(__file__).parent / f"{name}_cases.py").exists()]
     formats = [one for module in modules for one in getattr(importlib.import_module(module), "FORMATS", [])]

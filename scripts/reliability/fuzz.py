@@ -107,18 +107,23 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--examples", type=int, default=500)
     parser.add_argument("--only", default="")
+    parser.add_argument("--runs", type=Path, help="where the trained runs are, or are made (default: FOLDER/runs)")
     parser.add_argument("--table", type=Path)
     arguments = parser.parse_args()
+    import runs
     from inputs import DOMAINS, import_all
 
+    runs.make_all(arguments.runs or arguments.folder / "runs")
     import_all()
     formats = [one for name in DOMAINS for one in getattr(importlib.import_module(f"{name}_cases"), "FORMATS", [])]
     rows, bad = ["| format | tried | wrong |", "| --- | --- | --- |"], False
     for one in formats:
+        if arguments.only not in one.name:
+            continue
         folder = arguments.folder.resolve() / "".join(c if c.isalnum() else "-" for c in one.name)
         folder.mkdir(parents=True)
         whole = one.write(folder / "whole")
-        if arguments.only not in one.name or whole.suffix not in TEXTS:
+        if whole.suffix not in TEXTS:
             continue
         (folder / "changed").mkdir()
         tried, wrong = try_format(one, whole, folder / "changed", arguments.examples)
