@@ -12,6 +12,7 @@ from xarray.backends.locks import HDF5_LOCK
 from xarray.core.indexing import IndexingSupport
 
 from domains.fields.format_lazy import Raw, flatten, lazy, name_axes
+from sciddm.data.hdf5 import check_hdf5
 from sciddm.data.reading import text
 from sciddm.errors import UserError
 
@@ -24,6 +25,7 @@ SUFFIX = "-coordinate"  # of PDEBench's coordinates
 
 def open_hdf5(file: Path) -> Raw:
     """What an HDF5 file has, its values left there."""
+    check_hdf5(file)
     with h5py.File(file) as opened:
         if "t0_fields" in opened:
             return _the_well(file, opened)

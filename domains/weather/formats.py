@@ -1,6 +1,7 @@
 """What each file format calls its frames: zarr, netCDF, GRIB, SEVIR and ODIM HDF5, one at a time and read only where they are used."""
 
 import difflib
+import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import xarray as xr
 from domains.weather import odim
 from domains.weather.coded import Meant, Said, field_of, with_meaning
 from sciddm import store
+from sciddm.data.hdf5 import check_hdf5
 from sciddm.data.reading import files, kind_of, listed, need, pick, reading, text
 from sciddm.errors import UserError
 
@@ -108,14 +110,59 @@ def _zarr(file, said):
         yield found
 
 
-def _netcdf(file, said, engine=None):
+def _netcdf(file, said):
+    # By what opens it: the library that knows all of them may crash on a damaged file.
+    with file.open("rb") as opened:
+        engine = ENGINES.get(opened.read(4))
+    if engine == "h5netcdf":
+        check_hdf5(file)
     options = {"decode_cf": False, "create_default_indexes": False} | ({"engine": engine} if engine else {})
     with xr.open_dataset(file, **options) as dataset:
         yield field_of(file, dataset, said, pick_field)
 
 
+def check_grib(file) -> None:
+    """That each message of a GRIB file is made of whole sections in their order: its library crashes on others. Raises: UserError."""
+    with file.open("rb") as opened:
+        size, at, count = os.fstat(opened.fileno()).st_size, 0, 0
+        while at < size:
+            opened.seek(at)
+            head = opened.read(16)
+            if not head.startswith(b"GRIB"):
+                if count and not head.strip(b"\0 \r\n"):
+                    at += len(head)
+                    continue  # filled up behind a message
+                raise UserError(f"{file}: byte {at} begins no GRIB message; copy it again")
+            edition = head[7] if len(head) > 7 else 0
+            length = int.from_bytes(head[8:16] if edition == 2 else head[4:7], "big")
+            opened.seek(at + length - 4)
+            if edition not in (1, 2) or length < 20 or at + length > size or opened.read(4) != b"7777":
+                raise UserError(f"{file}: the GRIB message at byte {at} is cut or damaged; copy it again")
+            if edition == 2:
+                _check_sections(file, opened, at, length)
+            at, count = at + length, count + 1
+        if not count:
+            raise UserError(f"{file}: has no GRIB message; copy it again")
+
+
+def _check_sections(file, opened, at, length):
+    # Each says how long it is, and which one.
+    place, end, before = at + 16, at + length - 4, 0
+    while place < end:
+        opened.seek(place)
+        head = opened.read(5)
+        size, number = int.from_bytes(head[:4], "big"), head[4]
+        follows = number == before + 1 or (before == 1 and number == 3) or (before == 7 and number in (2, 3, 4))
+        if size < 5 or place + size > end or not follows:
+            raise UserError(f"{file}: the GRIB message at byte {at} is damaged at byte {place}; copy it again")
+        place, before = place + size, number
+    if place != end or before != 7:
+        raise UserError(f"{file}: the GRIB message at byte {at} is damaged; copy it again")
+
+
 def _grib(file, said):
     variable = said.variable
+    check_grib(file)
     need("cfgrib", file, odim.EXTRA)
     # No index: it would be written beside the user's file. By name, because not all fields of a file fit one dataset.
     ways = ([{"filter_by_keys": {"shortName": variable}}] if variable else []) + [{}]
@@ -139,6 +186,7 @@ def _grib(file, said):
 def _hdf5(file, said):
     import h5py
 
+    check_hdf5(file)
     with h5py.File(file) as opened:
         if text(opened.attrs.get("Conventions", "")).startswith("ODIM"):
             volume = text(opened["what"].attrs["object"]) in ("PVOL", "SCAN")
@@ -150,7 +198,7 @@ def _hdf5(file, said):
         if "id" in opened and {"vil", "vis", "ir069", "ir107", "lght"} & set(opened):
             yield from _sevir(file, opened)
             return
-    yield from _netcdf(file, said, "h5netcdf")
+    yield from _netcdf(file, said)
 
 
 def sevir_vil(digital: np.ndarray) -> np.ndarray:
@@ -182,6 +230,7 @@ def _sevir(file, opened):
         yield xr.DataArray(frames, coords, ("time", "y", "x"), "vil", attrs)
 
 
+ENGINES = {b"\x89HDF": "h5netcdf", b"CDF\x01": "scipy", b"CDF\x02": "scipy"}
 READERS = {
     ".zarr": _zarr, ".nc": _netcdf, ".nc4": _netcdf, ".cdf": _netcdf, ".grib": _grib, ".grib2": _grib, ".grb": _grib, ".grb2": _grib,
     ".h5": _hdf5, ".hdf": _hdf5, ".hdf5": _hdf5,

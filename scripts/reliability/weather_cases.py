@@ -1,5 +1,6 @@
 """Odd radar: what is there and must not be ignored, other people's files, gauges in tables, options of tasks."""
 
+import os
 import zlib
 from pathlib import Path
 
@@ -401,7 +402,12 @@ def read(path):
 
 
 def own_store(path):
-    Archive(pack(DBZ), TIMES.astype("datetime64[s]"), 2.0).write(path)
+    # In a process of its own: the library that writes it starts threads, after which no other could be forked.
+    child = os.fork()
+    if child == 0:
+        Archive(pack(DBZ), TIMES.astype("datetime64[s]"), 2.0).write(path)
+        os._exit(0)
+    os.waitpid(child, 0)
     return path
 
 
