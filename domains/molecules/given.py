@@ -20,6 +20,7 @@ from sciddm.named import near
 from sciddm.tasks import Problem
 
 FAR, FARTHEST = 3.0, 100.0  # standard deviations of the training data's property: worse, and nothing but numbers that are none
+TITLE = 120  # characters
 LARGEST = 10  # times the size of the largest molecule trained on; memory goes with its square
 
 
@@ -73,7 +74,9 @@ def decimal(values, name: str) -> float | None:
 def titled(figure, problem):
     """The figure under what was given."""
     if (problem.extras or {}).get("title"):
-        figure.suptitle(problem.extras["title"], fontsize=10)
+        title = " ".join(problem.extras["title"].split())
+        # A name may have any signs in it, "$" for one.
+        figure.suptitle(title if len(title) <= TITLE else f"{title[:TITLE]}...", fontsize=10, parse_math=False)
     return figure
 
 

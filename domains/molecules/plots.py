@@ -117,7 +117,7 @@ def distributions(samples, reference):
         if len(a):
             ax.hist(a, edges, density=True, histtype="step", color=SAMPLES, lw=1.5)
             distance = f"W₁ = {scipy.stats.wasserstein_distance(a, b):.3g}{unit}"
-        ax.set_title(name, fontsize=10.5, loc="left")
+        ax.set_title(name, fontsize=10.5, loc="left", parse_math=False)
         ax.set_title(distance, fontsize=9, loc="right", color="#555555")
         ax.set_xlabel("degrees" if unit == "°" else unit.strip(), fontsize=9, labelpad=1)
         ax.xaxis.set_major_locator(MaxNLocator(6, integer=name == "sizes"))
@@ -150,7 +150,7 @@ def _titles(axes, samples, titles):
     for ax, sample, title in zip(axes, samples, titles or [""] * len(samples), strict=False):
         fault = _fault(sample)
         text = ", ".join(part for part in (title, fault) if part) or _formula(sample)
-        ax.set_title(text, fontsize=9.5, color=WRONG if fault else "#222222", pad=3)
+        ax.set_title(text, fontsize=9.5, color=WRONG if fault else "#222222", pad=3, parse_math=False)
         if sample is None:
             dashed = {"fc": "none", "ec": "#c8c8c8", "ls": (0, (4, 4))}
             ax.add_patch(plt.Rectangle((0.1, 0.1), 0.8, 0.8, transform=ax.transAxes, **dashed))
