@@ -6,7 +6,9 @@ from small_molecules import embedded
 
 from domains.molecules import bonds, drawing, plots
 from domains.molecules.collection import make_molecule
+from domains.molecules.given import titled
 from sciddm.errors import UserError
+from sciddm.tasks import Problem
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
@@ -25,6 +27,12 @@ def samples():
     bad.GetBondBetweenAtoms(0, 1).SetBondType(Chem.BondType.TRIPLE)
     apart = Chem.CombineMols(embedded("O"), embedded("C"))
     return [embedded("c1ccccc1C#N"), embedded("C[NH3+]"), bad.GetMol(), apart, None]
+
+
+def test_names_of_molecules_are_drawn_as_they_are_written():
+    figure = titled(plots.gallery([embedded("CCO")], ["of $x_{^"]), Problem(extras={"title": f"conformers of $x_{{^ and $y {'n' * 500}"}))
+    figure.canvas.draw()  # which fails where "$" begins a formula
+    assert figure.get_suptitle().startswith("conformers of $x_{^ and $y n") and len(figure.get_suptitle()) < 130
 
 
 def titles(fig):
