@@ -14,6 +14,7 @@ from sciddm.memory import check_memory
 from sciddm.transforms import transform
 
 SEQUENCE = 8  # times of a window that is suggested
+LONGEST = 4096  # times of a window
 SKEWED = 2.0  # skewness of a positive variable from which on a transform is suggested
 
 
@@ -21,6 +22,8 @@ def check_data(data) -> None:
     """Values of config.data that no file is needed for. Raises: UserError that names the key."""
     if data.window < 1 or data.stride < 1:
         raise UserError(f"config.data.window = {data.window}, config.data.stride = {data.stride}: expected at least 1")
+    if data.window > LONGEST:
+        raise UserError(f"config.data.window = {data.window}: expected at most {LONGEST} frames, which are channels of a network")
     if data.past is not None and not 0 <= data.past < max(data.window, 1):
         raise UserError(
             f"config.data.past = {data.past}: expected 0 to {data.window - 1}, fewer than config.data.window"

@@ -103,7 +103,8 @@ def open_own(path, equation: str, *, names: Mapping | None = None, units: Mappin
 def _name(source, found, variable, given):
     known = (given,) if given else ALIASES.get(variable, (variable,))
     what = f"variable for {variable!r} (looked for {', '.join(known)})"
-    other = [*difflib.get_close_matches(known[0], found, n=1), *found, "NAME"][0]
+    free = [name for name in found if not any(name in others for others in ALIASES.values())]
+    other = [*difflib.get_close_matches(known[0], found, n=1), *free, *found, "NAME"][0]
     return pick(source, found, known, what=what, key=f"--config.data.names.{variable}={shlex.quote(str(other))}")
 
 
