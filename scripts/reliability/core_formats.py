@@ -36,7 +36,11 @@ def read_arrays(path: Path) -> dict:
     from sciddm.export import open_source
 
     arrays, meta = open_source(path).arrays("ema")
-    return {"step": meta["step"], "config": str(meta["config"]), **{name: array.tobytes().hex() for name, array in arrays.items()}}
+    return {
+        "step": meta["step"],
+        "config": str(meta["config"]),
+        **{name: array.tobytes().hex() for name, array in arrays.items()},
+    }
 
 
 def exported(path: Path) -> Path:

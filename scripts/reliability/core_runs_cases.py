@@ -275,7 +275,7 @@ CASES = [
     *[refused("runs", f"another {key}", other_key(key, value), key, "another --workdir")
       for key, value in (("seed", 5), ("data.count", 300), ("network.width", 9), ("training.batch_size", 4))],
     refused("runs", "a workdir that another process trains in", locked, "another process trains there"),
-    done("runs", "the lock of a process that was killed", lock_of_the_dead),
+    done("runs", "the lock of a process that was killed, and a run that goes on", lock_of_the_dead),
     done("runs", "a cache of evaluate that a kill cut short", cut_cache),
     done("runs", "a cache of evaluate with a flipped byte", flipped_cache),
     done("runs", "the newest checkpoint lacks its metadata", newest_damaged, "is not used", check=whole_and_damaged),
