@@ -52,7 +52,7 @@ def open_store(path, *, complete: bool = True, **options) -> xr.Dataset:
 
     path = Path(path)
     with reading(path, "not a readable zarr store", way_out="delete it if it can be made again, else copy it again"):
-        group = zarr.open_group(path, mode="r")
+        group = zarr.open_group(path, mode="r", use_consolidated=False)
         dataset = xr.open_zarr(_with_axes(path, group), consolidated=False, chunks=None, **options)
         check_chunks(path, group, dataset.data_vars if complete else {})
     return dataset

@@ -1,6 +1,7 @@
 """What each file format calls its frames: zarr, netCDF, GRIB, SEVIR and ODIM HDF5, one at a time and read only where they are used."""
 
 import difflib
+import mmap
 import os
 import shlex
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ def _zarr(file, said):
             del variable.attrs["_FillValue"]
     array = field_of(file, dataset, said, pick_field, netcdf=False)
     if not store.manifest_path(Path(file)).exists():
-        whole = zarr.open_group(file, mode="r")[array.name]
+        whole = zarr.open_group(file, mode="r", use_consolidated=False)[array.name]
         store.check_complete(Path(file), array.name, whole, dataset[array.name], said.absent_chunks)
     shard = (array.encoding.get("shards") or (0,))[0]
     if not shard or array.dims[0] != "time":
@@ -124,40 +125,29 @@ def _netcdf(file, said):
 def check_grib(file) -> None:
     """That each message of a GRIB file is made of whole sections in their order: its library crashes on others. Raises: UserError."""
     with file.open("rb") as opened:
-        size, at, count = os.fstat(opened.fileno()).st_size, 0, 0
-        while at < size:
-            opened.seek(at)
-            head = opened.read(16)
-            if not head.startswith(b"GRIB"):
-                if count and not head.strip(b"\0 \r\n"):
-                    at += len(head)
-                    continue  # filled up behind a message
-                raise UserError(f"{file}: byte {at} begins no GRIB message; copy it again")
-            edition = head[7] if len(head) > 7 else 0
-            length = int.from_bytes(head[8:16] if edition == 2 else head[4:7], "big")
-            opened.seek(at + length - 4)
-            if edition not in (1, 2) or length < 20 or at + length > size or opened.read(4) != b"7777":
-                raise UserError(f"{file}: the GRIB message at byte {at} is cut or damaged; copy it again")
-            if edition == 2:
-                _check_sections(file, opened, at, length)
-            at, count = at + length, count + 1
-        if not count:
+        data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) if os.fstat(opened.fileno()).st_size else b""
+        at = data.find(b"GRIB")
+        if at < 0:
             raise UserError(f"{file}: has no GRIB message; copy it again")
+        while at >= 0:
+            edition = data[at + 7] if at + 8 <= len(data) else 0
+            end = at + int.from_bytes(data[at + 8 : at + 16] if edition == 2 else data[at + 4 : at + 7], "big")
+            fine = edition in (1, 2) and at + 20 <= end <= len(data) and data[end - 4 : end] == b"7777"
+            if not fine or (edition == 2 and not _whole_sections(data, at + 16, end - 4)):
+                raise UserError(f"{file}: the GRIB message at byte {at} is cut or damaged; copy it again")
+            at = data.find(b"GRIB", end)  # bulletins have lines of text between them
 
 
-def _check_sections(file, opened, at, length):
+def _whole_sections(data, at, end) -> bool:
     # Each says how long it is, and which one.
-    place, end, before = at + 16, at + length - 4, 0
-    while place < end:
-        opened.seek(place)
-        head = opened.read(5)
-        size, number = int.from_bytes(head[:4], "big"), head[4]
-        follows = number == before + 1 or (before == 1 and number == 3) or (before == 7 and number in (2, 3, 4))
-        if size < 5 or place + size > end or not follows:
-            raise UserError(f"{file}: the GRIB message at byte {at} is damaged at byte {place}; copy it again")
-        place, before = place + size, number
-    if place != end or before != 7:
-        raise UserError(f"{file}: the GRIB message at byte {at} is damaged; copy it again")
+    before = 0
+    while at < end:
+        size, number = int.from_bytes(data[at : at + 4], "big"), data[at + 4] if at + 5 <= end else 0
+        follows = number == before + 1 or (before, number) == (1, 3) or (before == 7 and number in (2, 3, 4))
+        if size < 5 or at + size > end or not follows:
+            return False
+        at, before = at + size, number
+    return at == end and before == 7
 
 
 def _grib(file, said):
