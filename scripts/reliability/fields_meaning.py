@@ -207,7 +207,8 @@ PACKINGS = [
       for form in ("NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA", "NETCDF4_CLASSIC")),
     gives("missing_value in .h5", netcdf(".h5", PACKED | {"missing_value": np.uint8(255)}), HALVES),
     gives("two missing values", netcdf(".h5", PACKED | {"missing_value": np.array([254, 255], "u1")}), [*HALVES[:3], np.nan, np.nan]),
-    gives("_FillValue and missing_value", netcdf(".h5", PACKED | {"missing_value": np.uint8(254)}, fill=255), [*HALVES[:3], np.nan, np.nan]),
+    gives("_FillValue and missing_value", netcdf(".h5", PACKED | {"missing_value": np.uint8(254)}, fill=255),
+        [*HALVES[:3], np.nan, np.nan]),
     gives("valid_range in .h5", netcdf(".h5", PACKED | {"valid_range": np.array([1, 254], "u1")}), [np.nan, *HALVES[1:4], np.nan]),
     gives("valid_max in .h5", netcdf(".h5", PACKED | {"valid_max": np.uint8(254)}), HALVES),
     gives("valid_range of floats", netcdf(".h5", PACKED | {"valid_range": np.array([-32.0, 95.0])}), HALVES),
@@ -221,7 +222,8 @@ PACKINGS = [
     gives("shards, missing_value", sharded(PACKED | {"missing_value": 255}), HALVES),
     gives("shards, _Unsigned", sharded(PACKED | {"_Unsigned": "true", "missing_value": -1}, SIGNED), HALVES),
     gives("shards, valid_max", sharded(PACKED | {"valid_max": 254}), HALVES),
-    gives("two files, each its own packing", together(*(xr.Dataset({"u": ("x", RAW, PACKED | {"scale_factor": s, "_FillValue": np.uint8(255)})})
+    gives("two files, each its own packing",
+        together(*(xr.Dataset({"u": ("x", RAW, PACKED | {"scale_factor": s, "_FillValue": np.uint8(255)})})
                                                         for s in (0.5, 1.0))), [HALVES, 2 * HALVES + 32]),
     gives("a mask of Booleans", saved(xr.Dataset({"u": ("x", RAW > 100)})), RAW > 100),
     gives("half precision", hdf5({}, HALVES[:4].astype("f2")), HALVES[:4]),
@@ -283,7 +285,8 @@ def hours_of_floats(folder):
     from fields_domains import source_of
 
     hours = 1_000_000 + np.arange(40) / 12
-    data = xr.Dataset({"u": (("time", "y", "x"), RNG.standard_normal((40, 4, 5)))}, {"time": ("time", hours, {"units": "hours since 1900-01-01"})})
+    data = xr.Dataset({"u": (("time", "y", "x"), RNG.standard_normal((40, 4, 5)))},
+        {"time": ("time", hours, {"units": "hours since 1900-01-01"})})
     plan = source_of(data, folder, window=4).plan
     assert (plan.layout.step, plan.layout.time_units) == (5.0, "minutes"), (plan.layout.step, plan.layout.time_units)
 
