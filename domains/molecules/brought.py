@@ -11,7 +11,7 @@ from rdkit import Chem, rdBase
 
 from domains.molecules import bonds, embedding
 from domains.molecules.readers import RECORDS
-from domains.molecules.record import check_atoms, check_graph, check_length, check_scale, check_values, reason_of
+from domains.molecules.record import check_atoms, check_graph, check_scale, check_text, check_values, reason_of
 from sciddm.data.reading import check_regular, kind_of
 from sciddm.errors import UserError
 from sciddm.given import Thing, say
@@ -159,7 +159,7 @@ def _parsed(block, *, sanitize):
 
 
 def _of_smiles(text, name, where, names, lenient):
-    check_length(text)
+    check_text(text)
     reader = Chem.SmilesParserParams()
     reader.removeHs, reader.sanitize = False, not lenient
     with rdBase.CaptureErrorLog() as log:

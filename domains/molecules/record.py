@@ -147,8 +147,11 @@ def _common(records):
     return {name: np.array([here(record, name) for record in records], np.float32) for name in names}
 
 
-def check_length(smiles: str) -> None:
-    """That a SMILES has a length such as SMILES have. Raises: UserError."""
+def check_text(smiles: str) -> None:
+    """That a SMILES, with |...| of its own behind it, is one and of a length such as they have. Raises: UserError."""
+    words = smiles.split(maxsplit=1)
+    if len(smiles.splitlines()) > 1 or (len(words) > 1 and not words[1].startswith("|")):
+        raise UserError(f"SMILES {smiles[:60]!r}: expected one, without a blank in it")
     if len(smiles) > LONGEST:
         raise UserError(f"SMILES {smiles[:20]!r}... of {len(smiles)} characters: expected {LONGEST} at most; give a file with positions")
 

@@ -15,7 +15,7 @@ from rdkit import Chem, RDConfig, rdBase
 import sciddm
 from domains.molecules.collection import Collection
 from domains.molecules.embedding import MANY, relax, shape
-from domains.molecules.record import Record, Skipped, check_length, fail, gather, number_of, reason_of
+from domains.molecules.record import Record, Skipped, check_text, fail, gather, number_of, reason_of
 from sciddm import store
 from sciddm.data.made import made_once
 from sciddm.data.reading import read_text
@@ -38,10 +38,7 @@ def conformer(smiles: str, seed: int = SEED) -> Chem.Mol:
     (Wang et al. 2020, doi:10.1021/acs.jcim.0c00025; Halgren 1996, doi:10.1002/(SICI)1096-987X(199604)17:5/6<490::AID-JCC1>3.0.CO;2-P)
     Raises: UserError with the reason: SMILES that is none, no conformer found, no parameters, not converged.
     """
-    words = smiles.split(maxsplit=1)
-    if len(smiles.splitlines()) > 1 or (len(words) > 1 and not words[1].startswith("|")):
-        raise UserError(f"SMILES {smiles[:SHOWN]!r}: expected one, without a blank in it")
-    check_length(smiles)
+    check_text(smiles)
     text, smiles = smiles, smiles if len(smiles) <= SHOWN else f"{smiles[:SHOWN]}..."
     with rdBase.CaptureErrorLog() as log:
         molecule = Chem.MolFromSmiles(text)

@@ -87,6 +87,8 @@ def of_texts():
     many = "9" * 5000
     for name, task, things, word in (
         ("no SMILES", "conformers", ["CC("], "no SMILES"),
+        ("two SMILES in a text", "conformers", ["CCO CCN"], "expected one"),
+        ("two SMILES in two lines", "conformers", ["CCO\nCCN"], "expected one"),
         ("pieces", "conformers", ["CC(=O)[O-].[Na+]"], "2 pieces|never seen"),
         ("pieces of a scaffold", "scaffold", ["CCO.CCN", "keep=0-1"], "pieces without positions"),
         ("a kind never seen", "conformers", ["CCCl"], "never seen"),

@@ -26,6 +26,8 @@ def numbers(molecule):
         ("molecule.sdf", "no such file"),
         ("folder/molecule.xyz", "no such file"),
         ("", "is no molecule"),
+        ("CCO\nCCN", "expected one, without a blank"),
+        ("C:C", "in no aromatic ring"),
         ("logp=3", "did you mean logP"),
     ],
 )
