@@ -200,8 +200,7 @@ WINDOWS = ("window=0", "window=-1", "window=1000000000", "window=2.5", "past=5",
            "crop=x=a:b", "crop=z=1:2", "crop=x=1:2:3", "crop=x=²:3", "crop=x=100:200", "coarsen=x=0", "coarsen=x=²", "coarsen=x=99",
            "coarsen=x=-2",
            "coarsen=x=1.5", "coarsen=sample=2", "transforms=u=foo", "transforms=v=log", "transforms=u=log(", "transforms=u=log(offset=x)",
-           "vectors=(('u','w'),)", "vectors=(('u','u'),)", "path=", "windowz=3", "names.u=v", "cache=", "condition=u",
-           "variables=''")  # fmt: skip
+           "vectors=(('u','w'),)", "vectors=(('u','u'),)", "path=", "windowz=3", "names.u=v", "cache=", "condition=u")  # fmt: skip
 EQUATIONS = {
     "resolution=100000000": "memory", "resolution=10000": "memory", "resolution=1000000": "memory", "resolution=33": "even",
     "resolution=0": "even",
