@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from domains.weather.archive import MISSING, Archive, pack, unpack
+from domains.weather.archive import MISSING, Archive, pack, step_of, unpack, whole_seconds
 from domains.weather.readers import read_archive
 from sciddm import store
 from sciddm.errors import UserError
@@ -30,6 +30,27 @@ def test_packing_keeps_half_a_step_and_the_missing():
     np.testing.assert_allclose(unpack(pack(dbz)), dbz, atol=0.00501)
     assert unpack(pack(dbz)).dtype == np.float32 and (np.isnan(unpack(pack(dbz))) == np.isnan(dbz)).all()
     np.testing.assert_array_equal(pack(unpack(pack(dbz))), pack(dbz))
+
+
+@pytest.mark.parametrize(
+    "seconds, minutes",
+    [
+        (300 * np.arange(6) + 20 * (np.arange(6) % 2), 5.0), (300 * np.arange(200) + 20 * (np.arange(200) % 2), 5.0),
+        ([0, 300, 600, 1000, 1300, 1600, 9000, 9300], 5.0), ([0, 301, 602, 903], 301 / 60), ([0, 150, 300, 450], 2.5), ([0, 600], 10.0),
+    ],
+)  # fmt: skip
+def test_the_interval_is_the_slope_of_the_longest_run(seconds, minutes):
+    assert step_of(START + np.asarray(seconds).astype("timedelta64[s]")) == minutes
+
+
+def test_a_jittering_clock_makes_one_event_and_times_are_rounded():
+    when = START + (300 * np.arange(10) + 20 * (np.arange(10) % 2)).astype("timedelta64[s]")
+    one = Archive(np.zeros((10, 8, 8), np.int16), when, 2.0)
+    assert one.interval == 5.0 and one.events() == [(0, 10)]
+    late = when.astype("datetime64[us]") - np.timedelta64(3, "us")
+    late[3] = np.datetime64("NaT")
+    np.testing.assert_array_equal(whole_seconds(late)[[0, 9]], when[[0, 9]])
+    assert np.isnat(whole_seconds(late)[3])
 
 
 def test_windows_never_cross_a_gap():

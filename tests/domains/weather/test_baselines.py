@@ -184,3 +184,9 @@ def test_rainfarm_keeps_the_mean_of_every_block_and_repeats_for_a_seed(event, of
     np.testing.assert_array_equal(fine, baselines.rainfarm(coarse, 4, members=3, seed=1, of=of))
     assert not (fine[0] == fine[1]).all()
     assert (baselines.rainfarm(np.zeros((16, 16)), 4, members=2) == 0).all()
+
+
+def test_where_it_rains_alike_everywhere_steps_and_rainfarm_say_that_it_goes_on():
+    past = np.full((4, 24, 24), 20, np.float32)
+    np.testing.assert_allclose(baselines.steps(past, members=2, frames=2), 20, atol=1e-3)
+    np.testing.assert_allclose(baselines.rainfarm(past[0, :6, :6], 4, 2), 20, atol=1e-3)

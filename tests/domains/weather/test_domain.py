@@ -9,8 +9,10 @@ from small_rain import weather_config
 
 import sciddm as sd
 from domains.weather.archive import Archive, pack
+from domains.weather.domain import WeatherDomain
 from sciddm import UserError
-from sciddm.config import validate
+from sciddm.config import complete, validate
+from sciddm.tasks.base import check_tasks
 from sciddm.train import fit
 from sciddm.train.state import make_denoiser
 
@@ -128,3 +130,22 @@ def test_the_pod_config_makes_its_network_and_trains_at_a_level_a_frame(tmp_path
     t = jnp.linspace(0.1, 0.9, 16)[None, None, None]
     x0_hat = model.denoiser(jnp.ones((2, 16, 16, 16)), t)
     assert x0_hat.shape == (2, 16, 16, 16) and np.isfinite(x0_hat).all()
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"data.crop": (1, 2)}, "data.crop"), ({"data.crop": (0, 0, 64)}, "data.crop"), ({"data.held_out": float("inf")}, "data.held_out"),
+        ({"data.held_out": 2.5}, "data.held_out"), ({"data.past": 10**9}, "of memory"), ({"data.outages": 7.0}, "data.outages"),
+        ({"data.valid": (80, 0)}, "data.valid"), ({"tasks.extreme.reward": "rainn"}, "did you mean rain"),
+        ({"tasks.extreme.threshold": float("inf")}, "threshold"), ({"tasks.rollout.windows": 10**9}, "of memory"),
+        ({"tasks.wide.size": 10**7}, "of memory"), ({"tasks.fill.noise_dbz": float("inf")}, "noise_dbz"),
+    ],
+)  # fmt: skip
+def test_keys_out_of_bounds_are_refused_before_any_rain_is_made(change, said, tmp_path):
+    config = complete(weather_config(tmp_path))
+    with config.ignore_type(), config.unlocked():
+        config.update_from_flattened_dict(change)
+    with pytest.raises(UserError, match=said):
+        WeatherDomain.check(config)
+        check_tasks(WeatherDomain, config)

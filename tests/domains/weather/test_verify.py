@@ -168,3 +168,38 @@ def test_rain_has_the_climate_of_itself_and_louder_rain_another():
     assert doubled["spectrum dB"] == pytest.approx(20 * np.log10(2), rel=1e-4) and doubled[
         "change of frames"
     ] == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"time": [10, 15, 20]}, {"y": np.arange(8) + 0.5}, {"y": np.arange(8)[::-1]}, {"x": 1000.0 * np.arange(8)},
+        {"y": xr.Variable("y", np.arange(8), {"units": "m"})},
+    ],
+)  # fmt: skip
+def test_forecasts_on_other_coordinates_are_refused_and_never_cut_to_what_is_common(change):
+    observed = field(np.random.default_rng(1).uniform(0, 50, (3, 8, 8)))
+    observed["y"].attrs["units"] = "km"
+    forecast = observed.expand_dims(member=2).assign_coords(change)
+    for score in (lambda: verify.table({"a": forecast}, observed), lambda: verify.by_lead({"a": forecast}, observed),
+                  lambda: verify.crps(forecast, observed), lambda: verify.fss(forecast, observed, 25.0)):  # fmt: skip
+        with pytest.raises(UserError, match="coordinates of forecast and observed differ: '[txy]"):
+            score()
+
+
+def test_coordinates_of_single_precision_are_the_same():
+    observed = field(np.random.default_rng(1).uniform(0, 50, (3, 8, 8))).assign_coords(y=2000.1 * np.arange(8))
+    forecast = observed.expand_dims(member=2).assign_coords(y=(2000.1 * np.arange(8)).astype(np.float32))
+    row = verify.table({"a": forecast}, observed)["a"]
+    assert row["scored"] == 1.0 and row["CRPS"] == 0.0
+
+
+def test_nothing_has_skill_against_a_dry_forecast_of_a_dry_day():
+    dry = ensemble(np.zeros((2, 3, 8, 8)))
+    row = verify.table({"a": dry, "persistence": dry[:1]}, dry[0])["a"]
+    assert np.isnan(row["skill"]) and row["CRPS"] == 0
+
+
+def test_scores_at_a_lead_are_those_to_a_hundredth_of_it():
+    by_lead = xr.DataArray([1.0, 2.0], dims="time", coords={"time": [5.004, 9.0]})
+    assert {lead: float(value) for lead, value in verify.at_leads(by_lead, (5, 10)).items()} == {5: 1.0}

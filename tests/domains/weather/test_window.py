@@ -209,3 +209,14 @@ def test_gaps_coarse_fields_and_frames_further_apart_are_what_is_observed(domain
     native = domain.tasks["downscale"].to_native(np.zeros((2, 32, 32, 16), np.float32), means)
     np.testing.assert_allclose(native.lat.values.reshape(16, 2).mean(1), latlon(coarse, pixel=2).lat, atol=1e-9)
     assert native.sizes["time"] == 6 and isinstance(native, xr.Dataset)
+
+
+def test_a_code_that_the_file_does_not_declare_is_said_where_frames_are_given(domain):
+    coded = latlon(np.where(np.arange(32) == 5, np.float32(95.5), storm()))
+    refused(domain, "is 95.5 dbz at index .*--given missing=95.5$", coded)
+    seen, known = past(domain, problem(domain, coded, "missing=95.5"))
+    assert (known[:, :, 5] == 0).all() and known.sum() == known.size * 31 / 32
+    np.testing.assert_array_equal(past(domain, problem(domain, coded, "valid=0,80"))[1], known)
+    refused(domain, "missing=x: expected numbers", coded, "missing=x")
+    ranged = latlon(np.where(np.arange(32) == 5, np.float32(79), storm()), valid_max=70.0)
+    np.testing.assert_array_equal(past(domain, problem(domain, ranged))[1], known)
