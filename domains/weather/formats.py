@@ -152,8 +152,8 @@ def _whole_sections(data, at, end) -> bool:
 
 def _grib(file, said):
     variable = said.variable
-    check_grib(file)
     need("cfgrib", file, odim.EXTRA)
+    check_grib(file)
     # No index: it would be written beside the user's file. By name, because not all fields of a file fit one dataset.
     ways = ([{"filter_by_keys": {"shortName": variable}}] if variable else []) + [{}]
     for way in ways:
