@@ -50,10 +50,16 @@ def as_zarr(data, path, *, shard=None, version=3, **options):
     with zarr.config.set({"array.write_empty_chunks": True}):
         dims = {"dimension_names": array.dims} if version == 3 else {}
         made = zarr.open_group(path, mode="r+").create_array(
-            name, shape=array.shape, dtype=array.dtype, chunks=(1, *array.shape[1:]), shards=shard and (shard, *array.shape[1:]),
+            name,
+            shape=array.shape,
+            dtype=array.dtype,
+            chunks=(1, *array.shape[1:]),
+            shards=shard and (shard, *array.shape[1:]),
             attributes={k: v.tolist() if hasattr(v, "tolist") else v for k, v in array.attrs.items()}
-            | ({} if version == 3 else {"_ARRAY_DIMENSIONS": list(array.dims)}), **dims, **options,
-        )  # fmt: skip
+            | ({} if version == 3 else {"_ARRAY_DIMENSIONS": list(array.dims)}),
+            **dims,
+            **options,
+        )
         made[:] = array.values
     return path
 
@@ -71,9 +77,13 @@ def as_hdf5(data, path):
 
 
 KINDS = {
-    "netCDF-4": (as_netcdf, ".nc"), "classic netCDF": (as_classic, ".nc"), "netCDF-4 named .h5": (as_hdf5, ".h5"), "zarr": (as_zarr, ".zarr"),
-    "sharded zarr": (as_sharded, ".zarr"), "zarr of version 2": (as_version_2, ".zarr"),
-}  # fmt: skip
+    "netCDF-4": (as_netcdf, ".nc"),
+    "classic netCDF": (as_classic, ".nc"),
+    "netCDF-4 named .h5": (as_hdf5, ".h5"),
+    "zarr": (as_zarr, ".zarr"),
+    "sharded zarr": (as_sharded, ".zarr"),
+    "zarr of version 2": (as_version_2, ".zarr"),
+}
 
 
 def odim(
@@ -104,10 +114,20 @@ def odim(
         file.create_group("what").attrs.update(
             object=np.bytes_(kind), version=np.bytes_(version), source=np.bytes_("NOD:xx"), **stamp
         )
-        file.create_group("where").attrs.update({
-            "projdef": np.bytes_(definition), "xscale": 2000.0, "yscale": 2000.0, "xsize": width, "ysize": height,
-            "LL_lon": west, "LL_lat": south, "UR_lon": east, "UR_lat": north,
-        } | (where or {}))  # fmt: skip
+        file.create_group("where").attrs.update(
+            {
+                "projdef": np.bytes_(definition),
+                "xscale": 2000.0,
+                "yscale": 2000.0,
+                "xsize": width,
+                "ysize": height,
+                "LL_lon": west,
+                "LL_lat": south,
+                "UR_lon": east,
+                "UR_lat": north,
+            }
+            | (where or {})
+        )
         for i in range(datasets):
             group = file.create_group(f"dataset{i + 1}")
             start = np.bytes_(f"10{(starts or [minute] * datasets)[i]:02d}00")
@@ -169,12 +189,21 @@ def grib(path, frames, *, bitmap=True, **more):
         for i, frame in enumerate(frames):
             message = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib2")
             keys = {
-                "Ni": frame.shape[1], "Nj": frame.shape[0], "latitudeOfFirstGridPointInDegrees": 50 + 0.05 * (frame.shape[0] - 1),
-                "latitudeOfLastGridPointInDegrees": 50.0, "longitudeOfFirstGridPointInDegrees": 5.0,
-                "longitudeOfLastGridPointInDegrees": 5 + 0.05 * (frame.shape[1] - 1), "iDirectionIncrementInDegrees": 0.05,
-                "jDirectionIncrementInDegrees": 0.05, "dataDate": 20240501, "dataTime": 1000 + 5 * i, "bitmapPresent": int(bitmap),
-                "missingValue": 9999, "bitsPerValue": 24, "shortName": "prate",
-            } | more  # fmt: skip
+                "Ni": frame.shape[1],
+                "Nj": frame.shape[0],
+                "latitudeOfFirstGridPointInDegrees": 50 + 0.05 * (frame.shape[0] - 1),
+                "latitudeOfLastGridPointInDegrees": 50.0,
+                "longitudeOfFirstGridPointInDegrees": 5.0,
+                "longitudeOfLastGridPointInDegrees": 5 + 0.05 * (frame.shape[1] - 1),
+                "iDirectionIncrementInDegrees": 0.05,
+                "jDirectionIncrementInDegrees": 0.05,
+                "dataDate": 20240501,
+                "dataTime": 1000 + 5 * i,
+                "bitmapPresent": int(bitmap),
+                "missingValue": 9999,
+                "bitsPerValue": 24,
+                "shortName": "prate",
+            } | more
             for key, value in keys.items():
                 eccodes.codes_set(message, key, value)
             rate = np.where(np.isnan(frame), 9999, frame / 3600) if bitmap else frame / 3600
