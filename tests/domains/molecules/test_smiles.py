@@ -3,7 +3,7 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
 
-from domains.molecules import smiles
+from domains.molecules import embedding, smiles
 from domains.molecules.smiles import conformer, default_smiles, ensure_smiles_set, make_collection
 from sciddm.errors import UserError
 
@@ -25,6 +25,14 @@ def test_pieces_stand_beside_each_other_and_not_within(text):
     molecule = conformer(text)
     first, second = (molecule.GetConformer().GetPositions()[list(piece)] for piece in Chem.GetMolFrags(molecule))
     assert 1.8 < np.linalg.norm(first[:, None] - second, axis=-1).min() < 4.5  # angstrom, of ions and of what is only near
+
+
+def test_pieces_begin_side_by_side_so_that_none_is_caught_in_another():
+    molecule = Chem.AddHs(Chem.MolFromSmiles("C1CCCCCCCCCCC1.O"))
+    assert embedding.embed(molecule, embedding.etkdg(1), 2) == 2
+    for conformer in molecule.GetConformers():
+        ring, water = (conformer.GetPositions()[list(piece)] for piece in Chem.GetMolFrags(molecule))
+        assert water[:, 0].min() - ring[:, 0].max() == pytest.approx(embedding.APART, abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_molecules_whatever_the_number_of_jobs():
