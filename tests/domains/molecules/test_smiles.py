@@ -30,8 +30,8 @@ def test_pieces_stand_beside_each_other_and_not_within(text):
 def test_pieces_begin_side_by_side_so_that_none_is_caught_in_another():
     molecule = Chem.AddHs(Chem.MolFromSmiles("C1CCCCCCCCCCC1.O"))
     assert embedding.embed(molecule, embedding.etkdg(1), 2) == 2
-    for conformer in molecule.GetConformers():
-        ring, water = (conformer.GetPositions()[list(piece)] for piece in Chem.GetMolFrags(molecule))
+    for shape in molecule.GetConformers():
+        ring, water = (shape.GetPositions()[list(piece)] for piece in Chem.GetMolFrags(molecule))
         assert water[:, 0].min() - ring[:, 0].max() == pytest.approx(embedding.APART, abs=1e-6)
 
 
