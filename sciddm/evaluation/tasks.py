@@ -86,11 +86,24 @@ def _shown(value: float) -> str:
 def save_figure(figure, path, note: str = "") -> None:
     """Write a figure as PNG and close it; note: what a reader must know of the run, small below its lower left corner."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for text in _words(figure):  # names of a user's own, in which dollars are no formulas
+        text.set_parse_math(False)
     if note:  # below all that is drawn, where it covers nothing; the picture is cut to what is in it
         (width, height), drawn = figure.get_size_inches(), figure.get_tightbbox()
         figure.text(drawn.x0 / width, (drawn.y0 - 0.05) / height, note, ha="left", va="top", fontsize=8, color="#9a6a6a")
     figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.08)
     matplotlib.pyplot.close(figure)
+
+
+def _words(figure):
+    # titles, labels and legends; numbers along axes are formulas where they are powers of ten
+    yield from figure.texts
+    if figure._suptitle is not None:
+        yield figure._suptitle
+    for axes in figure.axes:
+        yield from (axes.title, axes._left_title, axes._right_title, axes.xaxis.label, axes.yaxis.label, *axes.texts)
+        if (legend := axes.get_legend()) is not None:
+            yield from legend.get_texts()
 
 
 def _mean(values) -> float:

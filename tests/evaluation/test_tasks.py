@@ -78,6 +78,16 @@ def test_kept_samples_that_a_kill_cut_short_or_that_are_damaged_are_made_again(m
     assert [path.name for path in (tmp_path / "samples").iterdir()] == [kept.name]  # nothing half written beside it
 
 
+def test_dollars_in_names_are_drawn_as_they_are_and_powers_of_ten_as_powers(tmp_path):
+    figure = plt.figure(figsize=(2, 2))
+    axes = figure.add_subplot(xscale="log", xlabel="$5 \\or {$6", title="C$1$ \\x")
+    axes.plot([1, 1e3], [0, 1], label="a$b_$")
+    axes.legend()
+    tasks.save_figure(figure, tmp_path / "a.png", "note: $x\\ $")
+    assert (tmp_path / "a.png").exists() and "$" in axes.xaxis.get_ticklabels()[0].get_text()
+    assert axes.xaxis.get_ticklabels()[0].get_parse_math() and not axes.title.get_parse_math()
+
+
 def test_the_corner_of_a_picture_says_that_a_run_is_undertrained_and_nothing_of_another(model, monkeypatch, tmp_path):
     notes = []
     monkeypatch.setattr(tasks, "save_figure", lambda figure, path, note="": notes.append(note) or plt.close(figure))
