@@ -99,7 +99,7 @@ def part_of(file: Path, raw: Raw) -> Part:
             if 0 in variable.shape:
                 empty[name] = dict(variable.sizes)
                 continue
-            coding[name] = Coding.of(variable.attrs, variable.dtype, netcdf=raw.netcdf)
+            coding[name] = Coding.of(variable.attrs, variable.dtype, netcdf=raw.netcdf, where=f"{file}: variable {name!r}")
             nothing = np.broadcast_to(np.float32(np.nan), variable.shape)
             attrs, encoding = _applied(variable)
             fields[name] = xr.Variable(variable.dims, nothing, attrs, encoding)
@@ -173,7 +173,7 @@ def _in_memory(file, name, variable) -> xr.Variable | None:
         return None
     with reading(file):
         values = np.asarray(variable.values)
-    coding = Coding.of(variable.attrs, values.dtype)
+    coding = Coding.of(variable.attrs, values.dtype, where=f"{file}: variable {name!r}")
     values = values.astype(values.dtype.newbyteorder("=")) if coding == Coding() else coding.decode(values, np.float64)
     return xr.Variable(variable.dims, values, attrs, encoding)
 

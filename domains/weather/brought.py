@@ -96,6 +96,7 @@ def read_frames(things: Sequence[Thing], count: int, options, data) -> Frames:
         header, plain = Header.of(file, array), readers.canonical(file, array)
         if plain["time"].dtype.kind != "M":
             raise UserError(f"{file}: the times are no dates (such as {plain['time'].values[0]}); expected CF times")
+        readers.check_years(file, plain["time"].values)
         first = _same(file, header, first)
         with _as_given():
             unit = readers.unit_of(file, plain, options.get("units", "" if plain.attrs.get("units") else data.units))

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sciddm.data.coding import Coding, meant_value
+from sciddm.data.dates import check_times
 from sciddm.data.reading import reading
 from sciddm.errors import UserError
 from sciddm.memory import check_memory
@@ -56,9 +57,9 @@ class Meant:
     decoded: bool = False
 
     @classmethod
-    def of(cls, attrs, dtype, said: Said, *, netcdf: bool = False, decoded: bool = False) -> "Meant":
-        """By a variable's attributes."""
-        coding = Coding.of(attrs, np.dtype(dtype), netcdf=netcdf)
+    def of(cls, attrs, dtype, said: Said, *, netcdf: bool = False, decoded: bool = False, where="attributes") -> "Meant":
+        """By a variable's attributes; where: file and variable, for messages."""
+        coding = Coding.of(attrs, np.dtype(dtype), netcdf=netcdf, where=where)
         meant = np.dtype(coding.view or dtype)
         return cls(coding._replace(missing=coding.missing + tuple(meant_value(v, meant) for v in said.missing)), meant, decoded=decoded)
 
@@ -128,9 +129,13 @@ def field_of(file, raw: xr.Dataset, said: Said, pick, *, netcdf: bool = True) ->
     kept = _beside(raw, name)
     size = sum(raw[other].dtype.itemsize * raw[other].size for other in kept if other != name)
     check_memory(COPIES * size, f"{file}: the coordinates of {name!r}, {_sizes(raw[name])},", "expected a grid of radar")
+    for other in kept:
+        if raw[other].ndim == 1 and " since " in str(raw[other].attrs.get("units", "")).lower():
+            check_times(f"{file}: {other!r}", raw[other].values, str(raw[other].attrs["units"]))
     found = xr.decode_cf(raw[[*kept]], mask_and_scale={name: False}, decode_timedelta=False)
     attrs, dtype = raw[name].attrs, raw[name].dtype
-    return with_meaning(pick(file, found, name), Meant.of(attrs, dtype, said, netcdf=netcdf))
+    meant = Meant.of(attrs, dtype, said, netcdf=netcdf, where=f"{file}: variable {name!r}")
+    return with_meaning(pick(file, found, name), meant)
 
 
 def _beside(raw: xr.Dataset, name) -> Iterable:

@@ -1,16 +1,19 @@
 """ODIM HDF5: composites, and the lowest sweep of a volume on a square grid."""
 
+import re
 
 import h5py
 import numpy as np
 import xarray as xr
 
 from domains.weather.coded import Meant, Said, with_meaning
-from sciddm.data.coding import Coding, meant_value
+from sciddm.data.coding import Coding, check_packing, meant_value
 from sciddm.data.reading import need, text
 from sciddm.errors import UserError
 
 EXTRA = "weather"  # of sciddm, with the libraries of these
+IMAGES = ("COMP", "IMAGE", "CVOL")  # objects that are maps
+DEGREES = {"y": {"units": "degrees_north", "standard_name": "latitude"}, "x": {"units": "degrees_east", "standard_name": "longitude"}}
 KNOWN = {"DBZH": "dBZ", "RATE": "mm/h"}
 PIXEL = 1.0  # km; of the grid that a sweep is put on
 EARTH = 6371000.0  # m
@@ -21,25 +24,28 @@ def images(file, opened: h5py.File, said: Said):
 
     Raises: UserError where the file does not tell which quantity, or which of several data sets of one time.
     """
-    found = [(dataset, data, whats) for dataset, data, whats in _data_of(opened) if text(_first(whats, "quantity", "")) in KNOWN]
+    kind = text(opened["what"].attrs["object"]).upper()
+    if kind not in IMAGES:
+        raise UserError(f"{file}: its object is {kind}, which is no map; expected one of {', '.join(IMAGES)}, PVOL or SCAN")
+    there = [(*one, text(_first(one[2], "quantity", ""))) for one in _data_of(opened)]
+    found = [(dataset, data, whats) for dataset, data, whats, name in there if name in KNOWN]
     asked, _, quantity = said.variable.rpartition("/")
     quantities = sorted({text(_first(whats, "quantity")) for _, _, whats in found})
     if quantity and quantity not in quantities:
         raise UserError(f"{file}: no quantity config.data.variable = {said.variable!r}, found {quantities}; expected DBZH or RATE")
     if not quantity and len(quantities) != 1:
         way_out = f", --config.data.variable={quantities[0]}" if quantities else ""
-        raise UserError(f"{file}: quantities {quantities}; expected DBZH or RATE{way_out}")
+        names = sorted({name for *_, name in there})
+        raise UserError(f"{file}: quantities {names}; expected DBZH or RATE{way_out}")
     quantity = quantity or quantities[0]
     found = [one for one in found if text(_first(one[2], "quantity")) == quantity and asked in ("", one[0])]
     if not found:
         raise UserError(f"{file}: no data set {asked!r} with {quantity} as config.data.variable = {said.variable!r} has it")
     stamps = [_time(whats, dataset if len(found) > 1 else "", file) for dataset, _, whats in found]
     if len(set(stamps)) < len(stamps):
-        names = ", ".join(dataset for dataset, _, _ in found)
-        raise UserError(
-            f"{file}: {quantity} of {stamps[0]} is there {len(found)} times ({names}); expected one, such as "
-            f"--config.data.variable={found[0][0]}/{quantity}"
-        )
+        names = [dataset for dataset, _, _ in found]
+        way_out = f"such as --config.data.variable={names[0]}/{quantity}" if len(set(names)) == len(names) else "leave the others out"
+        raise UserError(f"{file}: {quantity} of {stamps[0]} is there {len(found)} times ({', '.join(names)}); expected one, {way_out}")
     for stamp, (dataset, data, whats) in sorted(zip(stamps, found, strict=True), key=lambda each: each[0]):
         yield _image(file, opened, dataset, data, whats, quantity, stamp, said)
 
@@ -66,23 +72,32 @@ def _time(whats, dataset, file):
     if not any(date in what for what in whats) or not any(time in what for what in whats):
         raise UserError(f"{file}: {dataset or 'the file'} has no {date} and {time}; expected them in its group what")
     date, time = (text(_first(whats, key)) for key in (date, time))
-    return np.datetime64(f"{date[:4]}-{date[4:6]}-{date[6:8]}T{time[:2]}:{time[2:4]}:{time[4:6] or '00'}", "s")
+    said = f"{file}: {dataset or 'the file'} is of date {date!r} and time {time!r}; expected YYYYMMDD and HHMMSS"
+    if not re.fullmatch(r"\d{8}", date) or not re.fullmatch(r"\d{4}(\d\d)?", time) or int(time[4:6] or 0) > 60:
+        raise UserError(said)
+    try:
+        minute = np.datetime64(f"{date[:4]}-{date[4:6]}-{date[6:8]}T{time[:2]}:{time[2:4]}", "s")
+    except ValueError as error:
+        raise UserError(said) from error
+    return minute + int(time[4:6] or 0)  # 60 in a leap second, which is the next one here
 
 
-def _meant(dtype, gain, offset, nodata, undetect, said) -> Meant:
+def _meant(where, dtype, gain, offset, nodata, undetect, said) -> Meant:
     # raw -> gain raw + offset; `undetect`: looked and saw nothing, which is no echo in any unit; `nodata` goes before it.
     codes = [*said.missing] if nodata is None else [float(nodata), *said.missing]
-    coding = Coding(missing=tuple(meant_value(v, np.dtype(dtype)) for v in codes), scale=float(gain), offset=float(offset))
+    gain, offset = check_packing(float(gain), float(offset), where, ("gain", "offset"))
+    coding = Coding(missing=tuple(meant_value(v, np.dtype(dtype)) for v in codes), scale=gain, offset=offset)
     return Meant(coding, np.dtype(dtype), None if undetect is None else float(undetect))
 
 
 def _image(file, opened, dataset, data, whats, quantity, stamp, said):
     raw = np.asarray(data["data"])
     gain, offset = _first(whats, "gain", 1.0), _first(whats, "offset", 0.0)
-    meant = _meant(raw.dtype, gain, offset, _first(whats, "nodata", None), _first(whats, "undetect", None), said)
+    codes = (_first(whats, "nodata", None), _first(whats, "undetect", None))
+    meant = _meant(f"{file}: {quantity} of {dataset}", raw.dtype, gain, offset, *codes, said)
     where = dict(opened["where"].attrs) | (dict(opened[dataset]["where"].attrs) if "where" in opened[dataset] else {})
-    if raw.ndim != 2:
-        raise UserError(f"{file}: {dataset} has {raw.ndim} axes; expected y and x")
+    if raw.ndim != 2 or raw.dtype.kind not in "iuf":
+        raise UserError(f"{file}: {dataset} has {raw.ndim} axes of {raw.dtype}; expected numbers along y and x")
     for key, n in (("ysize", raw.shape[0]), ("xsize", raw.shape[1])):
         if key in where and int(where[key]) != n:
             raise UserError(f"{file}: {key} is {int(where[key])}, and the data of {dataset} have {raw.shape}; copy the file again")
@@ -101,7 +116,8 @@ def _image(file, opened, dataset, data, whats, quantity, stamp, said):
         if not abs(n * size / wide - 1) < 0.1 + 2 / n:
             raise UserError(f"{file}: {n} pixels of {dim}scale = {size:g} m, and corners {wide:.6g} m apart; expected them to agree")
         centres = start + (np.arange(n) + 0.5) * size * (1 if dim == "x" else -1)  # the first row is the northern one
-        coords[dim] = (dim, centres, {"units": "m", "standard_name": f"projection_{dim}_coordinate"})
+        plane = {"units": "m", "standard_name": f"projection_{dim}_coordinate"}
+        coords[dim] = (dim, centres, DEGREES[dim] if crs.is_geographic else plane)
     found = xr.DataArray(raw[None], coords, ("time", "y", "x"), quantity, {"units": KNOWN[quantity]})
     return with_meaning(mapped(found, "crs", crs.to_cf()), meant)
 
@@ -122,9 +138,8 @@ def sweep(file, said: Said, pick):
     lowest = min(sweeps, key=lambda each: float(each["sweep_fixed_angle"]))
     gates = pick(file, lowest, said.variable)
     about = gates.attrs
-    meant = _meant(
-        gates.dtype, about.get("scale_factor", 1.0), about.get("add_offset", 0.0), about.get("_FillValue"), about.get("_Undetect"), said
-    )
+    gain, offset = about.get("scale_factor", 1.0), about.get("add_offset", 0.0)
+    meant = _meant(f"{file}: {gates.name}", gates.dtype, gain, offset, about.get("_FillValue"), about.get("_Undetect"), said)
     values = meant.decode(gates.transpose("azimuth", "range").values)
     elevation, ranges = float(lowest["sweep_fixed_angle"]), lowest["range"].values.astype(float)
     _, ground, _ = xradar.georeference.antenna_to_cartesian(

@@ -22,6 +22,7 @@ MOST_RAIN = 2000.0  # mm/h; more has fallen in no minute
 SUSPECT = 60.0  # dBZ; above it the last number of an integer type is a code for missing, too
 PACKED = 300.0  # dBZ; the archive's own numbers end there
 CALENDARS = {"standard", "gregorian", "proleptic_gregorian"}
+YEARS = np.datetime64("1930"), np.datetime64("2200")  # between which frames of radar are
 BLOCK = 2**19  # pixels converted at a time, as many as the processor keeps at hand
 KILOMETRES = {"m": 1e-3, "km": 1.0, "degrees": 111.195}
 AXES = {
@@ -56,8 +57,9 @@ def read_archive(path, *, units: str = "", crop=None, **said) -> Archive:
                 f"{file}: the times of {array.name!r} are no dates (such as {array['time'].values[0]}); "
                 "expected CF times, with units such as 'minutes since 2024-05-01'"
             )
+        check_years(file, array["time"].values)
         if first is None or file != first[0]:
-            first, done = _same_grid(file, array, first), 0
+            first, done = _same_grid(file, array, mapping_of(part), first), 0
         unit = unit_of(file, array, units)
         frames = np.empty(array.shape, np.int16)
         # Never less than a chunk, or each would be unpacked many times.
@@ -111,14 +113,23 @@ def canonical(file, array: xr.DataArray) -> xr.DataArray:
     for dim in ("y", "x"):
         values = array[dim].values
         if dim == "x" and in_degrees(array[dim]):
+            values = values.astype(float) if values.dtype.kind in "iu" else values  # a byte holds no 360
             if np.sum(np.diff(values) < 0) > len(values) / 2:
-                array = array.isel(x=slice(None, None, -1))
-                values = array[dim].values
+                array, values = array.isel(x=slice(None, None, -1)), values[::-1]
             values = values[0] + (values - values[0]) % 360
             array = array.assign_coords(x=("x", values, array["x"].attrs))
         elif len(values) > 1 and values[0] > values[-1]:
             array = array.isel({dim: slice(None, None, -1)})
     return array
+
+
+def check_years(file, times) -> None:
+    """That radar was there at times (n,) datetime64. Raises: UserError where their units or their type make them of another century."""
+    bad = (times < YEARS[0]) | (times >= YEARS[1])
+    if bad.any():
+        when = times[int(bad.argmax())].astype("datetime64[s]")
+        expected = f"expected one of {YEARS[0]} to {YEARS[1]}, check the units of its times"
+        raise UserError(f"{file}: frame {int(bad.argmax())} is of {when}; {expected}")
 
 
 def _dates(variable):
@@ -153,7 +164,7 @@ def _is(array, dim, axis):
     letter, standard_names, names = AXES[axis]
     coordinate = array.coords.get(dim)
     attrs = {} if coordinate is None else coordinate.attrs
-    said = attrs.get("standard_name") or attrs.get("axis")
+    said = str(attrs.get("standard_name") or attrs.get("axis") or "")
     if said in {n for _, known, _ in AXES.values() for n in known} or said in {"T", "Y", "X"}:
         return said == letter or said in standard_names
     return str(dim).lower() in names or (axis == "time" and coordinate is not None and coordinate.dtype.kind == "M")
@@ -162,7 +173,7 @@ def _is(array, dim, axis):
 def in_degrees(coordinate) -> bool:
     """Whether a coordinate is a longitude or latitude, by its units or its name."""
     name = f"{coordinate.attrs.get('standard_name', '')} {coordinate.attrs.get('name', '')}".lower()
-    units = coordinate.attrs.get("units", "")
+    units = str(coordinate.attrs.get("units", ""))
     return units.startswith("degree") or (not units and any(known in name for known in ("lat", "lon")))
 
 
@@ -171,13 +182,18 @@ def spacing_of(file, array) -> float:
     steps = {}
     for dim in ("y", "x"):
         coordinate = array[dim]
-        name, units, values = coordinate.attrs["name"], coordinate.attrs.get("units", ""), coordinate.values
+        name, units, values = coordinate.attrs["name"], str(coordinate.attrs.get("units", "")), coordinate.values
+        if values.dtype.kind not in "iuf":
+            raise UserError(f"{file}: coordinate {name!r} is no number, such as {values[0]}; expected numbers in m, km or degrees")
         mean = even_step(file, f"coordinate {name!r}", values)
         known = "degrees" if in_degrees(coordinate) else of_length(units)
         if known is None:
             raise UserError(f"{file}: coordinate {name!r} has units {units!r}; expected m, km or degrees")
         steps[dim] = mean * KILOMETRES[known]
     if in_degrees(array["x"]):
+        if in_degrees(array["y"]) and not np.abs(array["y"].values).max() <= 90:
+            most = np.abs(array["y"].values).max()
+            raise UserError(f"{file}: coordinate {array['y'].attrs['name']!r} reaches {most:g} degrees; expected latitudes, 90 at most")
         steps["x"] *= np.cos(np.radians(array["y"].values.mean()))
     elif abs(steps["y"] / steps["x"] - 1) > 0.05:
         raise UserError(
@@ -188,18 +204,36 @@ def spacing_of(file, array) -> float:
 
 def of_length(units):
     """The key of KILOMETRES that a unit of length means, None for another; those that stand there need no look at other spellings."""
+    units = str(units)
     return units if units in KILOMETRES else next((known for known in ("m", "km") if same(units, known)), None)
 
 
-def _same_grid(file, array, first):
-    # (file, shape, km a pixel), checked against the first one.
-    here = (file, array.shape[1:], spacing_of(file, array))
+def mapping_of(array) -> dict:
+    """The numbers of a field's grid mapping; {} without one."""
+    name = str(array.attrs.get("grid_mapping", ""))
+    attrs = array[name].attrs if name in array.coords else {}
+    return {key: value for key, value in attrs.items() if isinstance(value, (float, np.floating))}
+
+
+def _same_grid(file, array, mapping, first):
+    # (file, shape, km a pixel, its first pixel in pixels, numbers of its mapping), checked against the first one.
+    spacing = spacing_of(file, array)
+    units = ["degrees" if in_degrees(array[dim]) else of_length(array[dim].attrs.get("units", "")) for dim in "yx"]
+    first_pixel = [float(array[dim].values[0]) for dim in "yx"]
+    origin = [(at % 360 if unit == "degrees" else at) * KILOMETRES[unit] / spacing for at, unit in zip(first_pixel, units, strict=True)]
+    here = (file, array.shape[1:], spacing, origin, mapping)
     if first is not None and (here[1] != first[1] or abs(here[2] / first[2] - 1) > 1e-3):
         raise UserError(
             f"{file}: a grid of {here[1]} pixels of {here[2]:.4g} km, but {first[1]} of {first[2]:.4g} km in {first[0].name}; "
             "expected the same grid in all files"
         )
-    return here
+    if first is not None and (np.abs(np.subtract(origin, first[3])).max() > 0.1 or any(
+        not np.allclose(mapping[key], first[4][key], rtol=1e-6, atol=1e-4) for key in mapping.keys() & first[4].keys()
+    )):  # fmt: skip
+        raise UserError(
+            f"{file}: its grid lies elsewhere than that of {first[0].name}; expected one place in all files, train on a folder of each"
+        )
+    return here if first is None else first
 
 
 def _cropped(file, array, crop):

@@ -1,9 +1,13 @@
 """CF conventions: what a variable's attributes say its raw numbers mean: packing, missing values, valid ranges."""
 
+import math
+import re
 from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
+
+from sciddm.errors import UserError
 
 NEVER_WRITTEN = 9.969209968386869e36  # netCDF's fill value of floats, where a variable names none
 
@@ -20,26 +24,33 @@ class Coding(NamedTuple):
     offset: float = 0.0
 
     @classmethod
-    def of(cls, attrs, dtype, *, netcdf: bool = False) -> "Coding":
-        """Out of a variable's attributes. What is no number in them is passed over."""
-        view, unsigned = "", str(attrs.get("_Unsigned", "")).lower()
+    def of(cls, attrs, dtype, *, netcdf: bool = False, where: str = "attributes") -> "Coding":
+        """Out of a variable's attributes. A missing value or a bound that is no number is passed over.
+
+        where: file and variable, for messages. Raises: UserError on a packing or a valid range that can't be meant.
+        """
+        view, unsigned = "", str(attrs.get("_Unsigned", "")).strip().lower()
         if dtype.kind == "i" and unsigned == "true" or dtype.kind == "u" and unsigned == "false":
             view = ("u" if dtype.kind == "i" else "i") + str(dtype.itemsize)
         meant = np.dtype(view or dtype)
         missing = [meant_value(v, meant) for key in ("_FillValue", "missing_value") for v in _numbers(attrs.get(key))]
         if netcdf and "_FillValue" not in attrs and dtype.kind == "f":
             missing.append(meant_value(NEVER_WRITTEN, meant))
-        scale, offset = (_numbers(attrs.get(key)) for key in ("scale_factor", "add_offset"))
-        packed = bool(scale or offset)
-        both = _numbers(attrs.get("valid_range"))
-        low, high = both if len(both) == 2 else (None, None)
+        scale, offset = (_the_number(attrs, key, where) for key in ("scale_factor", "add_offset"))
+        packed = scale is not None or offset is not None
+        both = _numbers(attrs.get("valid_range")) or [None, None]
+        if len(both) != 2:
+            raise UserError(f"{where}: valid_range is {listed(both)}; expected the lowest and the highest, mend it or leave it out")
+        low, high = both
         low = next(iter(_numbers(attrs.get("valid_min"))), low)
         high = next(iter(_numbers(attrs.get("valid_max"))), high)
         # A range of floats for packed integers is one of what is unpacked, and of no number that the file could hold.
         packed_range = not (packed and meant.kind in "iu" and any(np.asarray(v).dtype.kind == "f" for v in (low, high)))
         if packed_range:
             low, high = (None if v is None else meant_value(v, meant) for v in (low, high))
-        scale, offset = float(scale[0]) if scale else 1.0, float(offset[0]) if offset else 0.0
+        if low is not None and high is not None and low > high:
+            raise UserError(f"{where}: its valid range goes from {low:g} to {high:g}, in which nothing lies; mend it or leave it out")
+        scale, offset = check_packing(1.0 if scale is None else scale, 0.0 if offset is None else offset, where)
         return cls(view, tuple(v for v in missing if v == v), low, high, packed_range, scale, offset)
 
     def decode(self, raw: np.ndarray, dtype=np.float32) -> np.ndarray:
@@ -65,6 +76,31 @@ class Coding(NamedTuple):
         return values
 
 
+def check_packing(scale, offset, where: str, names=("scale_factor", "add_offset")) -> tuple[float, float]:
+    """Both as floats. Raises: UserError where all numbers would mean the same, or nothing."""
+    if not (math.isfinite(scale) and scale and math.isfinite(offset)):
+        said = f"{names[0]} is {scale:g} and {names[1]} {offset:g}"
+        expected = f"expected finite ones and no {names[0]} of 0, mend them in the file"
+        raise UserError(f"{where}: {said}, by which its numbers mean nothing; {expected}")
+    return float(scale), float(offset)
+
+
+def _the_number(attrs, key, where):
+    # None where there is no such attribute
+    value = attrs.get(key)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    found = _numbers(value)
+    if len(set(map(str, found))) != 1:
+        raise UserError(f"{where}: {key} is {str(value)[:60]!r}; expected one number, mend it in the file")
+    return found[0]
+
+
+def listed(values) -> str:
+    """Numbers for a message."""
+    return ", ".join(f"{v:g}" for v in values)
+
+
 def meant_value(value, dtype):
     """An attribute's number in the type of the variable: -1 is 255 of an unsigned byte, 1.1 the nearest float32."""
     if dtype.kind == "f":
@@ -83,8 +119,9 @@ def _numbers(value) -> list:
     found = []
     for each in np.ravel(np.asarray(value)).tolist():
         if isinstance(each, (str, bytes)):
+            words = each.decode(errors="replace") if isinstance(each, bytes) else each
             with suppress(ValueError):
-                found.append(float(each))
+                found += [float(word) for word in re.split(r"[,;\s]+", words.strip("[]() ")) if word]
         elif isinstance(each, (int, float)):
             found.append(each)
     return found

@@ -1,0 +1,35 @@
+"""Times as files have them: numbers since a date, of which a library that decodes them passes over what it does not know."""
+
+import re
+
+import numpy as np
+
+from sciddm.errors import UserError
+
+DATE = r"-?\d{1,4}(-\d{1,2}){0,2}|\d{8}"
+CLOCK = r"\d{1,2}(:\d{1,2}(:\d{1,2}(\.\d*)?)?)?"
+ZONE = r"Z|UTC|GMT|[+-]\d{1,2}(:?\d{2})?|0{1,2}(:?00)?"
+REFERENCE = re.compile(rf"({DATE})([T\s]\s*{CLOCK})?\s*({ZONE})?", re.IGNORECASE)
+FINEST = 0.1  # of a step, that the rounding of a time may be
+
+
+def check_times(where: str, numbers: np.ndarray, units: str) -> None:
+    """That numbers (n,) in `units`, "minutes since 2024-05-01 10:00", are times to be trusted. where: file and variable, for messages.
+
+    Raises: UserError on a date or zone that would be passed over in silence, and on numbers too coarse for the steps between them.
+    """
+    since = re.split(r"\ssince\s", units, maxsplit=1, flags=re.IGNORECASE)[-1].strip()
+    if not REFERENCE.fullmatch(since):
+        raise UserError(
+            f"{where}: its times are since {since!r}, which is read in more than one way; expected year-month-day, hour:minute:second "
+            "and a zone as a number, such as 2024-05-01 10:00:00 +02:00"
+        )
+    numbers = numbers[np.isfinite(numbers)] if numbers.dtype.kind == "f" else numbers[:0]
+    if len(numbers) > 1:
+        step, rounding = np.median(np.abs(np.diff(numbers.astype(float)))), float(np.spacing(np.abs(numbers).max()))
+        if rounding > FINEST * step:
+            word = units.split()[0]
+            raise UserError(
+                f"{where}: its times are of {numbers.dtype} and rounded to {rounding:.3g} {word}, too coarse for steps of {step:.3g} "
+                f"{word}; write them as float64, or since a later date"
+            )
