@@ -274,7 +274,12 @@ def place(text: str) -> Path:
         raise argparse.ArgumentTypeError(f"{text!r}: expected the name of a file or folder; . is this folder")
     if text.count("/") > LEVELS or len(text) > LONGEST:
         raise argparse.ArgumentTypeError(f"{text[:40]}...: expected at most {LEVELS} folders in each other and {LONGEST} characters")
-    return Path(text)
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise argparse.ArgumentTypeError(f"{text[:80]!r}: has bytes that are no letters in UTF-8; expected a name of letters, rename it")
+    try:
+        return Path(text).expanduser()  # as in --workdir=~/run, which no shell replaces
+    except RuntimeError:  # without a home
+        return Path(text)
 
 
 def positive(text: str) -> int:

@@ -29,7 +29,12 @@ def run_train(arguments, rest) -> None:
     if was_stopped(arguments.workdir, config):
         print(f"stopped: {arguments.workdir}; the same command goes on")
         return
-    print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {arguments.workdir}")
+    print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {typed(arguments.workdir)}")
+
+
+def typed(path) -> str:
+    """A path as it is typed in a shell."""
+    return shlex.quote(str(path))
 
 
 def was_stopped(workdir, config) -> bool:
@@ -65,7 +70,7 @@ def run_sweep(arguments, rest) -> None:
     for config in configs.values():  # all of them before the first is trained
         validate(config)
     sweep.train_all(configs, **beginning(arguments))
-    print(f"done: {len(configs)} runs in {arguments.workdir}; to compare: sciddm info --workdir {arguments.workdir}/*")
+    print(f"done: {len(configs)} runs in {arguments.workdir}; to compare: sciddm info --workdir {typed(arguments.workdir)}/*")
 
 
 def beginning(arguments) -> dict:
@@ -80,7 +85,7 @@ def run_sample(arguments, rest) -> None:
     task = arguments.task
     for name in ("given", "method", "strength"):
         if getattr(arguments, name) and not task:
-            raise UserError(f"--{name}: say for which --task; `sciddm info --workdir {arguments.workdir}` lists them")
+            raise UserError(f"--{name}: say for which --task; `sciddm info --workdir {typed(arguments.workdir)}` lists them")
     if arguments.solver is not None:
         from sciddm import solvers
 
@@ -260,14 +265,14 @@ def tell_task(arguments) -> None:
         model, name = load(arguments.workdir), arguments.task
     print(f"--task {name} --given takes {model.task(name).takes}")
     if arguments.example is None:
-        return print(f"an example, to copy: sciddm info --workdir {arguments.workdir} --task {name} --example FOLDER")
+        return print(f"an example, to copy: sciddm info --workdir {typed(arguments.workdir)} --task {name} --example FOLDER")
     if arguments.example.exists() and any(arguments.example.iterdir()):
         raise UserError(f"{arguments.example}: is not empty; give another --example")
     arguments.example.mkdir(parents=True, exist_ok=True)
     with activity("reading or making a held-out problem"):
         given = model.task(name).write_given(model.problem(name), arguments.example)
     words = " ".join(f"--given {shlex.quote(str(one))}" for one in given)
-    print(f"the first held-out example: sciddm sample --workdir {arguments.workdir} --task {name} {words}")
+    print(f"the first held-out example: sciddm sample --workdir {typed(arguments.workdir)} --task {name} {words}")
 
 
 def run_export(arguments, rest) -> None:
@@ -278,7 +283,7 @@ def run_export(arguments, rest) -> None:
         raise UserError(f"export {' '.join(map(str, arguments.places))}: expected sciddm export RUN OUT, or --workdir RUN OUT")
     for path in export(*places):
         print(path)
-    print(f"next: sciddm sample --workdir {places[1]}; write the data's origin and a licence into {places[1] / 'README.md'}")
+    print(f"next: sciddm sample --workdir {typed(places[1])}; write the data's origin and a licence into {places[1] / 'README.md'}")
 
 
 def run_demo(arguments, rest) -> None:

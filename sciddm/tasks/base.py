@@ -177,6 +177,8 @@ def task_types(domain_type, config) -> dict[str, type[Task]]:
     Raises: UserError on a task that nobody knows.
     """
     types = dict(domain_type.task_types)
+    if not hasattr(config.tasks, "items"):
+        raise UserError(f"config.tasks = {config.tasks!r}: expected a group of tasks by name")
     for name, options in config.tasks.items():
         if not name.replace("-", "_").isidentifier():
             raise UserError(f"config.tasks: {name!r} is no name of a task; expected letters, digits, - and _")

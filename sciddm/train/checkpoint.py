@@ -201,6 +201,8 @@ class Checkpoints:
         meta = json.loads((self.directory / str(step) / "meta" / "metadata").read_text())
         if meta["digest"] != meta_digest(meta):
             raise ValueError("its checksum differs")
+        if meta["step"] != step:  # later steps would be older than it, and never be looked at
+            raise ValueError(f"it is of step {meta['step']}, under another name")
         return meta
 
     def _set_aside(self, step: int, why: str) -> None:
@@ -288,7 +290,7 @@ def _resolved(workdir) -> Path:
 
 
 def _is_step(name: str) -> bool:
-    return name.isascii() and name.isdecimal()
+    return name.isascii() and name.isdecimal() and name == str(int(name))
 
 
 def _finished(path: Path) -> bool:

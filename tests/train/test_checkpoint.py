@@ -48,6 +48,15 @@ def test_a_flipped_bit_is_refused_and_the_checkpoint_before_it_used(run, seed):
     assert digests(again) == digests(state)
 
 
+def test_a_checkpoint_under_the_name_of_another_step_is_not_the_newest(run):
+    folder, said = run / "checkpoints", []
+    (folder / "20").rename(folder / "900")  # what is trained from there would end before it, and never be looked at
+    shutil.copytree(folder / "40", folder / "0400")
+    store = Checkpoints(run, read_only=True, say=said.append)
+    assert store.meta()["step"] == 60 and "900 is not used" in said[0] and "it is of step 20, under another name" in said[0]
+    assert store.steps() == [900, 60, 40]
+
+
 def test_reading_never_changes_a_workdir(run):
     said, state = [], fit(toy_config(), run, progress=False)
     flip_a_bit(run, 60)
