@@ -159,13 +159,14 @@ def _parsed(block, *, sanitize):
 
 
 def _of_smiles(text, name, where, names, lenient):
-    check_text(text)
+    suffix = Path(text).suffix.lower()
+    if suffix not in RECORDS:  # else it is no such file
+        check_text(text)
     reader = Chem.SmilesParserParams()
     reader.removeHs, reader.sanitize = False, not lenient
     with rdBase.CaptureErrorLog() as log:
         molecule = Chem.MolFromInchi(text, removeHs=False) if text.startswith("InChI=") else Chem.MolFromSmiles(text, reader)
     if molecule is None:
-        suffix = Path(text).suffix.lower()
         if suffix in RECORDS or re.fullmatch(r"\.[a-z][a-z0-9]{1,4}", suffix):
             raise UserError(f"--given {where}: no such file; expected {TAKES}")
         word = text.partition("=")[0]

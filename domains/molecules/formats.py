@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from domains.molecules.record import (
+    ANGSTROM,
     ELEMENTS,
     Record,
     charge_of,
@@ -18,12 +19,16 @@ from domains.molecules.record import (
     from_block,
     from_positions,
     number_of,
+    said_twice,
     whole_charge,
 )
 from sciddm.data.reading import GZIP, check_regular, kind_of, need, read_bytes, read_text, reading, stem_of
 from sciddm.errors import UserError
 
 CHARGES = ("charge", "total_charge", "net_charge")
+OF_MOLECULES = (*CHARGES, "charges", "q")  # of arrays; those of one number an atom, such as partial charges, are none of the molecule
+CELLS = ("cell", "lattice", "box", "unit_cell", "unitcell", "cells", "box_vectors")
+UNITS = ("units", "unit", "r_units", "r_unit", "length_unit", "length_units", "positions_units", "position_units", "coordinate_units")
 
 
 def sdf_records(file: Path) -> Iterator[Record]:
@@ -34,8 +39,9 @@ def sdf_records(file: Path) -> Iterator[Record]:
     for number, block in enumerate(blocks, 1):
         title = block.split("\n", 1)[0].strip()
         found = re.findall(r"^>[^<\n]*<([^>\n]+)>[^\n]*\n([^\n]*)", block, flags=re.MULTILINE)
-        properties = {key: value for key, text in found if (value := number_of(text)) is not None}
-        yield Record(str(file), number, title or f"{stem_of(file)} {number}", partial(from_block, block), properties, block)
+        pairs = [(key, value) for key, text in found if (value := number_of(text)) is not None]
+        make = partial(fail, twice) if (twice := said_twice(pairs)) else partial(from_block, block)
+        yield Record(str(file), number, title or f"{stem_of(file)} {number}", make, dict(pairs), block)
 
 
 def ase_records(file: Path) -> Iterator[Record]:
@@ -129,7 +135,7 @@ def npz_records(file: Path) -> Iterator[Record]:
     extra = {key: a for key, a in arrays.items() if a.shape == (count,) and a.dtype.kind in "biuf" and key not in layout}
     charges = _charges(file, arrays, count)
     for i, (numbers, positions) in enumerate(parts):
-        properties = {key: float(array[i]) for key, array in extra.items()}
+        properties = {key: float(array[i]) for key, array in extra.items() if not abs(array[i]) > 1e38}
         try:
             charge = 0 if charges is None else whole_charge(float(charges[i]), 0.0)
             make = partial(from_positions, *_atoms(numbers, positions), charge)
@@ -173,18 +179,31 @@ def _sizes(file, array):
 
 def _charges(file, arrays, count):
     # (M,) of numbers, or None; one number is that of all
-    name = next((name for name in CHARGES if name in arrays), None)
-    if name is None:
-        return None
-    array = arrays[name]
-    if array.dtype.kind not in "biuf" or array.shape not in ((count,), (count, 1), ()):
-        raise UserError(f"{file}: {name} {array.shape} is of type {array.dtype}; expected ({count},), the charge of each molecule")
-    return np.broadcast_to(array.reshape(-1), (count,))
+    found = {}
+    for name in arrays:
+        if name.lower() not in OF_MOLECULES or (name.lower() not in CHARGES and arrays[name].shape not in ((count,), (count, 1))):
+            continue
+        array = arrays[name]
+        if array.dtype.kind not in "biuf" or array.shape not in ((count,), (count, 1), ()):
+            raise UserError(f"{file}: {name} {array.shape} is of type {array.dtype}; expected ({count},), the charge of each molecule")
+        found[name] = np.broadcast_to(array.reshape(-1), (count,))
+    first = next(iter(found.values()), None)
+    if unlike := [name for name, array in found.items() if not np.array_equal(array, first, equal_nan=True)]:
+        raise UserError(f"{file}: {unlike[0]} is not {next(iter(found))}; expected one array of charges")
+    return first
 
 
 def _check_no_crystal(file, arrays):
     found = {key.lower(): array for key, array in arrays.items()}
-    periodic = "pbc" in found and found["pbc"].dtype.kind in "biuf" and bool(np.any(found["pbc"]))
-    cell = next((found[key] for key in ("cell", "lattice") if key in found), np.zeros(()))
-    if periodic or ("pbc" not in found and cell.dtype.kind in "iuf" and np.any(cell)):
+    pbc = found.get("pbc")
+    if pbc is not None and pbc.dtype.kind not in "biuf":
+        raise UserError(f"{file}: pbc is of type {pbc.dtype}; expected True or False, or 1 or 0")
+    periodic = pbc is not None and bool(np.any(pbc))
+    cells = [found[key] for key in CELLS if key in found and found[key].dtype.kind in "iuf"]
+    if periodic or (pbc is None and any(np.any(cell) for cell in cells)):
         raise UserError(f"{file}: is periodic ({'pbc' if periodic else 'a cell'}); expected molecules, or pbc of zeros beside it")
+    for key in UNITS:
+        text = found[key].reshape(-1)[0] if key in found and found[key].size else b""
+        text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        if text and text.strip().lower() not in ANGSTROM:
+            raise UserError(f"{file}: {key} is {text[:40]}; expected positions in angstrom, and {key}=angstrom or none")

@@ -123,6 +123,8 @@ def _by_index(brought, text, rows, heavy):
 def _matches(brought, text):
     if len(text) > LONGEST:
         raise UserError(f"--given keep={text[:20]}...: {len(text)} characters; expected {LONGEST} at most")
+    if not text.isascii() or not text.isprintable() or len(text.split()) > 1:  # behind which RDKit's parser reads nothing, in silence
+        raise UserError(f"--given keep={text}: expected SMARTS in ASCII without a blank in it, or indices such as 0,1,5")
     with rdBase.CaptureErrorLog() as log:
         pattern = Chem.MolFromSmarts(text)
     if pattern is None or not pattern.GetNumAtoms():

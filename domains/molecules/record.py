@@ -27,6 +27,7 @@ FARTHEST = 1e4  # angstrom from the origin: beyond, float32 has less than three 
 LARGEST = 32_767  # atoms of a molecule: bonds are kept as int16
 WORDS = 240  # characters of a reason
 LONGEST = 10_000  # characters of a SMILES: RDKit's parser has no end to its own
+ANGSTROM = ("angstrom", "angstroms", "ang", "a", "å", "\u212b")
 OVERLAP = 0.3  # angstrom; the shortest bond, of H2, is .74
 HYDROGEN_REACH = 1.75  # angstrom to the nearest atom: 1.1 in CH4, 1.61 in HI; in bohr 1.8 and more, but for H2
 SHORT, LONG = 0.5, 1.5  # median over bonds, of the sum of radii; in bohr 1.89, and broken molecules keep most of theirs
@@ -150,6 +151,8 @@ def _common(records):
 def check_text(smiles: str) -> None:
     """That a SMILES, with |...| of its own behind it, is one and of a length such as they have. Raises: UserError."""
     words = smiles.split(maxsplit=1)
+    if odd := next((sign for sign in words[0] if not "!" <= sign <= "~"), "") if words else "":  # RDKit's parser ends there, in silence
+        raise UserError(f"SMILES {smiles[:60]!r}: has the sign {odd!r} (U+{ord(odd):04X}); expected those of ASCII")
     if len(smiles.splitlines()) > 1 or (len(words) > 1 and not words[1].startswith("|")):
         raise UserError(f"SMILES {smiles[:60]!r}: expected one, without a blank in it")
     if len(smiles) > LONGEST:
@@ -178,6 +181,8 @@ def check_graph(molecule: Chem.Mol) -> None:
         ends = f"{bond.GetBeginAtomIdx() + 1} and {bond.GetEndAtomIdx() + 1}"
         if bond.GetBondType() == Chem.BondType.AROMATIC and not bond.GetIsAromatic():
             raise ValueError(f"an aromatic bond between atoms {ends}, which are in no aromatic ring; expected single, double or triple")
+        if bond.HasProp("_MolFileBondEndPts"):
+            raise ValueError(f"the bond between atoms {ends} may end at several atoms; expected a molecule")
         if bond.HasQuery():
             raise ValueError(f"the bond between atoms {ends} is a query, which several may fit; expected a molecule")
     for atom in molecule.GetAtoms():
@@ -186,6 +191,8 @@ def check_graph(molecule: Chem.Mol) -> None:
         if abs(atom.GetFormalCharge()) > CHARGED:
             raise ValueError(f"atom {atom.GetIdx() + 1} has a charge of {atom.GetFormalCharge():+d}; expected -{CHARGED} to +{CHARGED}")
     groups = [group.GetProp("TYPE") for group in Chem.GetMolSubstanceGroups(molecule) if group.HasProp("TYPE")]
+    if molecule.HasProp("_molLinkNodes"):
+        raise ValueError("has a part that may be repeated (a link node); expected a molecule")
     if repeated := sorted(POLYMERS & set(groups)):
         raise ValueError(f"a polymer (a group {repeated[0]} in brackets); expected a molecule")
 
@@ -310,9 +317,18 @@ def whole_charge(value: float, rounding: float = 0.01) -> int:
     return round(value)
 
 
+def said_twice(pairs) -> str:
+    """Why (key, number) pairs are none of one record, "" where they are: a key is there twice, with two numbers."""
+    first = {}
+    for key, value in pairs:
+        if first.setdefault(key, value) != value and not (value != value and first[key] != first[key]):
+            return f"{key} is there twice, as {first[key]:g} and {value:g}; expected one"
+    return ""
+
+
 def number_of(text: str) -> float | None:
-    """The number that a text is, NaN among them, or None."""
+    """The number that a text is, NaN among them, or None, also beyond single precision."""
     if not NUMBER.fullmatch(text.strip()):
         return None
     value = float(text)
-    return None if math.isinf(value) else value
+    return None if abs(value) > 1e38 else value

@@ -9,18 +9,39 @@ import numpy as np
 from rdkit import Chem
 
 from domains.molecules.qm9 import PROPERTIES, build
-from domains.molecules.record import ELEMENTS, Record, charge_of, fail, from_positions, number_of, whole_charge
+from domains.molecules.record import (
+    ANGSTROM,
+    ELEMENTS,
+    Record,
+    charge_of,
+    fail,
+    from_positions,
+    number_of,
+    said_twice,
+    whole_charge,
+)
 from sciddm.data.reading import read_text, stem_of
 
 LONGEST = 100_000  # characters of a comment line
 COUNT = re.compile(r"\d{1,9}", re.ASCII)
 # As Fortran and Mathematica write it, too: 1.0D-05, 1.0*^-5
 COORDINATE = re.compile(r"(?P<digits>[+-]?(?:\d+\.?\d*|\.\d+))(?:(?:[eEdD]|\*\^)(?P<power>[+-]?\d+))?|[+-]?(?:nan|inf)", re.ASCII | re.I)
-VALUE = r"\"[^\"]*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]+|(?:[^\s,;)\]}]|[,;](?![A-Za-z_\s]|$))*"
+VALUE = r"\"(?:[^\"\\]|\\.)*\"|'[^']*'|\{[^}]*\}|\[[^\]]*\]+|(?:[^\s,;)\]}]|[,;](?![A-Za-z_\s]|$))*"
 PAIR = re.compile(rf"(?<![\w.\-])([A-Za-z_][\w.\-]*)\s*=\s*({VALUE})")
 CHARGE = re.compile(
-    rf"(?<![\w.])(?:(?:(?:total|net|formal|overall|molecular)[ _-]?)?charge[\"']?\s*(?:[=:]\s*({VALUE})|\s([+-]?\d\S*))|q\s*=\s*({VALUE}))",
+    rf"(?<![\w.])(?:(?:(?:total|net|formal|overall|molecular|molecule|mol|system|ion|ionic)[ _-]?)?(?:charge|chg|chrg)[\"']?"
+    rf"\s*(?:[=:]\s*({VALUE})|\s(?:is )?([+-]?\d\S*))|q\s*[=:]\s*({VALUE}))",
     re.IGNORECASE,
+)
+# What says that a frame is periodic or in another unit, under any of its names: pbc="T T T", cell: 8 8 8, CELL(abcABC): 8 8 8 90 90 90.
+LOGICAL = r"(?:[tf01]|true|false|\.true\.|\.false\.)(?![\w.])"
+PERIODIC = re.compile(rf"(?<![\w.\-])(?:pbc|periodic|periodicity)[\"']?\s*[=:]\s*({LOGICAL}(?:[\s,]+{LOGICAL})*|{VALUE})", re.IGNORECASE)
+NUMERAL = r"[+-]?[\d.][^\s,]*"
+CELL = re.compile(
+    rf"(?<![\w.\-])(?:lattice|cell|unit_?cell|box)[\"']?(?:\(\w*\))?\s*[=:]\s*({NUMERAL}(?:[\s,]+{NUMERAL})*|{VALUE})", re.IGNORECASE
+)
+UNIT = re.compile(
+    rf"(?<![\w.\-])(?:(?:length_?)?units?[\"']?\s*[=:]\s*({VALUE})|positions\s*\{{(\w+)\}})", re.IGNORECASE
 )
 TRUE, FALSE = {"t", "true", ".true.", "1"}, {"f", "false", ".false.", "0"}
 SPECIES, NUMBERS, POSITIONS = ("species", "element", "elements", "symbols"), ("z", "numbers", "atomic_numbers"), ("pos", "positions")
@@ -114,20 +135,21 @@ class Comment:
 
     def check_no_crystal(self):
         """Raises: ValueError of a frame that is periodic: with `Lattice` it is, unless pbc="F F F" says that it isn't."""
-        words = [word for word in re.split(r"[\s,]+", self.pairs.get("pbc", "").strip("[]{}()\"' ").lower()) if word]
+        line = self.line[:LONGEST]
+        said = [_bare(text).strip("[]{}()\"' ") for text in PERIODIC.findall(line)]
+        words = [word for text in said for word in re.split(r"[\s,]+", text.lower()) if word]
         if unknown := [word for word in words if word not in TRUE | FALSE]:
             raise ValueError(f"pbc has {unknown[0]!r}; expected T or F three times")
         if any(word in TRUE for word in words):
-            raise ValueError(f"periodic (pbc = {self.pairs['pbc']}); expected a molecule")
-        cell = self.pairs.get("lattice", self.pairs.get("cell", ""))
-        if not words and "pbc" in self.pairs:
-            raise ValueError("pbc is empty; expected T or F three times")
-        zero = all(number_of(word) == 0 for word in re.findall(r"[^\s,\[\]{}()]+", cell))
-        if not words and not zero:
+            raise ValueError(f"periodic (pbc = {said[0]}); expected a molecule")
+        if said and len(words) not in (1, 3):
+            raise ValueError(f"pbc is {said[0]!r}; expected T or F three times")
+        cells = [re.findall(r"[^\s,\[\]{}()]+", _bare(text)) for text in CELL.findall(line)]
+        if not words and any(len(cell) not in (3, 6, 9) or any(number_of(word) != 0 for word in cell) for cell in cells):
             raise ValueError('periodic (it has a Lattice); expected a molecule, or pbc="F F F" beside it')
-        unit = next((self.pairs[key] for key in ("units", "unit", "length_unit", "length_units") if key in self.pairs), "")
-        if unit and unit.lower() not in ("angstrom", "angstroms", "ang", "a", "å"):
-            raise ValueError(f"its unit is {unit}; expected angstrom")
+        units = [_bare(next(filter(None, match.groups()), "")) for match in UNIT.finditer(line)]
+        if other := [unit for unit in units if unit.lower() not in ANGSTROM]:
+            raise ValueError(f"its unit is {other[0]}; expected angstrom")
 
     def made(self, atoms, smiles):
         """(make, properties) of a frame. atoms: of `_frame`; smiles: of QM9's, of the geometry first."""
@@ -137,9 +159,11 @@ class Comment:
         charge = self.charge([atom[5] for atom in atoms if atom[5] is not None])
         if self.of_qm9:
             return partial(_of_qm9, numbers, positions, smiles), self._properties_of_qm9()
-        found = {key: value for key, text in PAIR.findall(self.line) if (value := number_of(_bare(text))) is not None}
-        skip = ("charge", "total_charge", "net_charge", "q", "pbc", "name")
-        properties = {key: value for key, value in found.items() if self.extended and key.lower() not in skip}
+        found = [(key, value) for key, text in PAIR.findall(self.line) if (value := number_of(_bare(text))) is not None]
+        skip = ("charge", "total_charge", "net_charge", "q", "pbc", "name", "lattice", "cell")
+        if self.extended and (twice := said_twice(pair for pair in found if pair[0].lower() not in skip)):
+            raise ValueError(twice)
+        properties = {key: value for key, value in found if self.extended and key.lower() not in skip}
         return partial(from_positions, numbers, positions, charge, isotopes), properties
 
     def _properties_of_qm9(self):
@@ -168,9 +192,19 @@ def _frame(lines, at, comment):
             what = "an element and three coordinates" if columns[3] is None else f"{columns[3]} columns, as Properties says, of one element"
             raise _Broken(f"{reason}: {what}", i)
         atoms.append(atom)
+    if columns[3] is None and _is_shifted([lines[i].split() for i in range(first, end)], atoms):
+        reason = "a whole number between its element and coordinates; name columns above, as Properties=species:S:1:id:I:1:pos:R:3"
+        raise _Broken(f"line {first + 1} has {reason}", end)
     if end < len(lines) and _atom(lines[end].split(), columns):
         raise _Broken(f"line {end + 1} goes on behind the {stated} atoms that line {at + 1} states", end)
     return atoms, end
+
+
+def _is_shifted(rows, atoms) -> bool:
+    # Whether a number stands between each element and its coordinates: an index, a code that freezes an atom, or the atomic number.
+    if any(len(row) < 5 or not all("." in word for word in row[2:5]) for row in rows):
+        return False
+    return all("." not in row[1] for row in rows) or all(_coordinate(row[1]) == atom[0] for row, atom in zip(rows, atoms, strict=True))
 
 
 def _atom(words, columns):

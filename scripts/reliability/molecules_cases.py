@@ -46,6 +46,10 @@ def charges():
         "charge=\u22121",
         "charge=-1, charge=-1",
         "charge=[-1]",
+        "chg=-1",
+        "q: -1",
+        "charge is -1",
+        "system_charge=-1",
     ):
         yield good("metadata", f"comment {text}", frame(text, ACETATE), "CC(=O)[O-]", charge=-1, names=["a 1"])
     yield good("metadata", "charge and name", frame("acetate charge=-1;", ACETATE), "CC(=O)[O-]", names=["acetate"])
@@ -78,6 +82,14 @@ def crystals():
         yield bad("metadata", f"extended XYZ of {text}", frame(text), "periodic")
     for text in ('Lattice="8 0 0 0 8 0 0 0 8"', 'lattice="8 0 0 0 8 0 0 0 8" Properties=species:S:1:pos:R:3'):
         yield bad("metadata", f"extended XYZ of {text}", frame(text), "periodic .*Lattice.*pbc=")
+    for text in ("pbc=F T F", "pbc: F F T", "periodic=T", 'periodic="T T T" energy=1'):
+        yield bad("metadata", f"XYZ of {text}", frame(text), "periodic")
+    for text in ("Lattice=0 8 0 8 0 0 0 0 8", 'Lattice=""', "cell: 8 8 8", "# CELL(abcABC): 8 8 8 90 90 90", 'box="8 8 8"'):
+        yield bad("metadata", f"XYZ of {text}", frame(text), "periodic .*Lattice.*pbc=")
+    cell = 'CELL(abcABC): 8 8 8 90 90 90 pbc="F F F"'
+    yield good("metadata", f"XYZ of {cell}", frame(cell), "CCO", positions=PLACES)
+    for text in ("units: bohr", "positions{atomic_unit}"):
+        yield bad("metadata", f"XYZ of {text}", frame(text), "unit is")
     yield bad("metadata", "extended XYZ of an odd pbc", frame("pbc=maybe"), "pbc has 'maybe'")
     for text in ('Lattice="8 0 0 0 8 0 0 0 8" pbc="F F F"', 'Lattice="0 0 0 0 0 0 0 0 0"', 'pbc="F F F"'):
         yield good("metadata", f"extended XYZ of {text}", frame(text), "CCO", positions=PLACES)
@@ -128,6 +140,10 @@ def columns():
         ("species:S:1:pos:R:3:id:I:1", "expected atom 1 of 9: 5 columns"),
     ):
         yield bad("metadata", header, frame(f"Properties={header}"), word)
+    for line in ("{a} -1 {x} {y} {z}", "{a} {i} {x} {y} {z}", "{a} {n}.0 {x} {y} {z}"):
+        yield bad("metadata", f"XYZ of {line} without a header", frame(line=line), "whole number between.*Properties=")
+    twice = "Properties=species:S:1:pos:R:3 energy=1 energy=2"
+    yield bad("metadata", "an energy that is there twice", frame(twice), "energy is there twice")
     wrong = frame("Properties=species:S:1:Z:I:1:pos:R:3", line="{a} 7 {x} {y} {z}")
     yield bad("metadata", "columns of elements that contradict each other", wrong, "of one element")
 

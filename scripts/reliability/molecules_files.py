@@ -58,6 +58,11 @@ def arrays():
         ("charges nan", two | {"charge": np.full(2, np.nan)}, "charge is nan"),
         ("charges of atoms", two | {"charge": np.zeros((2, 9))}, r"charge \(2, 9\)"),
         ("other names", {"coords": PLACES}, "expected R and Z"),
+        ("pbc as texts", two | {"pbc": np.array("TTT")}, "pbc is of type"),
+        ("a box", two | {"box": np.eye(3) * 8}, "periodic"),
+        ("units of bohr", two | {"units": np.array("bohr")}, "units is bohr"),
+        ("Q of all, of another charge", two | {"Q": np.array([1, 1])}, "charge 1"),
+        ("two charges", two | {"charge": np.zeros(2), "total_charge": np.ones(2)}, "one array of charges"),
         ("R in bohr", two | {"R": two["R"] / 0.529177}, "bohr"),
     ):
         yield bad("traceback", f"npz of {name}", content, word, file="a.npz")
@@ -233,6 +238,9 @@ def tables():
         ("a charge of 130", "[Na+130]", "charge of"),
         ("an aromatic bond outside of a ring", "C:C", "no aromatic ring"),
         ("a query", "C~C", "no parameters"),
+        ("a letter of another alphabet at the end", "CO\u0421", r"U\+0421"),
+        ("a blank without width", "CCO\u200b", r"U\+200B"),
+        ("a part that is repeated", "CCO |LN:1:1.3|", "link node"),
         ("a dative bond", "[NH3]->[BH3]", "valence"),
         ("a reaction", "CC>>CO", "syntax"),
         ("names first", "ethanol CCO", "syntax"),

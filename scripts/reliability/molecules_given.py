@@ -87,6 +87,8 @@ def of_texts():
     many = "9" * 5000
     for name, task, things, word in (
         ("no SMILES", "conformers", ["CC("], "no SMILES"),
+        ("a letter of another alphabet", "conformers", ["CO\u0421"], r"U\+0421"),
+        ("keep of a letter of another alphabet", "scaffold", [ASPIRIN, "keep=CO\u0421"], "ASCII"),
         ("two SMILES in a text", "conformers", ["CCO CCN"], "expected one"),
         ("two SMILES in two lines", "conformers", ["CCO\nCCN"], "expected one"),
         ("pieces", "conformers", ["CC(=O)[O-].[Na+]"], "2 pieces|never seen"),

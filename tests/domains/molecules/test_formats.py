@@ -6,7 +6,7 @@ from rdkit import Chem
 
 from domains.molecules import formats
 from domains.molecules.formats import npz_records, sdf_records
-from domains.molecules.record import _made, check, from_block, from_positions, gather
+from domains.molecules.record import _made, check, check_graph, from_block, from_positions, gather
 from domains.molecules.smiles import conformer
 from domains.molecules.xyz import xyz_records
 from sciddm.errors import UserError
@@ -94,6 +94,17 @@ def test_data_fields_that_are_numbers_in_every_record_are_properties(tmp_path):
     molecules, _ = gather(sdf_records(tmp_path / "a.sdf"), "a.sdf")
     assert set(molecules.properties) == {"gap", "two lines"}
     np.testing.assert_allclose(molecules.properties["gap"], [1.5, -0.3])
+
+
+def test_a_data_field_that_is_there_twice_with_two_numbers_is_refused(tmp_path):
+    (tmp_path / "a.sdf").write_text(f"{BLOCK}> <gap>\n1.5\n\n> <gap>\n2.5\n\n$$$$\n")
+    assert "gap is there twice, as 1.5 and 2.5" in reasons(sdf_records(tmp_path / "a.sdf"))[1]
+
+
+def test_bonds_and_parts_that_stand_for_several_are_refused():
+    for smiles, words in (("CC.c1ccccc1 |m:0:2.3.4|", "may end at several atoms"), ("CCO |LN:1:1.3|", "may be repeated")):
+        with pytest.raises(ValueError, match=words):
+            check_graph(Chem.MolFromSmiles(smiles))
 
 
 def test_missing_hydrogens_are_added_with_coordinates_and_said(tmp_path, capsys):
@@ -219,9 +230,14 @@ def test_damaged_records_of_npz_are_named(tmp_path):
         (lambda d: d | {"n_atoms": np.full(3, 2**63 - 1)}, ".*n_atoms summing to 27670116110564327421"),
         (lambda d: d | {"positions": d["positions"] + 0j}, "positions is of type complex128"),
         (lambda d: d | {"pbc": np.array([True, False, False])}, r"is periodic \(pbc\)"),
+        (lambda d: d | {"pbc": np.array("TTT")}, "pbc is of type <U3"),
+        (lambda d: d | {"box": np.eye(3)}, r"is periodic \(a cell\)"),
+        (lambda d: d | {"units": np.array("bohr")}, "units is bohr; expected positions in angstrom"),
+        (lambda d: d | {"charge": np.zeros(3), "Q": np.ones(3)}, "Q is not charge; expected one array of charges"),
         (lambda d: d | {"charge": np.zeros((3, 9))}, r"charge \(3, 9\) is of type float64; expected \(3,\)"),
     ],
-    ids=["counts", "shapes", "names", "pickle", "halves", "negative", "huge", "complex", "pbc", "charges of atoms"],
+    ids=["counts", "shapes", "names", "pickle", "halves", "negative", "huge", "complex", "pbc", "pbc of texts", "box", "bohr",
+         "two charges", "charges of atoms"],
 )  # fmt: skip
 def test_npz_files_of_another_layout_are_refused_and_pickle_is_never_read(change, message, tmp_path):
     np.savez(tmp_path / "a.npz", **change(arrays("ragged")))

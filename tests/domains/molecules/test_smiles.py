@@ -63,6 +63,10 @@ def test_graphs_are_those_of_the_smiles():
         ("C" * 200, "200 heavy atoms: expected 150 at most"),
         ("C" * 20_000, "of 20000 characters"),
         ("CCO\nCCN", "expected one, without a blank"),
+        ("CO\u0421", r"U\+0421"),  # a letter of another alphabet, which RDKit's parser ends at
+        ("CCO\u200b", r"U\+200B"),
+        ("CCO\x07", r"U\+0007"),
+        ("*C.c1ccccc1 |m:0:2.3.4|", "place-holder"),
         ("C[Fe]C", "MMFF has no parameters for its atoms; give coordinates"),
     ],
 )

@@ -38,6 +38,10 @@ def reason(tmp_path, content):
         "total_charge=-1",
         "Charge = -1",
         "net charge: -1",
+        "chg=-1",
+        "q: -1",
+        "charge is -1",
+        "system_charge=-1",
         "charge=1-",
         "q=-1",
         "charge=\u22121",
@@ -75,6 +79,16 @@ def test_charges_that_contradict_each_other_are_refused_and_those_of_atoms_add_u
         ("pbc='F F T'", True),
         ("pbc=T", True),
         ('Lattice="8 0 0 0 8 0 0 0 8"', True),
+        ("pbc=F T F", True),
+        ("pbc: F F T", True),
+        ("periodic=T", True),
+        ("Lattice=0 8 0 8 0 0 0 0 8", True),
+        ('Lattice=""', True),
+        ("cell: 8 8 8", True),
+        ("# CELL(abcABC): 8 8 8 90 90 90 cell{angstrom}", True),
+        ('unit_cell="8 8 8 90 90 90"', True),
+        ('CELL(abcABC): 8 8 8 90 90 90 pbc="F F F"', False),
+        ("box of sweets", False),
         ('pbc="F F F"', False),
         ('Lattice="8 0 0 0 8 0 0 0 8" pbc="F F F"', False),
         ('Lattice="0 0 0 0 0 0 0 0 0"', False),
@@ -82,6 +96,23 @@ def test_charges_that_contradict_each_other_are_refused_and_those_of_atoms_add_u
 )
 def test_a_crystal_is_refused_as_extended_xyz_says_that_it_is_one(said, periodic, tmp_path):
     assert reason(tmp_path, frame(said)).startswith("periodic") == periodic
+
+
+@pytest.mark.parametrize("said", ["units: bohr", "positions{atomic_unit}", "unit=nm"])
+def test_another_unit_is_refused_however_it_is_said(said, tmp_path):
+    assert reason(tmp_path, frame(said)).startswith("its unit is")
+
+
+@pytest.mark.parametrize("line", ["{a} -1 {x} {y} {z}", "{a} {i} {x} {y} {z}", "{a} {n}.0 {x} {y} {z}"])
+def test_a_number_between_element_and_coordinates_is_not_taken_for_x(line, tmp_path):
+    assert "whole number between" in reason(tmp_path, frame(line=line))
+    assert not reason(tmp_path, frame("Properties=species:S:1:id:R:1:pos:R:3", line=line))
+
+
+def test_a_number_that_is_said_twice_is_refused(tmp_path):
+    header = "Properties=species:S:1:pos:R:3 energy=1"
+    assert "energy is there twice" in reason(tmp_path, frame(f"{header} energy=2"))
+    assert not reason(tmp_path, frame(f"{header} energy=1.0"))
 
 
 @pytest.mark.parametrize(
