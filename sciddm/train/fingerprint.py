@@ -47,7 +47,10 @@ def digests(files) -> dict[str, list]:
 
 
 def _within(path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    if not path.is_dir():
+        return [path]
+    # Hidden files are the system's, but for those of zarr's version 2.
+    return sorted(file for file in path.rglob("*") if file.is_file() and (file.name[0] != "." or file.name.startswith(".z")))
 
 
 def _digest(path, whole):
@@ -98,7 +101,7 @@ def difference(before: dict, now: dict) -> str:
         if then.keys() == here.keys():
             name = next(name for name in then if then[name] != here[name])
             more = here[name][0] - then[name][0]
-            return f"{name} was changed" + (f", it has {more:,} bytes {'more' if more > 0 else 'less'}" if more else "")
+            return f"{name} was changed" + (f", it has {abs(more):,} bytes {'more' if more > 0 else 'less'}" if more else "")
         if not here or not then:
             return f"it had {_listed(then) if then else 'no files'}, now it is {_listed(here) if here else 'data that sciddm makes'}"
         return f"it had {_listed(then)}, now it is {_listed(here)}"

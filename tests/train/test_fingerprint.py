@@ -62,6 +62,12 @@ def test_only_files_that_a_domain_reads_count_in_a_folder_and_a_store_is_one(fra
     before = about(*found)
     (store / "u" / "c" / "0").write_bytes(b"chunK")
     assert difference(before, about(*found)) == "d.zarr was changed"
+    before = about(store)
+    (store / ".DS_Store").write_text("of a file manager")
+    assert difference(before, about(store)) == ""
+    (store / ".zattrs").write_text("of version 2")
+    assert difference(before, about(store)) == "d.zarr was changed, it has 12 bytes more"
+    assert difference(about(store), before) == "d.zarr was changed, it has 12 bytes less"
     assert [file.name for file in files_of(str(frames / "*.npy"))] == ["a.npy", "b.npy"]
 
 
