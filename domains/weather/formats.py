@@ -63,7 +63,7 @@ def pick_field(file, dataset: xr.Dataset, variable: str) -> xr.DataArray:
         other = (difflib.get_close_matches(variable, fields, n=1) or list(fields) or [""])[0]
         key = f"--config.data.variable={shlex.quote(other)}" if other else "config.data.path to a file with one"
         return placed(dataset, fields[pick(file, fields, (variable,), what=what, key=key)])
-    found = [name for name, array in fields.items() if array.attrs.get("standard_name") in STANDARD_NAMES]
+    found = [name for name, array in fields.items() if str(array.attrs.get("standard_name")) in STANDARD_NAMES]
     found = found or [n for n, a in fields.items() if plain_units(a.attrs.get("units", "")) in TELLING_UNITS]
     found = found or [name for name, array in fields.items() if array.ndim >= 3] or list(fields)
     if len(found) != 1:
@@ -77,7 +77,7 @@ def placed(dataset: xr.Dataset, array: xr.DataArray) -> xr.DataArray:
     """A field with its grid mapping, and the longitudes and latitudes of its pixels, as coordinates, which a data set keeps apart."""
     kept = {
         name: other for name, other in dataset.data_vars.items()
-        if other.ndim == 2 and set(other.dims) <= set(array.dims) and other.attrs.get("standard_name") in ("longitude", "latitude")
+        if other.ndim == 2 and set(other.dims) <= set(array.dims) and str(other.attrs.get("standard_name")) in ("longitude", "latitude")
     }  # fmt: skip
     array = array.assign_coords(kept) if kept else array
     name = str(array.attrs.get("grid_mapping") or array.encoding.get("grid_mapping") or "").split(":")[0].split(" ")[0]

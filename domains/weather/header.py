@@ -181,10 +181,9 @@ class Header:
             return None
         pyproj = importlib.import_module("pyproj")
         try:
-            crs = pyproj.CRS.from_cf(self.mapping_attrs)
-        except (pyproj.exceptions.CRSError, KeyError, ValueError, TypeError):  # as pyproj has it of a mapping that lacks something
+            return pyproj.Transformer.from_crs(4326, pyproj.CRS.from_cf(self.mapping_attrs), always_xy=True)
+        except (pyproj.exceptions.ProjError, KeyError, ValueError, TypeError):  # as pyproj has it of a mapping that lacks something
             return None
-        return pyproj.Transformer.from_crs(4326, crs, always_xy=True)
 
     @property
     def unknown(self) -> bool:

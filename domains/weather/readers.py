@@ -100,6 +100,7 @@ def canonical(file, array: xr.DataArray) -> xr.DataArray:
     dated = array[t]
     if "valid_time" in array.coords and array["valid_time"].dims == (t,):
         dated = array["valid_time"]
+    there = {dim: {} if dim in array.coords else {"units": "pixels"} for dim in (t, y, x)}  # counted, whatever they are called
     coords = {"time": _dates(dated.variable), "y": array[y].variable, "x": array[x].variable}
     if (name := getattr(next(iter(dated.values.flat), None), "calendar", "standard")) not in CALENDARS:
         raise UserError(
@@ -108,7 +109,7 @@ def canonical(file, array: xr.DataArray) -> xr.DataArray:
     array = array.transpose(t, y, x).reset_coords(drop=True)
     array = array.rename({old: new for old, new in ((t, "time"), (y, "y"), (x, "x")) if old != new})
     array = array.assign_coords(
-        {k: ((k,), v.values, v.attrs | {"name": old}) for (k, v), old in zip(coords.items(), (t, y, x), strict=True)}
+        {k: ((k,), v.values, v.attrs | {"name": old} | there[old]) for (k, v), old in zip(coords.items(), (t, y, x), strict=True)}
     )
     for dim in ("y", "x"):
         values = array[dim].values

@@ -7,6 +7,7 @@ import pytest
 import xarray as xr
 
 from domains.weather import formats
+from domains.weather.header import Header
 from domains.weather.readers import canonical, read_archive, read_sequence, spacing_of
 from sciddm.errors import UserError
 
@@ -42,6 +43,7 @@ def test_coordinates_are_taken_by_what_they_are_or_refused(tmp_path):
     turned = placed(np.arange(6, dtype="u1"), np.arange(8, dtype="u1")[::-1], **degrees)
     np.testing.assert_allclose(read_archive(netcdf(tmp_path / "turned.nc", turned)).dBZ(), DBZ[..., ::-1], atol=0.006)
     for data, says in (
+        (placed().drop_vars(["y", "x"]).rename(y="lat", x="lon"), "coordinate 'lat' has units 'pixels'; expected m, km or degrees"),
         (placed(units=1), "has units '1'; expected m, km or degrees"),
         (placed(y=20.0 * np.arange(6), x=20.0 * np.arange(8), **degrees), "reaches 100 degrees; expected latitudes"),
         (placed(y=np.array(list("abcdef"))), "is no number, such as a"),
@@ -76,3 +78,12 @@ def test_odim_says_what_it_is_of_and_when(tmp_path):
     found = canonical("f.h5", next(formats.open_parts(changed(projdef=b"+proj=latlong +ellps=WGS84", **degrees)))[1])
     assert spacing_of("f.h5", found) == pytest.approx(0.02 * 111.195 * np.cos(np.radians(52.06)) ** 0.5, rel=1e-3)
     assert "its object is XSEC, which is no map" in refusal(changed(kind=b"XSEC"))
+
+
+def test_a_projection_that_can_be_of_no_place_is_told_of(tmp_path):
+    data = placed()
+    attrs = {"grid_mapping_name": "lambert_azimuthal_equal_area", "latitude_of_projection_origin": 95.0}
+    data = data.assign(crs=((), 0, attrs | {"longitude_of_projection_origin": 5.0}))
+    data.reflectivity.attrs["grid_mapping"] = "crs"
+    found = next(formats.open_parts(netcdf(tmp_path / "f.nc", data)))[1]
+    assert Header.of("f.nc", found).unknown and read_archive(tmp_path / "f.nc").spacing_km == 2
