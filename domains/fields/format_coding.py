@@ -1,5 +1,6 @@
 """What a file's numbers mean: CF packing, missing values, valid ranges, times, and which variables are coordinates."""
 
+import re
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ APPLIED = (
     "scale_factor", "add_offset", "_FillValue", "missing_value", "valid_min", "valid_max", "valid_range", "_Unsigned", "coordinates",
     "dtype",
 )  # fmt: skip
+SPELLED = {key.lower(): key for key in APPLIED if key not in ("coordinates", "dtype")} | dict.fromkeys(
+    ("fillvalue", "fill_value", "nodata", "no_data", "nodata_value", "missingvalue"), "missing_value"
+)
 TIMES = xr.coders.CFDatetimeCoder()
 SPANS = xr.coders.CFTimedeltaCoder(decode_via_units=False)  # a duration in hours is a number like any other
 UNITS_OF_PLACES = {
@@ -82,7 +86,7 @@ def part_of(file: Path, raw: Raw) -> Part:
     Raises: UserError if there is no field with entries.
     """
     clean = {
-        n: xr.Variable(_unlike(v.dims), v._data, plain_attributes(v.attrs), v.encoding)
+        n: xr.Variable(_unlike(v.dims), v._data, _as_meant(plain_attributes(v.attrs)), v.encoding)
         for n, v in raw.variables.items()
     }
     listed, edges = _listed(clean, raw.attrs, ATTRIBUTES), _listed(clean, {}, ATTRIBUTES[:2])
@@ -124,6 +128,18 @@ def _unlike(dims) -> tuple:
 
 # Which name other variables: edges of cells, coordinates, grid mappings, measures of cells.
 ATTRIBUTES = ("bounds", "climatology", "coordinates", "grid_mapping", "cell_measures")
+
+
+def _as_meant(attrs) -> dict:
+    # Attributes of packing and missing values as CF spells them: SCALE_FACTOR, FillValue, nodata; and times "Days Since".
+    found = dict(attrs)
+    for key in attrs:
+        meant = SPELLED.get(key.lower())
+        if meant and meant not in found:
+            found[meant] = found.pop(key)
+    if isinstance(units := found.get("units"), str):
+        found["units"] = re.sub(r"^(\w+)\s+since\s+(?=\d)", lambda match: f"{match[1].lower()} since ", units.strip(), flags=re.IGNORECASE)
+    return found
 
 
 def _listed(variables, attrs, keys) -> set[str]:

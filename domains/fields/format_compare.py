@@ -59,7 +59,7 @@ def compare(a_name, a: xr.Dataset, b_name, b: xr.Dataset, *, along: str = "") ->
     # height of 2 m or of 10 m. But variables of two times are no sample together.
     common = [n for n in common if {*a[n].dims} == {*b[n].dims} and (a[n].ndim or not along and is_clock(a[n]))]
     for name in sorted(common, key=lambda name: name not in shared):  # the directions first
-        one, other = a[name].values, _in_units(a_name, a[name], b_name, b[name].transpose(*a[name].dims))
+        one, other = a[name].values, in_units(a_name, a[name], b_name, b[name].transpose(*a[name].dims))
         if name not in shared:
             other = np.flip(other, [i for i, dim in enumerate(a[name].dims) if dim in flipped])
         if alike(one, other):
@@ -75,9 +75,10 @@ def compare(a_name, a: xr.Dataset, b_name, b: xr.Dataset, *, along: str = "") ->
     return frozenset(flipped)
 
 
-def _in_units(a_name, a, b_name, b):
+def in_units(a_name, a, b_name, b) -> np.ndarray:
+    """The values of a coordinate of file `b_name` in the units of the same one of file `a_name`; as they are where one says no units."""
     stated, expected = b.attrs.get("units"), a.attrs.get("units")
-    if stated is None or expected is None or b.dtype.kind not in "biuf":
+    if stated is None or expected is None or stated == expected or b.dtype.kind not in "biuf":
         return b.values
     return convert(b.values, stated, expected, f"{b_name}: coordinate {b.name!r}", way_out=f"make it that of {a_name}")
 

@@ -123,6 +123,26 @@ def _attributes(node) -> dict:
     return found
 
 
+def _never_written(file, node) -> tuple[dict, str]:
+    # (the fill value as the missing one, where some of an array was never written and reads as that; why it is not read, "" where it is)
+    called = f"{file}: variable {node.name.strip('/')!r}"
+    for source in node.virtual_sources() if node.is_virtual else ():
+        if source.file_name != "." and "%" not in source.file_name and not (Path(file).parent / source.file_name).exists():
+            return {}, f"{called} lies in {source.file_name}, which is not there; copy it, too"
+    if node.dtype.kind not in "iuf" or not node.size or node.is_virtual or node.external:
+        return {}, ""
+    expected = int(np.prod([-(-n // chunk) for n, chunk in zip(node.shape, node.chunks, strict=True)])) if node.chunks else 1
+    lacking = expected - (node.id.get_num_chunks() if node.chunks else int(node.id.get_storage_size() > 0))
+    if lacking <= 0 or {"_FillValue", "missing_value"} & set(node.attrs):
+        return {}, ""
+    reason = f"{called} lacks {lacking} of {expected} chunks, never written, which would read as 0; write them, or copy the file again"
+    return ({"_FillValue": node.fillvalue}, "") if node.fillvalue else ({}, reason)
+
+
+def _refuse(reason, key):
+    raise UserError(reason)
+
+
 def _plain(file, opened, data) -> Raw:
     folders = {path.rpartition("/")[0] for path in data}
     names = {path: path.rpartition("/")[2] if len(folders) == 1 else path.replace("/", "_") for path in data}
@@ -138,7 +158,9 @@ def _plain(file, opened, data) -> Raw:
     for path, node in data.items():
         if (name := names[path]) not in dims or _is_no_variable(node):
             continue
-        parts = (node.shape, node.dtype, _getter(file, path), _attributes(node))
+        missing, reason = _never_written(file, node)
+        getter = partial(_refuse, reason) if reason else _getter(file, path)
+        parts = (node.shape, node.dtype, getter, _attributes(node) | missing)
         variables[name] = lazy(dims[name], *parts, support=ONE)
         if dims[name][1:2] == ("once",):
             variables[name] = variables[name].isel(once=0)
@@ -187,11 +209,12 @@ def _stacked(file, opened, numbered) -> Raw:
                     f"{file}: {node.name} has {key} {node.attrs.get(key)}, but {first.name} {first.attrs.get(key)}; expected samples that "
                     "are packed alike and in one unit, write them so"
                 )
+        unwritten = [_never_written(file, node) for node in nodes]
+        attrs = _attributes(first) | max((missing for missing, _ in unwritten), key=len)
         manager = xr.backends.CachingFileManager(h5py.File, str(file), mode="r")
-        get = partial(_get_stacked, manager, [node.name for node in nodes])
-        variables[own] = lazy(
-            ("sample", *dims[own]), (len(nodes), *first.shape), first.dtype, get, _attributes(first), support=ONE
-        )
+        reason = next(filter(None, (why for _, why in unwritten)), "")
+        get = partial(_refuse, reason) if reason else partial(_get_stacked, manager, [node.name for node in nodes])
+        variables[own] = lazy(("sample", *dims[own]), (len(nodes), *first.shape), first.dtype, get, attrs, support=ONE)
     return Raw(variables, _attributes(opened))
 
 

@@ -1,6 +1,6 @@
 """Several files as one: variables of one grid side by side, the same variables behind each other along samples, else along time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -8,7 +8,18 @@ import numpy as np
 import xarray as xr
 
 from domains.fields.format_coding import Part
-from domains.fields.format_compare import alike, at, compare, is_clock, is_date, is_sample, is_time, shown, worst
+from domains.fields.format_compare import (
+    alike,
+    at,
+    compare,
+    in_units,
+    is_clock,
+    is_date,
+    is_sample,
+    is_time,
+    shown,
+    worst,
+)
 from sciddm.data.units import convert, same
 from sciddm.errors import UserError
 
@@ -114,6 +125,7 @@ def _behind(parts: list[Part]) -> Joined:
     first = parts[0]  # whose directions, units and orders of axes hold
     if len(parts) == 1:
         return Joined(str(first.file), first.template, {name: Placed((Piece(first),)) for name in first.raw})
+    parts = [first, *(_in_units_of(first, part) for part in parts[1:])]
     along, flips = _along(parts)
     order = _order(parts, along)
     parts, flips = [parts[i] for i in order], [flips[i] for i in order]
@@ -133,6 +145,17 @@ def _behind(parts: list[Part]) -> Joined:
             _check_same(name, pieces, raw.dims)
             placed[name] = Placed((pieces[0],))
     return Joined(str(first.file), _template(first, parts, flips, along, lengths, placed), placed)
+
+
+def _in_units_of(first, part) -> Part:
+    # With its coordinates in the units of the first file, along which files lie behind each other: hours before minutes.
+    own, changed = part.template, {}
+    for name, one in own.coords.items():
+        other = first.template.coords.get(name)
+        if other is not None and {*other.dims} == {*one.dims} and one.dtype.kind in "biuf" and {"units"} <= {*one.attrs} & {*other.attrs}:
+            values = in_units(first.file, other, part.file, one)
+            changed[name] = xr.Variable(one.dims, values, one.attrs | {"units": other.attrs["units"]}, one.encoding)
+    return replace(part, template=own.assign_coords(changed)) if changed else part
 
 
 def _along(parts) -> tuple[str, list[frozenset]]:
@@ -156,7 +179,7 @@ def _restarts(parts, dim) -> bool:
     first = parts[0].template
     if dim not in first.coords or is_date(first[dim]) or first.sizes[dim] < 2:
         return False
-    return all(dim in p.template.coords and np.array_equal(first[dim].values, p.template[dim].values) for p in parts)
+    return all(dim in p.template.coords and alike(first[dim].values, p.template[dim].values) for p in parts)
 
 
 def _clocks(parts) -> list[str]:

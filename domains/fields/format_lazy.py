@@ -8,6 +8,8 @@ import numpy as np
 import xarray as xr
 from xarray.core.indexing import IndexingSupport, LazilyIndexedArray, explicit_indexing_adapter
 
+from domains.fields.format_compare import alike
+
 # 1-D arrays that locate an axis, in formats whose axes have no names.
 COORDINATES = ("x", "y", "z", "t", "time", "lat", "lon", "latitude", "longitude", "depth")
 
@@ -81,7 +83,7 @@ def name_axes(shapes: Mapping[str, tuple], given: Mapping[str, tuple] | None = N
 def flatten(groups: Mapping[str, Raw]) -> Raw:
     """The variables of all groups, those of the only one with variables under their own names, else as group_name.
 
-    Dimensions that the root has with the same size are the root's, others are the group's own.
+    Dimensions that the root has with the same size and coordinate are the root's, others are the group's own.
     """
     filled = {path.strip("/"): raw for path, raw in groups.items() if raw.variables}
     attrs = next(iter(groups.values())).attrs if groups else {}
@@ -98,7 +100,7 @@ def flatten(groups: Mapping[str, Raw]) -> Raw:
         names = {}
         for variable in raw.variables.values():
             for dim, size in variable.sizes.items():
-                names[dim] = dim if shared.get(dim) == size else f"{prefix}_{dim}"
+                names[dim] = dim if shared.get(dim) == size and _same_places(root, raw, dim) else f"{prefix}_{dim}"
         for name, variable in raw.variables.items():
             if names.get(name) == name and name in variables:
                 continue  # the coordinate of a shared dimension once more
@@ -107,6 +109,14 @@ def flatten(groups: Mapping[str, Raw]) -> Raw:
             renamed = xr.Variable(dims, variable._data, variable.attrs | listed)
             variables[names.get(name, f"{prefix}_{name}")] = renamed
     return Raw(variables, attrs, any(raw.netcdf for raw in filled.values()))
+
+
+def _same_places(root, raw, dim) -> bool:
+    # Whether a group has no coordinate of its own for a dimension of the root, or the same one.
+    own, one = raw.variables.get(dim), root.variables.get(dim)
+    if own is None or one is None:
+        return own is None
+    return str(own.attrs.get("units")) == str(one.attrs.get("units")) and own.shape == one.shape and alike(one.values, own.values)
 
 
 REFERENCES = ("coordinates", "bounds", "climatology", "grid_mapping", "cell_measures")

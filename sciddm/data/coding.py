@@ -10,6 +10,7 @@ import numpy as np
 from sciddm.errors import UserError
 
 NEVER_WRITTEN = 9.969209968386869e36  # netCDF's fill value of floats, where a variable names none
+WHOLE = {"i2": -32767, "i4": -2147483647, "i8": -9223372036854775806}  # and of integers; those of unsigned ones are numbers that data have
 
 
 class Coding(NamedTuple):
@@ -30,12 +31,12 @@ class Coding(NamedTuple):
         where: file and variable, for messages. Raises: UserError on a packing or a valid range that can't be meant.
         """
         view, unsigned = "", str(attrs.get("_Unsigned", "")).strip().lower()
-        if dtype.kind == "i" and unsigned == "true" or dtype.kind == "u" and unsigned == "false":
+        if dtype.kind == "i" and unsigned in ("true", "1") or dtype.kind == "u" and unsigned in ("false", "0"):
             view = ("u" if dtype.kind == "i" else "i") + str(dtype.itemsize)
         meant = np.dtype(view or dtype)
         missing = [meant_value(v, meant) for key in ("_FillValue", "missing_value") for v in _numbers(attrs.get(key))]
-        if netcdf and "_FillValue" not in attrs and dtype.kind == "f":
-            missing.append(meant_value(NEVER_WRITTEN, meant))
+        if netcdf and "_FillValue" not in attrs and (dtype.kind == "f" or dtype.str[1:] in WHOLE):
+            missing.append(meant_value(NEVER_WRITTEN if dtype.kind == "f" else WHOLE[dtype.str[1:]], meant))
         scale, offset = (_the_number(attrs, key, where) for key in ("scale_factor", "add_offset"))
         packed = scale is not None or offset is not None
         both = _numbers(attrs.get("valid_range")) or [None, None]
@@ -62,6 +63,8 @@ class Coding(NamedTuple):
         bad = np.zeros(raw.shape, bool)
         for value in self.missing:
             bad |= raw == value
+            if raw.dtype == np.float64:  # to which the missing value may have come by way of single precision
+                bad |= np.abs(raw - value) <= 1e-7 * abs(value)
         packed = (self.scale, self.offset) != (1.0, 0.0)
         values = raw.astype(np.float64) * self.scale + self.offset if packed else raw
         margin = 0 if self.packed_range else abs(self.scale) / 4  # float32 bounds of float64 values
@@ -106,7 +109,7 @@ def meant_value(value, dtype):
     if dtype.kind == "f":
         with np.errstate(over="ignore"):
             return float(np.asarray(value, float).astype(dtype))
-    if dtype.kind == "u" and value < 0:
+    if dtype.kind == "u" and float(value).is_integer() and -(2 ** (8 * dtype.itemsize - 1)) <= value < 0:
         return int(value) % 2 ** (8 * dtype.itemsize)
     if dtype.kind == "i" and float(value).is_integer() and 2 ** (8 * dtype.itemsize - 1) <= value:
         return int(value) - 2 ** (8 * dtype.itemsize) if value < 2 ** (8 * dtype.itemsize) else int(value)

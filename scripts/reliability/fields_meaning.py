@@ -222,6 +222,13 @@ PACKINGS = [
     gives("shards, missing_value", sharded(PACKED | {"missing_value": 255}), HALVES),
     gives("shards, _Unsigned", sharded(PACKED | {"_Unsigned": "true", "missing_value": -1}, SIGNED), HALVES),
     gives("shards, valid_max", sharded(PACKED | {"valid_max": 254}), HALVES),
+    gives("a missing value that no byte is", hdf5({"missing_value": np.int16(-9999)}, np.array([0, 241, 3], "u1")), [0, 241, 3]),
+    gives("a missing value by way of single precision", hdf5({"missing_value": np.float32(1e20)}, np.array([1, 1e20])), [1, np.nan]),
+    gives("attributes in capitals", hdf5({"SCALE_FACTOR": 0.5, "Add_Offset": -32.0, "FillValue": np.uint8(255)}), HALVES),
+    gives("nodata", hdf5(PACKED | {"nodata": np.uint8(255)}), HALVES),
+    gives("_Unsigned as a number", hdf5(PACKED | {"_Unsigned": 1, "missing_value": np.int8(-1)}, SIGNED), HALVES),
+    gives("integers that were never written", netcdf(attrs={}, raw=np.array([1, -32767, 3], "i2")), [1, np.nan, 3]),
+    gives("chunks of HDF5 that were never written", lambda folder: sparse(folder, -1.0), [[1] * 4, [np.nan] * 4]),
     gives("two files, each its own packing",
         together(*(xr.Dataset({"u": ("x", RAW, PACKED | {"scale_factor": s, "_FillValue": np.uint8(255)})})
                                                         for s in (0.5, 1.0))), [HALVES, 2 * HALVES + 32]),
@@ -235,6 +242,35 @@ PACKINGS = [
 def _tiff(folder) -> Path:
     tifffile.imwrite(folder / "f.tif", np.array([[1, -9999], [3, 4]], "f4"), extratags=[(42113, "s", 0, "-9999", True)])
     return folder / "f.tif"
+
+
+def sparse(folder, fill) -> Path:
+    """Half of an array is there."""
+    with h5py.File(folder / "f.h5", "w") as file:
+        file.create_dataset("u", (2, 4), "f4", chunks=(1, 4), fillvalue=fill)[0] = 1.0
+    return folder / "f.h5"
+
+
+def hours_before_minutes(fields):
+    """Times of two files in the unit of the first."""
+    np.testing.assert_allclose(fields.template["time"], [0, 6, 12, 18])
+
+
+def groups_turned(folder) -> Path:
+    """Two groups, of which one has x the other way than the root."""
+    with netCDF4.Dataset(folder / "f.nc", "w") as file:
+        file.createDimension("x", 4)
+        file.createVariable("x", "f4", ("x",))[:] = np.arange(4)
+        for name, x in (("a", np.arange(4)), ("b", np.arange(4)[::-1])):
+            group = file.createGroup(name)
+            group.createVariable("x", "f4", ("x",))[:] = x
+            group.createVariable("u", "f4", ("x",))[:] = 1.0
+    return folder / "f.nc"
+
+
+def own_places(fields):
+    """Of the group that is turned."""
+    np.testing.assert_array_equal(fields.template["b_u"]["b_x"], [3, 2, 1, 0])
 
 
 def unlike_groups(folder):
@@ -291,7 +327,11 @@ def hours_of_floats(folder):
     assert (plan.layout.step, plan.layout.time_units) == (5.0, "minutes"), (plan.layout.step, plan.layout.time_units)
 
 
+HOURS = together(*(xr.Dataset({"u": ("time", [1.0, 2.0])}, {"time": ("time", times, {"units": units})})
+                   for times, units in (([0.0, 6.0], "h"), ([720.0, 1080.0], "min"))))  # fmt: skip
 MEANING = [
+    reads("metadata", "times of two files in hours and in minutes", HOURS, hours_before_minutes),
+    reads("metadata", "a group that has x the other way", groups_turned, own_places),
     *PDE,
     *PACKINGS,
     refused("metadata", "groups of samples that are packed unlike", _open(unlike_groups), "scale_factor"),

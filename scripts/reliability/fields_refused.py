@@ -87,6 +87,12 @@ def huge(path):
         file.create_dataset("u", (4, 10**7, 10**7), "f4", chunks=(1, 1000, 1000))
 
 
+def half(path):
+    """Of which one half was written."""
+    with h5py.File(path, "w") as file:
+        file.create_dataset("u", (20, 8, 9), "f4", chunks=(1, 8, 9))[:10] = U[:10]
+
+
 def lacking(path):
     array = zarr.open_group(path, mode="w", zarr_format=3).create_array("u", shape=(20, 8, 9), chunks=(2, 8, 9), dtype="f4",
         dimension_names=S)
@@ -131,6 +137,7 @@ FILES = {
     "an element of no known type in .mat": (built("f.mat", lambda p: flagged(p, 184, 11)), "broken"),
     "half a .mat": (built("f.mat", lambda p: (scipy.io.savemat(p, {"u": U}), p.write_bytes(p.read_bytes()[:999]))), "f.mat"),
     "half a TIFF": (built("f.tif", lambda p: (tifffile.imwrite(p, U), p.write_bytes(p.read_bytes()[:999]))), "damaged"),
+    "HDF5 that lacks chunks": (built("f.h5", half), "lacks 10 of 20 chunks"),
     "a store without metadata": (built("f.zarr", lambda p: p.mkdir()), "not a readable zarr store"),
     "a store with broken metadata": (built("f.zarr", lambda p: (p.mkdir(), (p / "zarr.json").write_text("{"))),
         "not a readable zarr store"),
@@ -147,7 +154,7 @@ HANGS = {
     "a pipe": (built("f.nc", os.mkfifo), "pipe"), "a pipe named .zarr": (built("f.zarr", os.mkfifo), "pipe"),
     "a pipe among files": (lambda folder: (own().to_netcdf(folder / "a.nc"), os.mkfifo(folder / "b.nc"), "*.nc")[2], "pipe"),
     "/dev/zero": (lambda folder: "/dev/zero", "device"), "/dev/null": (lambda folder: "/dev/null", "device"),
-    "more than memory in sparse HDF5": (built("f.h5", huge), "memory"),
+    "more than memory in sparse HDF5": (built("f.h5", huge), "memory|never written"),
 }  # fmt: skip
 
 

@@ -316,7 +316,7 @@ def test_no_more_than_the_slice_that_is_asked_for_is_in_memory(tmp_path):
     np.lib.format.open_memmap(tmp_path / "u.npy", "w+", np.float32, shape).flush()
     zarr.create_array(tmp_path / "u.zarr", shape=shape, dtype="f4", chunks=(1, 1000, 1000), fill_value=np.nan)
     with h5py.File(tmp_path / "u.h5", "w") as file:
-        file.create_dataset("u", shape, "f4", chunks=(1, 1000, 1000))
+        file.create_dataset("u", shape, "f4", chunks=(1, 1000, 1000), fillvalue=np.nan)
     for name in ("u.npy", "u.zarr", "u.h5"):
         fields, opened = peak(lambda name=name: open_fields(tmp_path / name))
         values, used = peak(lambda fields=fields: fields.read("u", {"axis_0": [3, 40], "axis_1": slice(10)}))

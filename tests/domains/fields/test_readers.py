@@ -111,6 +111,13 @@ def test_directions_orders_of_axes_and_units_are_those_of_the_first_file(tmp_pat
     np.testing.assert_allclose(fields.read("t", {"time": 4, "lat": [3, 0]}), b[1, [3, 0]] + 273.15, rtol=1e-6)
 
 
+def test_times_of_files_in_other_units_follow_each_other_in_those_of_the_first(tmp_path):
+    for name, times, units in (("a", [0.0, 6.0], "h"), ("b", [720.0, 1080.0], "min")):
+        data = xr.Dataset({"u": (("time", "x"), np.ones((2, 3)))}, {"time": ("time", times, {"units": units})})
+        data.to_netcdf(tmp_path / f"{name}.nc")
+    np.testing.assert_allclose(open_fields(tmp_path).template["time"], [0, 6, 12, 18])
+
+
 def test_variables_in_pieces_are_put_side_by_side_too(tmp_path):
     values = {}
     for name in ("t_1", "t_0"):
