@@ -63,6 +63,8 @@ class Walker(Reader):
             typed = f"{command} {budget}"
         if "--config.data.path=darcy.nc" in typed:
             typed += " --config.data.resolution=32"  # that of the file here
+        if "--config.data.path=archive.nc" in typed:
+            typed += " --config.training.batch_size=4"  # the file here is of an hour
         with self.keep.row(self.page, command):
             self.keep.say(f"$ {typed}")
             done = subprocess.run(["bash", "-c", typed], stdout=self.keep.log, stderr=subprocess.STDOUT, timeout=LIMIT)
