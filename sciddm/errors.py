@@ -12,6 +12,9 @@ CLONE = Path(__file__).parent.parent
 class UserError(Exception):
     """One line: the key, file or index at fault, what was expected, and the way out. The command line exits with 2."""
 
+    def __str__(self):
+        return " ".join(super().__str__().splitlines())  # names of files and columns may have ends of lines in them
+
 
 class Refusal(ValueError):
     """Methods that do not go together: a guide, a solver, a particle method. One line that says why, and what does."""

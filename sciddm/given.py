@@ -37,7 +37,7 @@ def things(given, names: Sequence[str] = ()) -> tuple[Thing, ...]:
     """What `--given` or `given=` brought, one by one.
 
     given: one or a list of paths, texts, name=value (or a dict of them) and objects; names: those of name=value which the task takes, any
-    other text with a "=" in it, such as a SMILES with a double bond, is a text.
+    other text with a "=" in it, such as a SMILES with a double bond, is a text. Raises: UserError of a file that is given twice.
     """
     if given is None:
         return ()
@@ -51,6 +51,9 @@ def things(given, names: Sequence[str] = ()) -> tuple[Thing, ...]:
             found.append(Thing(_read(one.partition("=")[2].strip()), name))
         else:
             found.append(Thing(_read(one)))
+    paths = [one.path.resolve() for one in found if one.path is not None and not one.name]
+    if twice := next((path for i, path in enumerate(paths) if path in paths[:i]), None):
+        raise UserError(f"--given {twice}: is given twice, and would count as two measurements; give it once")
     return tuple(found)
 
 

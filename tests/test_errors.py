@@ -117,3 +117,7 @@ def test_every_key_that_a_message_tells_to_set_is_there():
 def test_what_a_message_says_to_type_is_taken_by_a_shell():
     (argument,) = shlex.split("--config.data.names.u='a name'")
     assert load_config("pde:smoke", [argument]).data.names.u == "a name"
+
+
+def test_an_error_of_a_user_is_one_line_whatever_a_file_is_called():
+    assert str(UserError("a\nb.csv: no column 'c\r\nd'")) == "a b.csv: no column 'c d'"

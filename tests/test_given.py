@@ -42,3 +42,10 @@ def test_what_can_not_be_meant_is_one_line_with_what_would_be():
             refuse(thing, "a table", ("logP",))
     with pytest.raises(sd.UserError, match="nowhere.nc: no such file"):
         things(pathlib.Path("nowhere.nc"))
+
+
+def test_a_file_that_is_given_twice_is_refused_for_it_would_count_twice(tmp_path):
+    (tmp_path / "a.csv").write_text("")
+    with pytest.raises(sd.UserError, match="a.csv: is given twice, .*; give it once"):
+        things([str(tmp_path / "a.csv"), str(tmp_path / "." / "a.csv")])
+    assert len(things([f"one={tmp_path}/a.csv", f"two={tmp_path}/a.csv"], ("one", "two"))) == 2

@@ -95,6 +95,8 @@ GIVEN = [
     given("traceback", "no file", lambda folder: "g.nc", "g.nc"),
     given("traceback", "GRIB", put("g.grib2", b"GRIB" + bytes(20)), "GRIB"),
     given("traceback", "half of HDF5", put("g.nc", b"\x89HDF\r\n\x1a\n"), "g.nc"),
+    given("nonsense", "a table twice", lambda folder: [put("s.csv", (HEAD + "c,0,1,.5,3,.1\n").encode())(folder)] * 2, "given twice"),
+    given("words", "a column's name in two lines", put("s.csv", b'"vari\nable",time,y,x,value\nc,0,1,.5,3\n'), "no column 'variable'"),
     given("nonsense", "a word", lambda folder: "hello", "hello"),
     given("nonsense", "a start without a time", lambda folder: ["start=soon"], "start"),
     given("nonsense", "a key that is none", lambda folder: ["foo=3"], "foo"),
