@@ -212,6 +212,8 @@ CASES = [
     ],
     refused("hang", "evaluate --problems 1000000", evaluate("--problems", "1000000"), "problems", seconds=30),
     refused("hang", "evaluate --members 1000000000", evaluate("--members", "1000000000"), "members|memory", seconds=30),
+    *[refused("hang", f"evaluate --steer svdd --{name} 2000000000", evaluate("--steer", "svdd", f"--{name}", "2000000000"), name)
+      for name in ("members", "budget")],
     refused("nonsense", "evaluate --task nope", evaluate("--task", "nope"), "half"),
     refused("nonsense", "evaluate --steer nope", evaluate("--steer", "nope")),
     refused("nonsense", "evaluate --reward without --steer", evaluate("--reward", "x"), "steer"),

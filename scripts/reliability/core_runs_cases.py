@@ -256,6 +256,12 @@ def other_key(key, value):
     return run
 
 
+def another_name(folder):
+    run = copied("toy", folder)
+    (run / "checkpoints" / "2").rename(run / "checkpoints" / "900")
+    return ["train", "--config", run / "config.json", "--workdir", run, "--quiet"]
+
+
 def newest_damaged(folder):
     run = copied("toy", folder)
     (run / "checkpoints" / "4" / "_CHECKPOINT_METADATA").unlink()
@@ -279,6 +285,7 @@ CASES = [
     done("runs", "a cache of evaluate that a kill cut short", cut_cache),
     done("runs", "a cache of evaluate with a flipped byte", flipped_cache),
     done("runs", "the newest checkpoint lacks its metadata", newest_damaged, "is not used", check=whole_and_damaged),
+    done("runs", "a checkpoint under the name of another step", another_name, "900 is not used", "it is of step 2, under another name"),
     done("runs", "a second damage does not overwrite the first", twice_damaged, "4.damaged-2", check=both_kept),
     done("runs", "an unfinished save of a kill", unfinished_save),
     refused("runs", "no checkpoint is whole", all_damaged(), "no checkpoint is whole", "--anew", check=nothing_deleted),

@@ -8,6 +8,7 @@ import numpy as np
 import weather_attributes
 import weather_given
 import weather_odd
+import weather_places
 import weather_times
 from flips import Format
 from weather_attributes import CODES, coded, rates, vil
@@ -31,7 +32,7 @@ from weather_files import (
 from domains.weather.archive import Archive, pack
 from domains.weather.readers import read_archive, read_sequence
 
-CASES = [*weather_attributes.CASES, *weather_times.CASES, *weather_odd.MORE, *weather_given.MORE]
+CASES = [*weather_attributes.CASES, *weather_times.CASES, *weather_places.MORE, *weather_odd.MORE, *weather_given.MORE]
 FORMATS = []
 
 
