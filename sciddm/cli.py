@@ -117,7 +117,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--workdir", required=True, type=place, help="where checkpoints, metrics and samples go")
     train.add_argument(
-        "--init-from", metavar="RUN",
+        "--init-from", metavar="RUN", type=source,
         help="begin with the averaged weights of this run, or export, on other data of the same layout (fine-tuning)",
     )  # fmt: skip
     train.add_argument(
@@ -280,6 +280,11 @@ def place(text: str) -> Path:
         return Path(text).expanduser()  # as in --workdir=~/run, which no shell replaces
     except RuntimeError:  # without a home
         return Path(text)
+
+
+def source(text: str) -> str:
+    """An argument that names a run to begin with."""
+    return str(place(text))
 
 
 def positive(text: str) -> int:

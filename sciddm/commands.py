@@ -159,6 +159,9 @@ def run_evaluate(arguments, rest) -> None:
         model = load(arguments.workdir, overrides=rest)
     announce(arguments.device, 1)
     if arguments.steer:
+        members, budget = arguments.members or model.config.evaluation.members, arguments.budget or 0
+        check_answers(model.domain.example, members, f"--members {members}")
+        check_answers(model.domain.example, budget // model.config.sampling.steps, f"--budget {budget}")  # a population
         return report_steering(model, arguments)
     settings = {name: getattr(arguments, name) or model.config.evaluation[name] for name in ("problems", "members")}
     if settings["members"] < 2:

@@ -42,7 +42,7 @@ def combinations(sweeps: Sequence[str]) -> dict[str, dict[str, str]]:
 def index(given: int | None, count: int) -> int | None:
     """Which combination alone: `given`, or that of a SLURM array, from 0; None for all. Raises: UserError if there is no such one."""
     name = "--sweep-index" if given is not None else ARRAY
-    text = str(given) if given is not None else os.environ.get(ARRAY)
+    text = str(given) if given is not None else os.environ.get(ARRAY) or None
     if text is None:
         return None
     if not text.isdecimal() or int(text) >= count:
