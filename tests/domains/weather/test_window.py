@@ -55,7 +55,7 @@ def test_frames_in_mm_an_hour_packed_or_in_several_files_are_the_same_frames(dom
         whole.isel(time=[i]).to_netcdf(path, engine="h5netcdf")
     for given in (paths, [tmp_path / "[a-d].nc"], [whole], [whole.reflectivity]):
         np.testing.assert_allclose(past(domain, problem(domain, *given))[0], dbz, atol=1e-4)
-    refused(domain, "is there twice", *paths, paths[1])
+    refused(domain, "is given twice", *paths, paths[1])
 
 
 def test_frames_in_memory_are_read_as_their_file_would_be_packed_and_of_no_other_calendar(domain, tmp_path):
