@@ -29,8 +29,8 @@ def main() -> int:
     import jax
 
     from sciddm import UserError, load
-    from sciddm.grid_search import search
     from sciddm.data.made import replace_text
+    from sciddm.grid_search import search
 
     try:
         model = load(arguments.workdir)

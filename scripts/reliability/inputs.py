@@ -24,8 +24,8 @@ import runs  # noqa: E402
 from case import attempt, last_line  # noqa: E402
 
 DOMAINS = ("core", "fields", "weather", "molecules")
-CAPTION = """Inputs tried and those that went wrong: {tried} tried, {wrong} wrong (good: none). {advice} refusals say a key to type; each was
-typed with the same command, and counts as wrong where the key or its value was not known.
+CAPTION = """Inputs tried and those that went wrong: {tried} tried, {wrong} wrong (good: none). {advice} refusals say a key to type;
+each was typed with the same command, and counts as wrong where the key or its value was not known.
 """
 UNKNOWN = re.compile(
     r"no such key|is not known|such task|: expected (str|int|float|tuple|bool), got"
