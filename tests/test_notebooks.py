@@ -37,7 +37,7 @@ def run(tmp_path, monkeypatch):
 
 
 # What the others show, pages show too, whose code runs in `test_docs`.
-@pytest.mark.parametrize("name", [name if name in ("fields", "pde") else pytest.param(name, marks=pytest.mark.slow) for name in NAMES])
+@pytest.mark.parametrize("name", [name if name == "pde" else pytest.param(name, marks=pytest.mark.slow) for name in NAMES])
 def test_notebook_runs(name, run, small_run, tmp_path):
     if name in TRAINING:
         shutil.copytree(small_run(name), tmp_path / "run")

@@ -149,7 +149,7 @@ def test_older_checkpoints_go_and_the_newest_stay(tmp_path):
     assert Checkpoints(tmp_path, read_only=True).steps() == [100, 80]
 
 
-@pytest.mark.parametrize("size", [0, 3000], ids=["nothing-fits", "part-of-it-fits"])
+@pytest.mark.parametrize("size", [pytest.param(0, marks=pytest.mark.slow), 3000], ids=["nothing-fits", "part-of-it-fits"])
 def test_a_disk_that_fills_during_a_save_is_one_line_and_loses_nothing(run, tmp_path, size):
     # A limit on the size of files stands for the disk: the operating system then refuses to write, as a full disk does.
     script = textwrap.dedent(

@@ -98,7 +98,7 @@ print("devices", len(jax.devices()))
 """
 
 
-@pytest.mark.parametrize("case", ["default", "mesh", "variable", "flags"])
+@pytest.mark.parametrize("case", ["default", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mesh", "variable")), "flags"])
 def test_the_command_line_takes_a_device_a_core_unless_told_otherwise(case, tmp_path):
     (tmp_path / "toy.py").write_text(
         "from toy_domain import toy_config\n\n\ndef get_config(variant=''):\n    return toy_config(steps=2, held_out=0)\n"
