@@ -3,6 +3,7 @@
 What a run says of itself is read without jax and orbax, which take seconds to import, and arrays of it without orbax.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -225,7 +226,8 @@ class Checkpoints:
         path = self.directory / str(step)
         names = (f"{step}.damaged{end}" for end in ("", *(f"-{i}" for i in range(2, 10**6))))
         free = next(path.with_name(name) for name in names if not path.with_name(name).exists())
-        path.rename(free)
+        with contextlib.suppress(FileNotFoundError):  # another process of the same run was first
+            path.rename(free)
         return free.name
 
     def _of_another(self, different: str) -> str:
