@@ -152,10 +152,11 @@ def until_over(process, log) -> str:
         time.sleep(0.01)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def arguments_and_formats(doc: str, option: str, default: int):
+    """What the command line says, and the formats of all domains that it names; runs are made where they are not there."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--flips", type=int, default=2000)
+    parser.add_argument(option, type=int, default=default)
     parser.add_argument("--only", default="")
     parser.add_argument("--runs", type=Path, help="where the trained runs are, or are made (default: FOLDER/runs)")
     parser.add_argument("--table", type=Path)
@@ -165,13 +166,15 @@ def main() -> None:
 
     runs.make_all(arguments.runs or arguments.folder / "runs")
     import_all()
-    modules = [f"{name}_cases" for name in DOMAINS if (Path(__file__).parent / f"{name}_cases.py").exists()]
-    formats = [one for module in modules for one in getattr(importlib.import_module(module), "FORMATS", [])]
+    formats = [one for name in DOMAINS for one in getattr(importlib.import_module(f"{name}_cases"), "FORMATS", [])]
+    return arguments, [one for one in formats if arguments.only in one.name]
+
+
+def main() -> None:
+    arguments, formats = arguments_and_formats(__doc__, "--flips", 2000)
     columns = ("refused", "same", "other", "traceback", "crash", "hang")
     rows, all_wrong = [f"| format | checked | {' | '.join(columns)} |", "| --- " * (len(columns) + 2) + "|"], []
     for one in formats:
-        if arguments.only not in one.name:
-            continue
         counts, wrong = try_format(
             one, arguments.folder.resolve() / one.name.replace(" ", "-").replace("/", "-"), arguments.flips
         )

@@ -5,8 +5,6 @@
 Each text format is tried in a forked process. What goes wrong is shown as the fewest changes that do it.
 """
 
-import argparse
-import importlib
 import os
 import sys
 from pathlib import Path
@@ -15,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from flips import TEXTS, Format, outcome_of, until_over  # noqa: E402
+from flips import TEXTS, Format, arguments_and_formats, outcome_of, until_over  # noqa: E402
 from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
@@ -103,23 +101,9 @@ def try_format(one: Format, whole: Path, folder: Path, examples: int) -> tuple[i
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--examples", type=int, default=500)
-    parser.add_argument("--only", default="")
-    parser.add_argument("--runs", type=Path, help="where the trained runs are, or are made (default: FOLDER/runs)")
-    parser.add_argument("--table", type=Path)
-    arguments = parser.parse_args()
-    import runs
-    from inputs import DOMAINS, import_all
-
-    runs.make_all(arguments.runs or arguments.folder / "runs")
-    import_all()
-    formats = [one for name in DOMAINS for one in getattr(importlib.import_module(f"{name}_cases"), "FORMATS", [])]
+    arguments, formats = arguments_and_formats(__doc__, "--examples", 500)
     rows, bad = ["| format | tried | wrong |", "| --- | --- | --- |"], False
     for one in formats:
-        if arguments.only not in one.name:
-            continue
         folder = arguments.folder.resolve() / "".join(c if c.isalnum() else "-" for c in one.name)
         folder.mkdir(parents=True)
         whole = one.write(folder / "whole")
