@@ -25,8 +25,9 @@ def check_times(where: str, numbers: np.ndarray, units: str) -> None:
             "and a zone as a number, such as 2024-05-01 10:00:00 +02:00"
         )
     numbers = numbers[np.isfinite(numbers)] if numbers.dtype.kind == "f" else numbers[:0]
-    if len(numbers) > 1:
-        step, rounding = np.median(np.abs(np.diff(numbers.astype(float)))), float(np.spacing(np.abs(numbers).max()))
+    steps = np.abs(np.diff(numbers.astype(float)))
+    if steps.any():  # of times that are all one, what reads the file says that
+        step, rounding = np.median(steps[steps > 0]), float(np.spacing(np.abs(numbers).max()))
         if rounding > FINEST * step:
             word = units.split()[0]
             raise UserError(

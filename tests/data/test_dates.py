@@ -26,5 +26,8 @@ def test_zones_and_dates_that_libraries_pass_over_are_refused(since):
 def test_single_precision_is_enough_only_where_its_rounding_is_small_beside_the_steps():
     check_times("f.nc: 'time'", (3600 + NUMBERS).astype("f4"), "minutes since 2024-05-01")
     check_times("f.nc: 'time'", 2.8e7 + NUMBERS, "minutes since 1970-01-01")
+    check_times("f.nc: 'time'", 0 * NUMBERS, "minutes since 1970-01-01")  # no steps: what reads the file says so
     with pytest.raises(UserError, match="of float32 and rounded to 2 minutes, too coarse for steps of [46] minutes; write them as float64"):
         check_times("f.nc: 'time'", (2.8e7 + NUMBERS).astype("f4"), "minutes since 1970-01-01")
+    with pytest.raises(UserError, match="too coarse for steps of 4 minutes"):  # most of which are rounded away
+        check_times("f.nc: 'time'", (6.5e7 + NUMBERS / 5).astype("f4"), "minutes since 1900-01-01")
