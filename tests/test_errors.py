@@ -121,3 +121,15 @@ def test_what_a_message_says_to_type_is_taken_by_a_shell():
 
 def test_an_error_of_a_user_is_one_line_whatever_a_file_is_called():
     assert str(UserError("a\nb.csv: no column 'c\r\nd'")) == "a b.csv: no column 'c d'"
+
+
+def test_no_message_tells_to_change_a_key_without_the_dashes_to_type():
+    untyped = re.compile(r"(?:set|lower|raise|shorten|change|choose|larger|smaller|fewer|more) config\.[a-z_]+")
+    said = [
+        (path.name, node.value)
+        for folder in ("sciddm", "domains")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and untyped.search(node.value)
+    ]
+    assert not said

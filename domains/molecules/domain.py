@@ -161,7 +161,7 @@ class MoleculesDomain(Domain):
         if self.normalizer is not None and len(train) != self.normalizer.sizes.sum():
             raise UserError(
                 f"data: {len(train)} molecules to train on, and the run had {self.normalizer.sizes.sum()}; "
-                "give it the data it was trained on (config.data.path, source, count)"
+                "give it the data it was trained on (by --config.data.path, --config.data.source and --config.data.count)"
             )
         return train if split == "train" else qm9.split(count, split, self.data.split_seed)
 

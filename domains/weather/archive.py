@@ -132,7 +132,7 @@ class Archive:
             longest = max((stop - start for start, stop in events), default=0)
             raise UserError(
                 f"{self.source}: no {length} frames in a row are {self.interval:g} min apart, the longest run is {longest}; "
-                "fill the gaps, or shorten config.data.past or config.data.future"
+                "fill the gaps, or take fewer frames, such as --config.data.past=1 --config.data.future=1"
             )
         return windows
 

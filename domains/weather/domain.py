@@ -161,7 +161,7 @@ class WeatherDomain(Domain):
                 self._archive = readers.read_archive(data.path, units=data.units, crop=tuple(data.crop) or None, **said)
             else:
                 what = f"config.data: {data.events} events of {data.frames} frames of {self.size} x {self.size} pixels"
-                check_memory(2.0 * data.events * data.frames * self.size**2, what, "lower config.data.events")
+                check_memory(2.0 * data.events * data.frames * self.size**2, what, "take fewer, such as --config.data.events=200")
                 self._archive = generate.ensure_archive(data.events, data.frames, self.size, self.seed, data.cache)
         return self._archive
 
@@ -180,7 +180,7 @@ class WeatherDomain(Domain):
             if not len(places[name]):
                 raise UserError(
                     f"data: no {name} window of {self.length} frames has less than {data.most_missing:.0%} missing pixels; "
-                    "raise config.data.most_missing, or lower config.data.held_out"
+                    "take more by --config.data.most_missing=1.0, or hold out fewer, such as --config.data.held_out=0.1"
                 )
         return places
 

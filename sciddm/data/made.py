@@ -24,7 +24,7 @@ def made_once(path, make: Callable[[Path], object]) -> Path:
     `partial`, such as a manifest, goes with it.
     Raises: UserError if the place can't be written or is full; whatever `make` raises. Nothing that looks finished is left then.
     """
-    path, way_out = Path(path).expanduser(), "set config.data.cache"
+    path, way_out = Path(path).expanduser(), "choose another place by --config.data.cache=FOLDER"
     with _one_line(path, way_out):
         if path.exists():
             return path

@@ -245,7 +245,7 @@ def check_finite(bad_step, batches, checkpoints) -> None:
     rest = f"the checkpoint of step {last[0]} is intact" if last else "there is no checkpoint yet"
     raise UserError(
         f"training: the loss is not finite at step {bad}, batch indices {batches.indices(bad)}; {rest}. "
-        "Look at these samples, or lower config.training.learning_rate"
+        "Look at these samples, or take smaller steps, such as --config.training.learning_rate=1e-4"
     )
 
 

@@ -27,7 +27,8 @@ class Verdict:
     def __str__(self) -> str:
         if not self.reasons:
             return "trained: nothing speaks against it"
-        way = "The same `sciddm train`" if self.stopped else "`sciddm train` with a larger config.training.wall_minutes or steps"
+        longer = "`sciddm train` with a larger --config.training.wall_minutes or --config.training.steps"
+        way = "The same `sciddm train`" if self.stopped else longer
         return f"undertrained: {'; '.join(self.reasons)}. {way} goes on"
 
 

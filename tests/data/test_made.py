@@ -92,8 +92,8 @@ def test_a_full_disk_is_one_line_with_the_way_out(tmp_path):
     with pytest.raises(UserError) as caught:
         made_once(tmp_path / "a", full)
     place = tmp_path / "a"
-    reason = "the data set can't be written (No space left on device); free some space or set config.data.cache"
-    assert str(caught.value) == f"{place}: {reason}"
+    reason = "the data set can't be written (No space left on device); free some space or choose another place"
+    assert str(caught.value) == f"{place}: {reason} by --config.data.cache=FOLDER"
     assert not [each for each in tmp_path.iterdir() if each.name != ".a.lock"]
 
 
@@ -115,7 +115,7 @@ def test_a_full_disk_is_known_in_the_words_of_other_libraries(error, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(UserError, match=r"file/a: the data set can't be written \(.*\); .* set config.data.cache"):
+    with pytest.raises(UserError, match=r"file/a: the data set can't be written \(.*\); .* by --config.data.cache=FOLDER"):
         made_once(tmp_path / "file" / "a", put("x"))
 
 
