@@ -12,6 +12,7 @@ import xarray as xr
 
 from domains.fields.format_lazy import Raw, plain_attributes
 from sciddm.data.coding import Coding
+from sciddm.data.dates import check_times
 from sciddm.data.reading import check_finite, index_of, reading
 from sciddm.errors import UserError
 
@@ -172,6 +173,7 @@ def _in_memory(file, name, variable) -> xr.Variable | None:
     if variable.dtype.kind == "T":
         variable = variable.copy(data=np.array(variable.values.tolist(), str))
     if variable.dtype.kind in "SUO" or _is_date(variable) or declared.startswith(("datetime", "timedelta")):
+        decoded, known = None, False
         with suppress(Exception), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             decoded = xr.conventions.decode_cf_variable(
@@ -184,6 +186,10 @@ def _in_memory(file, name, variable) -> xr.Variable | None:
             known = decoded.dtype.kind != "O" or all(
                 isinstance(v, str) or hasattr(v, "calendar") for v in decoded.values.flat
             )
+        if decoded is not None:
+            if _is_date(variable) and decoded.dtype.kind in "MO" and variable.dtype.kind in "iuf" and variable.ndim < 2:
+                where, units = f"{file}: {name!r}", str(variable.attrs["units"])
+                check_times(where, np.atleast_1d(variable.values), units, cftime=decoded.dtype.kind == "O")
             return decoded if known else None
     if variable.dtype.kind not in "biuf":
         return None

@@ -6,20 +6,22 @@ import numpy as np
 
 from sciddm.errors import UserError
 
-DATE = r"-?\d{1,4}(-\d{1,2}){0,2}|\d{8}"
+DATE = r"-?\d{1,4}(-\d{1,2}){0,2}|-?\d{1,7}(-\d{1,2}){1,2}|\d{8}"
 CLOCK = r"\d{1,2}(:\d{1,2}(:\d{1,2}(\.\d*)?)?)?"
 ZONE = r"Z|UTC|GMT|[+-]\d{1,2}(:?\d{2})?|0{1,2}(:?00)?"
 REFERENCE = re.compile(rf"({DATE})([T\s]\s*{CLOCK})?\s*({ZONE})?", re.IGNORECASE)
+SHORT = re.compile(r"([:.]\d*|\s)[+-]\d(:?\d{2})?$")  # a zone that cftime passes over
 FINEST = 0.1  # of a step, that the rounding of a time may be
 
 
-def check_times(where: str, numbers: np.ndarray, units: str) -> None:
-    """That numbers (n,) in `units`, "minutes since 2024-05-01 10:00", are times to be trusted. where: file and variable, for messages.
+def check_times(where: str, numbers: np.ndarray, units: str, cftime: bool = False) -> None:
+    """That numbers (n,) in `units`, "minutes since 2024-05-01 10:00", are times to be trusted. where: file and variable, for messages;
+    cftime: whether that library decodes them.
 
     Raises: UserError on a date or zone that would be passed over in silence, and on numbers too coarse for the steps between them.
     """
     since = re.split(r"\ssince\s", units, maxsplit=1, flags=re.IGNORECASE)[-1].strip()
-    if not REFERENCE.fullmatch(since):
+    if not REFERENCE.fullmatch(since) or (cftime and SHORT.search(since)):
         raise UserError(
             f"{where}: its times are since {since!r}, which is read in more than one way; expected year-month-day, hour:minute:second "
             "and a zone as a number, such as 2024-05-01 10:00:00 +02:00"

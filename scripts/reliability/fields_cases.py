@@ -3,8 +3,9 @@
 from fields_formats import FORMATS
 from fields_given import GIVEN
 from fields_meaning import MEANING
+from fields_odd import ODD
 from fields_refused import REFUSED
 
 __all__ = ["CASES", "FORMATS"]
 
-CASES = [*MEANING, *REFUSED, *GIVEN]
+CASES = [*MEANING, *REFUSED, *GIVEN, *ODD]

@@ -139,3 +139,23 @@ def test_a_group_that_counts_a_dimension_another_way_keeps_its_own(tmp_path):
 def test_times_in_capitals_are_times(tmp_path):
     xr.Dataset({"u": ("time", np.ones(2))}, {"time": ("time", [0.0, 1.0], {"units": "Days Since 2000-01-01"})}).to_netcdf(tmp_path / "f.nc")
     np.testing.assert_array_equal(open_fields(tmp_path / "f.nc").template["time"], np.array(["2000-01-01", "2000-01-02"], "M8[ns]"))
+
+
+DATES = {"minutes since 2024-05-01 10:00 CET": "", "minutes since 05/01/2024": "", "days since 2001-02-20 10:00 +2": "noleap",
+         "days since 1500-02-20 10:00 +2": "standard"}  # fmt: skip
+
+
+@pytest.mark.parametrize("units", DATES)
+def test_zones_that_a_library_passes_over_are_refused(units, tmp_path):
+    attrs = {"units": units} | ({"calendar": DATES[units]} if DATES[units] else {})
+    xr.Dataset({"u": ("time", np.arange(4.0))}, {"time": ("time", 5.0 * np.arange(4), attrs)}).to_netcdf(tmp_path / "f.nc")
+    with pytest.raises(UserError, match="f.nc: 'time': its times are since .* a zone as a number, such as 2024-05-01 10:00:00 \\+02:00$"):
+        open_fields(tmp_path / "f.nc")
+
+
+def test_times_too_coarse_for_their_steps_are_refused(tmp_path):
+    hours = (1e6 + np.arange(8) / 12).astype("f4")
+    attrs = {"units": "hours since 1900-01-01"}
+    xr.Dataset({"u": ("time", np.arange(8.0))}, {"time": ("time", hours, attrs)}).to_netcdf(tmp_path / "f.nc")
+    with pytest.raises(UserError, match="too coarse .* write them as float64"):
+        open_fields(tmp_path / "f.nc")
