@@ -53,6 +53,9 @@ def open_store(path, *, complete: bool = True, **options) -> xr.Dataset:
     path = Path(path)
     with reading(path, "not a readable zarr store", way_out="delete it if it can be made again, else copy it again"):
         group = zarr.open_group(path, mode="r", use_consolidated=False)
+        for member in sorted(path.iterdir()):  # one by one: of several damaged ones zarr's own walk tells in threads of its own, too
+            if any((member / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
+                zarr.open(path, path=member.name, mode="r")
         dataset = xr.open_zarr(_with_axes(path, group), consolidated=False, chunks=None, **options)
         check_chunks(path, group, dataset.data_vars if complete else {})
     return dataset

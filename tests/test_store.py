@@ -1,5 +1,6 @@
 """What every data set on disk shares; each domain's own tests damage its chunks."""
 
+import gc
 import os
 
 import numpy as np
@@ -54,3 +55,14 @@ def test_a_scalar_that_other_libraries_do_not_write_is_no_lost_chunk(tmp_path):
     data = xr.Dataset({"u": ("x", np.ones(3)), "crs": ((), np.int32(0), {"grid_mapping_name": "latitude_longitude"})})
     data.to_zarr(tmp_path / "u.zarr", zarr_format=3, consolidated=False)
     assert store.open_store(tmp_path / "u.zarr").crs.attrs["grid_mapping_name"] == "latitude_longitude"
+
+
+def test_several_damaged_arrays_are_told_once_and_not_in_threads_of_zarr(tmp_path, caplog):
+    for name in "abcd":
+        xr.Dataset({name: ("x", np.arange(4.0))}).to_zarr(tmp_path / "f.zarr", consolidated=False, mode="a")
+    for name in "abc":
+        (tmp_path / f"f.zarr/{name}/zarr.json").write_text('{"')
+    with pytest.raises(UserError, match="f.zarr: not a readable zarr store .*copy it again"):
+        store.open_store(tmp_path / "f.zarr")
+    gc.collect()
+    assert "never retrieved" not in caplog.text

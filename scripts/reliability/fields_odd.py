@@ -48,7 +48,8 @@ TIMES = [
       for since in UNKNOWN),
     *(reads("metadata", f"fields since {since!r}", of_times(f"minutes since {since}"), begins(date)) for since, date in KNOWN.items()),
     *(refused("metadata", f"fields in {calendar} with a zone in words",
-              opened(of_times("days since 2001-02-20 10:00 CET", calendar=calendar)), "CET.*zone as a number") for calendar in ("noleap", "360_day", "julian")),
+              opened(of_times("days since 2001-02-20 10:00 CET", calendar=calendar)), "CET.*zone as a number")
+      for calendar in ("noleap", "360_day", "julian")),
     refused("metadata", "fields in noleap with a zone of one digit", opened(of_times("days since 2001-02-20 10:00 +2", calendar="noleap")),
             "zone as a number"),
     reads("metadata", "fields in noleap with a zone", of_times("days since 2001-02-20 10:00 +02:00", calendar="noleap"),
