@@ -13,11 +13,13 @@ import numpy as np
 from domains.molecules.record import (
     ANGSTROM,
     ELEMENTS,
+    MASSES,
     Record,
     charge_of,
     fail,
     from_block,
     from_positions,
+    isotope_of,
     number_of,
     said_twice,
     whole_charge,
@@ -77,10 +79,17 @@ def _of_row(file, number, row):
         if len(stated) > 1:
             raise ValueError(f"its charge is {' and '.join(map(str, sorted(stated)))}; expected one")
         numbers, positions = _atoms(row.numbers, row.positions)
-        make = partial(from_positions, numbers, positions, stated.pop() if stated else 0)
+        make = partial(from_positions, numbers, positions, stated.pop() if stated else 0, _isotopes(numbers, row.get("masses")))
     except ValueError as error:
         make = partial(fail, str(error))
     return Record(str(file), number, name, make, properties)
+
+
+def _isotopes(numbers, masses):
+    # atom -> mass number, where masses (n,) say another than that of the element; masses: None for none
+    masses = [] if masses is None else np.asarray(masses, float).reshape(-1).tolist()
+    found = {i: isotope_of(int(number), mass) for i, (number, mass) in enumerate(zip(numbers, masses, strict=False))}
+    return {i: isotope for i, isotope in found.items() if isotope}
 
 
 def _atoms(numbers, positions):
@@ -108,8 +117,8 @@ def _atoms(numbers, positions):
 def npz_records(file: Path) -> Iterator[Record]:
     """.npz: R (M, n, 3) and Z (M, n), 0 for padding; or positions (A, 3), atomic_numbers (A,) and n_atoms (M,); angstrom.
 
-    Atomic numbers may be symbols. Further arrays (M,) of numbers are properties; "charge" is the charge of the molecule too. What has a
-    periodic cell is refused.
+    Atomic numbers may be symbols, and masses stand beside them. Further arrays (M,) of numbers are properties; "charge" is the charge of
+    the molecule too. What has a periodic cell is refused.
     """
     arrays = _arrays_of(file)
     _check_no_crystal(file, arrays)
@@ -119,6 +128,7 @@ def npz_records(file: Path) -> Iterator[Record]:
             raise UserError(f"{file}: R {R.shape} and Z {Z.shape}; expected (M, n, 3) and (M, n)")
         there = (Z != 0) if Z.dtype.kind in "iuf" else ~np.isin(Z, np.array(["", "0"], Z.dtype))
         parts = [(z[is_there], r[is_there]) for z, r, is_there in zip(Z, R, there, strict=True)]
+        masses = [mass[is_there] for mass, is_there in zip(_masses(arrays, Z.shape), there, strict=True)]
     elif {"atomic_numbers", "positions", "n_atoms"} <= set(arrays):
         numbers = _numeric(file, "atomic_numbers", arrays["atomic_numbers"], "iufUS")
         positions = _numeric(file, "positions", arrays["positions"])
@@ -129,6 +139,7 @@ def npz_records(file: Path) -> Iterator[Record]:
             raise UserError(f"{file}: {found}; expected (A,), (A, 3) and a sum of A")
         ends = np.cumsum(sizes)[:-1].astype(int)
         parts = list(zip(np.split(numbers, ends), np.split(positions, ends), strict=True)) if sizes else []
+        masses = np.split(_masses(arrays, total), ends)
     else:
         raise UserError(f"{file}: has arrays {sorted(arrays)}; expected R and Z, or atomic_numbers, positions and n_atoms")
     layout, count = {"R", "Z", "atomic_numbers", "positions", "n_atoms"}, len(parts)
@@ -138,10 +149,19 @@ def npz_records(file: Path) -> Iterator[Record]:
         properties = {key: float(array[i]) for key, array in extra.items() if not abs(array[i]) > 1e38}
         try:
             charge = 0 if charges is None else whole_charge(float(charges[i]), 0.0)
-            make = partial(from_positions, *_atoms(numbers, positions), charge)
+            numbers, positions = _atoms(numbers, positions)
+            make = partial(from_positions, numbers, positions, charge, _isotopes(numbers, masses[i]))
         except ValueError as error:
             make = partial(fail, str(error))
         yield Record(str(file), i + 1, f"{stem_of(file)} {i + 1}", make, properties)
+
+
+def _masses(arrays, shape):
+    # of all atoms, as Z or atomic_numbers is laid out; NaN where no array says them
+    found = (array for name, array in arrays.items() if name.lower() in MASSES and array.dtype.kind in "iuf")
+    alike = () if len(shape) == 1 or shape[0] == shape[1] else shape[1:]  # one row for all molecules, and no number of each
+    fits = (array for array in found if array.shape and array.shape in (shape, alike))
+    return np.broadcast_to(next(fits, np.array(np.nan)), shape).astype(float)
 
 
 def _arrays_of(file):

@@ -27,7 +27,9 @@ FARTHEST = 1e4  # angstrom from the origin: beyond, float32 has less than three 
 LARGEST = 32_767  # atoms of a molecule: bonds are kept as int16
 WORDS = 240  # characters of a reason
 LONGEST = 10_000  # characters of a SMILES: RDKit's parser has no end to its own
+MASSES = ("masses", "mass", "isotopes", "isotope", "mass_numbers", "mass_number")  # of atoms: u, or mass numbers
 ANGSTROM = ("angstrom", "angstroms", "ang", "a", "å", "\u212b")
+ORDINARY = 0.1  # u: how far averages of one element lie from each other, from table to table
 OVERLAP = 0.3  # angstrom; the shortest bond, of H2, is .74
 HYDROGEN_REACH = 1.75  # angstrom to the nearest atom: 1.1 in CH4, 1.61 in HI; in bohr 1.8 and more, but for H2
 SHORT, LONG = 0.5, 1.5  # median over bonds, of the sum of radii; in bohr 1.89, and broken molecules keep most of theirs
@@ -279,12 +281,27 @@ def from_positions(numbers, positions, charge: int = 0, isotopes: Mapping[int, i
     except (ValueError, RuntimeError) as error:
         raise ValueError(
             f"no bonds of a molecule of charge {charge} are found; is its charge another? "
-            "(charge=-1 in the comment line of an .xyz says so)"
+            "(charge=-1 in the comment line of an .xyz says so); else, as of salts of metals, give an .sdf, which says its bonds"
         ) from error
+    if len(numbers) == 1:  # an ion of one atom, whose charge RDKit leaves out
+        molecule.GetAtomWithIdx(0).SetFormalCharge(charge)
+        molecule.GetAtomWithIdx(0).SetNumRadicalElectrons(0) if charge else None
+    if (found := Chem.GetFormalCharge(molecule)) != charge:
+        raise ValueError(f"its bonds are those of a charge of {found}, and it has {charge}; give an .sdf, which says its bonds")
     _check_whole(molecule)
     for atom, mass in isotopes.items():
         molecule.GetAtomWithIdx(atom).SetIsotope(mass)
     return molecule
+
+
+def isotope_of(number: int, mass: float) -> int:
+    """The mass number that a mass in u, or a mass number, says of an element; 0 for its average or most common mass, or for none."""
+    if not (1 <= number <= 118 and math.isfinite(mass)):
+        return 0
+    table = Chem.GetPeriodicTable()
+    average, common = table.GetAtomicWeight(number), table.GetMostCommonIsotope(number)
+    other = abs(mass - average) > ORDINARY and round(mass) != common
+    return round(mass) if other and 0.5 * average < mass < 4.5 * average else 0  # beyond, it is in another unit
 
 
 def _check_whole(molecule):

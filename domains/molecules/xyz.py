@@ -12,10 +12,12 @@ from domains.molecules.qm9 import PROPERTIES, build
 from domains.molecules.record import (
     ANGSTROM,
     ELEMENTS,
+    MASSES,
     Record,
     charge_of,
     fail,
     from_positions,
+    isotope_of,
     number_of,
     said_twice,
     whole_charge,
@@ -92,7 +94,7 @@ def xyz_records(file: Path) -> Iterator[Record]:
 
 class Comment:
     """What the second line of a frame says. pairs: keys in small letters -> texts; name: "" where it says none; columns: of an atom's line,
-    (place of the element, of x, of the charge or None, number of columns or None)."""
+    (places of the element, of x, of the charge or None, number of columns or None, place of the mass or None)."""
 
     def __init__(self, line: str):
         self.line = line.strip()
@@ -107,7 +109,7 @@ class Comment:
     def columns(self):
         """Raises: ValueError where Properties has no columns of elements and positions, or is none."""
         if "properties" not in self.pairs:
-            return (0,), 1, None, None
+            return (0,), 1, None, None, None
         words, at, places = self.pairs["properties"].split(":"), 0, {}
         whole = len(words) % 3 == 0 and all(COUNT.fullmatch(n) for n in words[2::3])
         if not whole or not all(kind.upper() in "SRIL" and kind for kind in words[1::3]):
@@ -122,7 +124,8 @@ class Comment:
             there = ", ".join(f"{name} ({count})" for name, (_, count) in places.items())
             raise ValueError(f"Properties has columns {there}; expected species (1) and pos (3)")
         charges = places.get("initial_charges")
-        return tuple(place for place, _ in elements), position[0], charges[0] if charges else None, at
+        mass = next((places[name][0] for name in MASSES if places.get(name, (0, 0))[1] == 1), None)
+        return tuple(place for place, _ in elements), position[0], charges[0] if charges else None, at, mass
 
     def charge(self, of_atoms) -> int:
         """That of the molecule, else the sum of the charges of its atoms. Raises: ValueError where it is no whole number, or said twice."""
@@ -208,7 +211,7 @@ def _is_shifted(rows, atoms) -> bool:
 
 
 def _atom(words, columns):
-    elements, x, charge, count = columns
+    elements, x, charge, count, mass = columns
     if len(words) < x + 3 or (count is not None and len(words) != count):
         return None
     kinds = {_element(words[place]) for place in elements}
@@ -216,7 +219,10 @@ def _atom(words, columns):
     own = _coordinate(words[charge]) if charge is not None else None
     if len(kinds) > 1 or None in kinds or None in values or (charge is not None and own is None):
         return None
-    return *kinds.pop(), *values, own
+    number, isotope = kinds.pop()
+    if mass is not None and (said := _coordinate(words[mass])) is not None:
+        isotope = isotope or isotope_of(number, said)
+    return number, isotope, *values, own
 
 
 def _element(word: str) -> tuple[int, int] | None:

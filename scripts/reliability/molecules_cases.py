@@ -14,6 +14,7 @@ from molecules_inputs import ACETATE, BLOCK, ETHANOL, METHYL, NUMBERS, PLACES, S
 from rdkit import Chem
 
 from domains.molecules.readers import read_molecules, write_molecules
+from domains.molecules.smiles import conformer
 
 # The first file of QM9 (Ramakrishnan et al. 2014), and its hydrogens' coordinates as Mathematica writes small numbers.
 QM9 = """5
@@ -75,6 +76,36 @@ def charges():
     yield bad(
         "metadata", "two charges", frame("charge=-1 total_charge=-2", ACETATE), "charge is -2 and -1; expected one"
     )
+
+
+def ions():
+    """Small ions and salts, by their places and charge alone."""
+    for graph, charge, atoms in (
+        ("[Cl-]", -1, "Cl 0 0 0"),
+        ("[Na+]", 1, "Na 0 0 0"),
+        ("[He]", 0, "He 0 0 0"),
+        ("[C-]#N", -1, "C 0 0 0,N 0 0 1.18"),
+        ("[C-]#[O+]", 0, "C 0 0 0,O 0 0 1.13"),
+        ("N#[N+][N-2]", -1, "N 0 0 0,N 0 0 1.18,N 0 0 2.36"),
+        ("N#C[S-]", -1, "S 0 0 0,C 0 0 1.65,N 0 0 2.82"),
+        ("N#C[O-]", -1, "O 0 0 0,C 0 0 1.22,N 0 0 2.41"),
+        ("[OH-]", -1, "O 0 0 0,H 0 0 .97"),
+        ("O=C=O", 0, "O 0 0 0,C 0 0 1.16,O 0 0 2.32"),
+    ):
+        rows = atoms.split(",")
+        text = "\n".join([f"{len(rows)}", f"charge={charge}", *rows, ""])
+        yield good("metadata", f"XYZ of {graph} with its charge", text, graph, charge=charge)
+    for name, atoms in (
+        ("sodium cyanide", "Na 0 0 -2.6,C 0 0 0,N 0 0 1.17"),
+        ("sodium azide", "Na 0 0 -3,N 0 0 0,N 0 0 1.18,N 0 0 2.36"),
+        ("kitchen salt", "Na 0 0 0,Cl 0 0 3"),
+    ):
+        rows = atoms.split(",")
+        text = "\n".join([f"{len(rows)}", "", *rows, ""])
+        yield bad("metadata", f"XYZ of {name}", text, r"no bonds .*give an \.sdf")
+    for graph in ("[C-]#N.[Na+]", "[N-]=[N+]=[N-].[Na+]"):
+        block = Chem.MolToMolBlock(conformer(graph))
+        yield good("metadata", f"a block of {graph}, as that advises", block, graph, file="a.sdf", charge=0)
 
 
 def crystals():
@@ -252,7 +283,7 @@ def broken_xyz():
     yield bad("traceback", "a folder named as a file", Path.mkdir, "a folder without molecules", file="a.sdf")
 
 
-CASES = [*charges(), *crystals(), *columns(), *texts(), *broken_xyz(), *FILES, *GIVEN]
+CASES = [*charges(), *ions(), *crystals(), *columns(), *texts(), *broken_xyz(), *FILES, *GIVEN]
 
 
 def as_values(path):

@@ -169,10 +169,46 @@ def blocks():
             file="a.sdf",
             words=("have isotopes.*such as 13C",),
         )
+    yield from isotopes()
     yield good("metadata", "charges of V3000", Chem.MolToV3KMolBlock(METHYL), "C[NH3+]", file="a.sdf", charge=1)
     yield good("metadata", "charges of M  CHG", Chem.MolToMolBlock(ACETATE), "CC(=O)[O-]", file="a.sdf", charge=-1)
     yield good("metadata", "radicals of M  RAD", Chem.MolToMolBlock(conformer("[CH3]")), "[CH3]", file="a.sdf")
     yield good("nonsense", "SDF of old Macs", BLOCK.replace("\n", "\r"), "CCO", file="a.sdf", positions=PLACES)
+
+
+def isotopes():
+    """Masses beside the atoms: one that is no average says an isotope."""
+    average = np.array([atom.GetMass() for atom in ETHANOL.GetAtoms()])
+    marked = np.where(np.arange(len(average)) == 0, 13.003, average)
+    packed = {"R": PLACES[None], "Z": NUMBERS[None]}
+    flat = {"positions": PLACES, "atomic_numbers": NUMBERS, "n_atoms": np.array([9])}
+    said = ("have isotopes.*such as 13C",)
+    for name, file, content in (
+        ("masses of an ASE .db", "a.db", ase("db", masses=marked)),
+        ("masses of an ASE .json", "a.json", ase("json", masses=marked)),
+        ("masses of a packed ASE .json", "a.json.gz", ase("json.gz", masses=marked)),
+        ("masses of an npz", "a.npz", packed | {"masses": marked[None]}),
+        ("one row of masses of an npz", "a.npz", packed | {"mass": marked}),
+        ("mass numbers of an npz", "a.npz", packed | {"isotopes": np.round(marked)[None].astype(int)}),
+        ("isotopes of an npz, 0 for most", "a.npz", packed | {"isotopes": np.array([[13, *[0] * 8]])}),
+        ("masses of a flat npz", "a.npz", flat | {"masses": marked}),
+    ):
+        yield good("metadata", f"{name} that is no average are said", content, "CCO", file=file, positions=PLACES, words=said)
+    for column in ("masses:R:1", "mass:R:1", "isotopes:I:1"):
+        last = np.round(marked).astype(int)
+        rows = [f"{a} {x} {y} {z} {mass}" for a, (x, y, z), mass in zip(SYMBOLS, PLACES, last, strict=True)]
+        text = "\n".join(["9", f"Properties=species:S:1:pos:R:3:{column}", *rows, ""])
+        yield good("metadata", f"a column {column} of an extended XYZ is said", text, "CCO", words=said)
+    for name, file, content in (
+        ("an ASE .db", "a.db", ase("db", masses=average)),
+        ("an npz", "a.npz", packed | {"masses": average[None]}),
+        ("one molecule with a property mass of an npz", "a.npz", packed | {"mass": np.array([46.07])}),
+    ):
+        yield good("metadata", f"average masses of {name} say nothing", content, "CCO", file=file, check=quiet)
+
+
+def quiet(folder, said):
+    assert "isotope" not in said, said
 
 
 def tables():

@@ -70,6 +70,7 @@ def good(
     positions=None,
     words=(),
     left=0,
+    check=None,
 ):
     """A file whose molecules are of these graphs, and more of what is given. left: how many are skipped."""
 
@@ -85,7 +86,7 @@ def good(
         if positions is not None:
             np.testing.assert_allclose(found.atoms(0)[1], positions, atol=1e-4)
 
-    return done(kind, name, run, *words)
+    return done(kind, name, run, *words, check=check)
 
 
 def ase(suffix, change=None, **options):

@@ -6,7 +6,8 @@ from rdkit import Chem
 
 from domains.molecules import formats
 from domains.molecules.formats import npz_records, sdf_records
-from domains.molecules.record import _made, check, check_graph, from_block, from_positions, gather
+from domains.molecules.readers import RECORDS
+from domains.molecules.record import _made, check, check_graph, from_block, from_positions, gather, isotope_of
 from domains.molecules.smiles import conformer
 from domains.molecules.xyz import xyz_records
 from sciddm.errors import UserError
@@ -124,6 +125,39 @@ def test_isotopes_of_blocks_are_said_to_be_left_out(tmp_path, capsys):
     assert capsys.readouterr().err == said
 
 
+def masses(**other):
+    """(9,) of ethanol, in u, those of `other` changed: C0=13.003."""
+    found = np.array([atom.GetMass() for atom in ETHANOL.GetAtoms()])
+    for atom, mass in other.items():
+        found[int(atom[1:])] = mass
+    return found
+
+
+@pytest.mark.parametrize("suffix", ["db", "json", "xyz", "npz", "flat.npz"])
+def test_isotopes_by_masses_are_said_to_be_left_out_and_average_masses_are_none(suffix, tmp_path, capsys):
+    ase, db, io = (pytest.importorskip(name) for name in ("ase", "ase.db", "ase.io"))
+    numbers, positions = numbers_of(ETHANOL), positions_of(ETHANOL)
+    for marked, place in ((masses(), tmp_path / f"plain.{suffix}"), (masses(C0=13.003), tmp_path / f"marked.{suffix}")):
+        if suffix.endswith("npz"):
+            alone = {"R": positions[None], "Z": numbers[None], "masses": marked[None]}
+            flat = {"positions": positions, "atomic_numbers": numbers, "n_atoms": [9], "isotopes": np.round(marked)}
+            np.savez(place, **(flat if suffix == "flat.npz" else alone))
+        elif suffix == "xyz":
+            io.write(place, ase.Atoms(numbers, positions, masses=marked), format="extxyz")
+        else:
+            db.connect(place).write(ase.Atoms(numbers, positions, masses=marked))
+        gather(RECORDS[f".{suffix.split('.')[-1]}"](place), place.name)
+    said = "have isotopes, which are not modelled and are left out, such as 13C (record 1)\n"
+    assert capsys.readouterr().err == f"1 of 1 molecules of marked.{suffix} {said}"
+
+
+def test_a_mass_is_of_an_isotope_where_it_is_no_average_and_not_that_of_the_commonest():
+    ordinary = [(1, 1.00783), (1, 1.0), (17, 34.969), (35, 78.918), (34, 79.917), (50, 118.71), (6, 0), (6, np.nan), (6, 21894.2)]
+    marked = [(1, 2.014, 2), (6, 14, 14), (17, 36.966, 37), (8, 18, 18)]
+    for number, mass, isotope in [*((*one, 0) for one in ordinary), *marked]:
+        assert isotope_of(number, mass) == isotope, (number, mass)
+
+
 def test_bonds_are_found_from_coordinates_with_the_charge_that_is_stated():
     acetate = conformer("CC(=O)[O-]")
     for molecule, charge in ((ETHANOL, 0), (NITRO, 0), (acetate, -1), (conformer("C[NH3+]"), 1), (conformer("C.O"), 0)):
@@ -131,6 +165,30 @@ def test_bonds_are_found_from_coordinates_with_the_charge_that_is_stated():
         assert smiles_of(found) == smiles_of(molecule)
     with pytest.raises(ValueError, match="no bonds of a molecule of charge 3 are found"):
         from_positions(numbers_of(ETHANOL), positions_of(ETHANOL), 3)
+
+
+@pytest.mark.parametrize(
+    "symbols, places, charge, graph",
+    [
+        (["Cl"], [0], -1, "[Cl-]"),
+        (["Na"], [0], 1, "[Na+]"),
+        (["He"], [0], 0, "[He]"),
+        (["C", "N"], [0, 1.18], -1, "[C-]#N"),
+        (["C", "O"], [0, 1.13], 0, "[C-]#[O+]"),
+        (["S", "C", "N"], [0, 1.65, 2.82], -1, "N#C[S-]"),
+        (["N", "N", "O"], [0, 1.13, 2.31], 0, "N#[N+][O-]"),
+    ],
+)
+def test_small_ions_have_the_charge_that_is_stated(symbols, places, charge, graph):
+    numbers = [Chem.GetPeriodicTable().GetAtomicNumber(symbol) for symbol in symbols]
+    assert smiles_of(from_positions(numbers, np.outer(places, [1.0, 0.0, 0.0]), charge)) == graph
+
+
+def test_the_salt_of_a_metal_whose_bonds_are_not_found_is_read_from_the_block_that_is_advised():
+    salt = conformer("[C-]#N.[Na+]")
+    with pytest.raises(ValueError, match="no bonds of a molecule of charge 0 .* give an .sdf, which says its bonds"):
+        from_positions(numbers_of(salt), positions_of(salt))
+    assert smiles_of(from_block(Chem.MolToMolBlock(salt))) == "[C-]#N.[Na+]"
 
 
 @pytest.mark.parametrize(
