@@ -11,19 +11,13 @@ import numpy as np
 import xarray as xr
 
 from domains.fields.format_lazy import Raw, plain_attributes
-from sciddm.data.coding import Coding
+from sciddm.data.coding import CODED_BY, Coding, spelled
 from sciddm.data.dates import check_times
 from sciddm.data.reading import check_finite, index_of, reading
 from sciddm.errors import UserError
 
 # What is applied here, and says nothing of the values that come out.
-APPLIED = (
-    "scale_factor", "add_offset", "_FillValue", "missing_value", "valid_min", "valid_max", "valid_range", "_Unsigned", "coordinates",
-    "dtype",
-)  # fmt: skip
-SPELLED = {key.lower(): key for key in APPLIED if key not in ("coordinates", "dtype")} | dict.fromkeys(
-    ("fillvalue", "fill_value", "nodata", "no_data", "nodata_value", "missingvalue"), "missing_value"
-)
+APPLIED = (*CODED_BY, "coordinates", "dtype")
 TIMES = xr.coders.CFDatetimeCoder()
 SPANS = xr.coders.CFTimedeltaCoder(decode_via_units=False)  # a duration in hours is a number like any other
 UNITS_OF_PLACES = {
@@ -132,12 +126,8 @@ ATTRIBUTES = ("bounds", "climatology", "coordinates", "grid_mapping", "cell_meas
 
 
 def _as_meant(attrs) -> dict:
-    # Attributes of packing and missing values as CF spells them: SCALE_FACTOR, FillValue, nodata; and times "Days Since".
-    found = dict(attrs)
-    for key in attrs:
-        meant = SPELLED.get(key.lower())
-        if meant and meant not in found:
-            found[meant] = found.pop(key)
+    # Attributes of packing and missing values as CF spells them, and times "Days Since".
+    found = spelled(attrs)
     if isinstance(units := found.get("units"), str):
         found["units"] = re.sub(r"^(\w+)\s+since\s+(?=\d)", lambda match: f"{match[1].lower()} since ", units.strip(), flags=re.IGNORECASE)
     return found

@@ -119,8 +119,15 @@ def _outer(array, key):
 
 def _attributes(series) -> dict:
     tags = getattr(series.keyframe, "tags", {})
-    nodata = tags.get("GDAL_NODATA")
-    return {} if nodata is None else {"_FillValue": text(nodata.value).strip("\0 ")}
+    nodata, said = tags.get("GDAL_NODATA"), tags.get("GDAL_METADATA")
+    found = {} if nodata is None else {"_FillValue": text(nodata.value).strip("\0 ")}
+    items = re.findall(r"<Item\b([^>]*)>([^<]*)</Item>", "" if said is None else text(said.value))
+    for role, name, nothing in (("scale", "scale_factor", "1"), ("offset", "add_offset", "0")):
+        values = [value.strip() for about, value in items if re.search(rf"""\brole=["']{role}["']""", about)]
+        if values:  # of all bands, or it is refused
+            lacking = len(values) < getattr(series.keyframe, "samplesperpixel", 1)
+            found[name] = ", ".join(dict.fromkeys(values + [nothing] * lacking))
+    return found
 
 
 def _channel_names(opened, count) -> list[str]:

@@ -11,8 +11,9 @@ import xarray as xr
 
 from domains.weather import formats, readers
 from domains.weather.archive import step_of, whole_seconds
-from domains.weather.coded import UNPACKED, Meant, Said, values_of, with_meaning
+from domains.weather.coded import Meant, Said, values_of, with_meaning
 from domains.weather.header import Header
+from sciddm.data.coding import CODED_BY, spelled
 from sciddm.data.reading import reading
 from sciddm.data.tables import as_utc, is_table
 from sciddm.errors import UserError
@@ -167,10 +168,10 @@ def _object(thing, said) -> xr.DataArray:
     with reading(str(thing)):
         found = formats.pick_field(str(thing), xr.decode_cf(whole, decode_timedelta=False), said.variable)
     own = whole[found.name]
-    packed = {key: value for key, value in own.encoding.items() if key in UNPACKED}
+    packed = {key: value for key, value in own.encoding.items() if key in CODED_BY}
     dtype = own.encoding.get("dtype", own.dtype) if packed else own.dtype
     raw = own.dtype.kind in "iu" or not packed
-    meant = Meant.of(packed | own.attrs, dtype, said, decoded=not raw)
+    meant = Meant.of(packed | spelled(own.attrs), dtype, said, decoded=not raw)
     return with_meaning(found.copy(data=own.data) if raw else found, meant)
 
 

@@ -7,13 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from sciddm.data.coding import Coding, meant_value
+from sciddm.data.coding import CODED_BY, Coding, meant_value, spelled
 from sciddm.data.dates import check_times
 from sciddm.data.reading import reading
 from sciddm.errors import UserError
 from sciddm.memory import check_memory
 
-UNPACKED = ("scale_factor", "add_offset", "_FillValue", "missing_value", "valid_min", "valid_max", "valid_range", "_Unsigned")
 COPIES = 3  # of a coordinate while it is read
 
 
@@ -107,7 +106,7 @@ def meant_by(array: xr.DataArray) -> Meant:
 def with_meaning(array: xr.DataArray, meant: Meant) -> xr.DataArray:
     """A field whose numbers mean something; what is applied is no attribute any more."""
     found = array.copy(deep=False)
-    found.attrs = {key: value for key, value in array.attrs.items() if key not in UNPACKED}
+    found.attrs = {key: value for key, value in array.attrs.items() if key not in CODED_BY}
     found.encoding = array.encoding | {"meant": meant}
     return found
 
@@ -123,6 +122,8 @@ def field_of(file, raw: xr.Dataset, said: Said, pick, *, netcdf: bool = True) ->
 
     pick: of (file, data set, name), the field. Raises: UserError, also where the coordinates would not fit into memory.
     """
+    for variable in raw.variables.values():
+        variable.attrs = spelled(variable.attrs)
     plain = raw.drop_vars([name for name in raw.variables if name in raw.dims])
     dates = [name for name, variable in plain.variables.items() if " since " in str(variable.attrs.get("units", "")) and variable.ndim > 1]
     name = pick(file, xr.decode_cf(plain.drop_vars(dates), mask_and_scale=False, decode_times=False), said.variable).name

@@ -11,6 +11,24 @@ from sciddm.errors import UserError
 
 NEVER_WRITTEN = 9.969209968386869e36  # netCDF's fill value of floats, where a variable names none
 WHOLE = {"i2": -32767, "i4": -2147483647, "i8": -9223372036854775806}  # and of integers; those of unsigned ones are numbers that data have
+# What others call a packing, which says here not whether it is applied already, nor to what.
+SCALES = ("scale", "slope", "gain", "scalefactor", "scaling_factor", "scaling", "multiplier")
+OFFSETS = ("offset", "intercept", "addoffset", "bias")
+# Of the conventions' own attributes, what they are called in lower case, and what else.
+CODED_BY = ("scale_factor", "add_offset", "_FillValue", "missing_value", "valid_min", "valid_max", "valid_range", "_Unsigned")
+SPELLED = {name.lower(): name for name in CODED_BY} | dict.fromkeys(
+    ("fillvalue", "fill_value", "nodata", "no_data", "nodata_value", "missingvalue"), "missing_value"
+)
+
+
+def spelled(attrs) -> dict:
+    """A variable's attributes of packing and missing values as CF spells them: SCALE_FACTOR, FillValue, nodata."""
+    found = dict(attrs)
+    for key in attrs:
+        meant = SPELLED.get(str(key).lower())
+        if meant and meant not in found:
+            found[meant] = found.pop(key)
+    return found
 
 
 class Coding(NamedTuple):
@@ -34,11 +52,17 @@ class Coding(NamedTuple):
         if dtype.kind == "i" and unsigned in ("true", "1") or dtype.kind == "u" and unsigned in ("false", "0"):
             view = ("u" if dtype.kind == "i" else "i") + str(dtype.itemsize)
         meant = np.dtype(view or dtype)
-        missing = [meant_value(v, meant) for key in ("_FillValue", "missing_value") for v in _numbers(attrs.get(key))]
-        if netcdf and "_FillValue" not in attrs and (dtype.kind == "f" or dtype.str[1:] in WHOLE):
-            missing.append(meant_value(NEVER_WRITTEN if dtype.kind == "f" else WHOLE[dtype.str[1:]], meant))
         scale, offset = (_the_number(attrs, key, where) for key in ("scale_factor", "add_offset"))
         packed = scale is not None or offset is not None
+        if meant.kind in "iu":
+            _refuse_others(attrs, scale is None, offset is None, where)
+        scale, offset = check_packing(1.0 if scale is None else scale, 0.0 if offset is None else offset, where)
+        missing = [
+            _as_packed(v, meant, scale, offset, f"{where}: {key}") if packed and meant.kind in "iu" else meant_value(v, meant)
+            for key in ("_FillValue", "missing_value") for v in _numbers(attrs.get(key))
+        ]  # fmt: skip
+        if netcdf and "_FillValue" not in attrs and (dtype.kind == "f" or dtype.str[1:] in WHOLE):
+            missing.append(meant_value(NEVER_WRITTEN if dtype.kind == "f" else WHOLE[dtype.str[1:]], meant))
         both = _numbers(attrs.get("valid_range")) or [None, None]
         if len(both) != 2:
             raise UserError(f"{where}: valid_range is {listed(both)}; expected the lowest and the highest, mend it or leave it out")
@@ -51,7 +75,6 @@ class Coding(NamedTuple):
             low, high = (None if v is None else meant_value(v, meant) for v in (low, high))
         if low is not None and high is not None and low > high:
             raise UserError(f"{where}: its valid range goes from {low:g} to {high:g}, in which nothing lies; mend it or leave it out")
-        scale, offset = check_packing(1.0 if scale is None else scale, 0.0 if offset is None else offset, where)
         return cls(view, tuple(v for v in missing if v == v), low, high, packed_range, scale, offset)
 
     def decode(self, raw: np.ndarray, dtype=np.float32) -> np.ndarray:
@@ -86,6 +109,35 @@ def check_packing(scale, offset, where: str, names=("scale_factor", "add_offset"
         expected = f"expected finite ones and no {names[0]} of 0, mend them in the file"
         raise UserError(f"{where}: {said}, by which its numbers mean nothing; {expected}")
     return float(scale), float(offset)
+
+
+def _refuse_others(attrs, no_scale, no_offset, where):
+    # A packing of integers that has other names, and says something.
+    for names, nothing, absent in ((SCALES, 1.0, no_scale), (OFFSETS, 0.0, no_offset)):
+        for key, value in attrs.items() if absent else ():
+            found = _numbers(value) if str(key).lower() in names else []
+            if len(found) == 1 and found[0] != nothing:
+                raise UserError(
+                    f"{where}: its integers have {key} = {found[0]:g}, which is no attribute of CF and would be passed over; expected "
+                    "value = scale_factor x number + add_offset: call them so in the file, or write the values as floats"
+                )
+
+
+def _as_packed(value, dtype, scale, offset, where):
+    # A missing value as the number of a packed integer. One that can't be such a number is unpacked, as are floats at the ends of the type.
+    info, raw = np.iinfo(dtype), meant_value(value, dtype)
+    known = float(raw).is_integer() and info.min <= raw <= info.max  # maybe as -1 is 255
+    if not np.isfinite(value) or (known and not isinstance(value, float)):
+        return raw
+    number = round(unpacked := (value - offset) / scale)
+    if not (abs(unpacked - number) <= 0.01 and info.min <= number <= info.max):
+        return raw
+    if known and number != raw and (raw == value or number not in (info.min, info.max)):
+        raise UserError(
+            f"{where} is the float {value:g}, which is {raw:g} as its {dtype} has it, or {number} if it is unpacked; expected an "
+            f"attribute of {dtype}, {raw:g} or {number}: write it so in the file"
+        )
+    return number
 
 
 def _the_number(attrs, key, where):
@@ -124,7 +176,11 @@ def _numbers(value) -> list:
         if isinstance(each, (str, bytes)):
             words = each.decode(errors="replace") if isinstance(each, bytes) else each
             with suppress(ValueError):
-                found += [float(word) for word in re.split(r"[,;\s]+", words.strip("[]() ")) if word]
+                found += [_number(word) for word in re.split(r"[,;\s]+", words.strip("[]() ")) if word]
         elif isinstance(each, (int, float)):
             found.append(each)
     return found
+
+
+def _number(word):
+    return int(word) if re.fullmatch(r"[+-]?\d+", word) else float(word)

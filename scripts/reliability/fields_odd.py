@@ -1,9 +1,10 @@
 """More of what files of gridded fields say of themselves: zones of their dates, ways to pack numbers, steps that change, longitudes."""
 
 import numpy as np
+import tifffile
 import xarray as xr
 from case import refused
-from fields_meaning import RNG, reads
+from fields_meaning import HALVES, PACKED, RAW, RNG, gives, hdf5, netcdf, reads, sharded
 
 
 def opened(write):
@@ -60,4 +61,34 @@ TIMES = [
     reads("metadata", "days since 1900 in single precision", of_times("days since 1900-01-01", (4e4 + np.arange(8)).astype("f4")),
           begins("2009-07-08")),
 ]  # fmt: skip
-ODD = [*TIMES]
+HOLED = [np.nan, *HALVES[1:4], 95.5]
+OTHERS = ({"scale": 0.5}, {"Scale": 0.5, "Offset": -32.0}, {"slope": 0.5, "intercept": -32.0}, {"SLOPE": np.float32(0.5)},
+          {"gain": "0.5", "offset": "-32"}, {"offset": np.int16(-32)}, {"scale_factor": 0.5, "intercept": -32.0})  # fmt: skip
+CODES = [
+    *(refused("metadata", f"bytes with {', '.join(attrs)}, {kind}", opened(write(attrs)), "its integers have .*call them so in the file")
+      for attrs in OTHERS for kind, write in {"HDF5": hdf5, "netCDF": lambda attrs: netcdf(attrs=attrs)}.items()
+      if kind == "HDF5" or "scale" not in attrs),  # which its library takes for a switch of its own
+    refused("metadata", "bytes with a slope in shards", opened(sharded({"slope": 0.5})), "have slope = 0.5"),
+    gives("bytes with a scale of 1 and an offset of 0", hdf5({"scale": 1.0, "offset": 0.0}), RAW),
+    gives("bytes with a scale in words", hdf5({"scale": "linear"}), RAW),
+    gives("floats with a scale", hdf5({"scale": 0.5}, RAW.astype("f4")), RAW),
+    *(gives(f"a missing value of {value} as a float, {form}", write(PACKED | {"missing_value": kind(value)}), values)
+      for value, values in ((-32, HOLED), (95.5, HALVES), (255, HALVES), (-999, [*HALVES[:4], 95.5]))
+      for form, kind, write in (("HDF5", float, hdf5), ("single precision", np.float32, hdf5), ("shards", float, sharded))),
+    *(refused("metadata", f"a missing value of {value} that may be packed or not", opened(hdf5(PACKED | {"missing_value": value})),
+              words) for value, words in ((48.0, "uint8, 48 or 160"), (-1.0, "uint8, 255 or 62"))),
+    gives("a missing value of 16 bits, unpacked", hdf5({"scale_factor": 0.1, "missing_value": -9999.0}, np.array([1, -9999], "i2")),
+          [0.1, np.nan]),
+    gives("the scale and offset of GDAL", lambda folder: _gdal(folder, [0.5]), [[-32, -27], [48, 95]], variable="f"),
+    refused("metadata", "a scale of GDAL for each band", opened(lambda folder: _gdal(folder, [0.5, 0.25])), "scale_factor is '0.5, 0.25'"),
+]  # fmt: skip
+
+
+def _gdal(folder, scales):
+    items = "".join(f'<Item name="SCALE" sample="{i}" role="scale">{scale}</Item>' for i, scale in enumerate(scales))
+    said = f'<GDALMetadata>{items}<Item name="OFFSET" sample="0" role="offset">-32</Item></GDALMetadata>'
+    tifffile.imwrite(folder / "f.tif", RAW[:4].reshape(2, 2), extratags=[(42112, "s", 0, said, True)])
+    return folder / "f.tif"
+
+
+ODD = [*TIMES, *CODES]

@@ -11,6 +11,7 @@ import zarr
 from domains.fields.readers import open_fields
 from sciddm.errors import UserError
 
+HALF = {"scale_factor": 0.5, "add_offset": -32.0}
 CODED = {
     "packed": (np.array([-32768, -1, 0, 200, 32767], "i2"), {"scale_factor": 0.01, "add_offset": 5.0, "_FillValue": np.int16(-32768)},
                [np.nan, 4.99, 5, 7, 332.67]),
@@ -26,6 +27,12 @@ CODED = {
                        [np.nan, 0, 0.5, 1.0, np.nan]),
     "float_range": (np.array([0, 1.1, 1.2], "f4"), {"valid_max": 1.1}, [0, 1.1, np.nan]),
     "one_sided": (np.array([0.5, 2e20, -1e30], "f8"), {"valid_max": 1e10}, [0.5, np.nan, -1e30]),
+    "unpacked_lowest": (np.array([0, 10, 255], "u1"), HALF | {"missing_value": -32.0}, [np.nan, -27, 95.5]),
+    "unpacked_highest": (np.array([0, 10, 255], "u1"), HALF | {"missing_value": 95.5}, [-32, -27, np.nan]),
+    "float_of_a_byte": (np.array([0, 10, 255], "u1"), HALF | {"missing_value": 255.0}, [-32, -27, np.nan]),
+    "packed_by_one": (np.array([0, 10, 255], "u1"), {"scale": 1.0, "offset": 0, "slope": "linear"}, [0, 10, 255]),
+    "packed_twice": (np.array([0, 10, 255], "u1"), {"slope": 0.5, "scale_factor": 0.5, "add_offset": 0.0, "offset": 9}, [0, 5, 127.5]),
+    "floats_of_a_scale": (np.array([0, 10], "f4"), {"scale": 0.5}, [0, 10]),
     "beyond_the_type": (np.array([0, 241, 25], "u1"), {"missing_value": np.array([-9999, -999], "i2")}, [0, 241, 25]),
     "by_way_of_single": (np.array([1, -999.9, 1e20], "f8"), {"missing_value": np.array([-999.9, 1e20], "f4")}, [1, np.nan, np.nan]),
     "in_capitals": (np.array([0, 10, 255], "u1"), {"SCALE_FACTOR": 0.5, "Add_Offset": -32.0, "FillValue": 255}, [-32, -27, np.nan]),
@@ -159,3 +166,21 @@ def test_times_too_coarse_for_their_steps_are_refused(tmp_path):
     xr.Dataset({"u": ("time", np.arange(8.0))}, {"time": ("time", hours, attrs)}).to_netcdf(tmp_path / "f.nc")
     with pytest.raises(UserError, match="too coarse .* write them as float64"):
         open_fields(tmp_path / "f.nc")
+
+
+@pytest.mark.parametrize(
+    ("attrs", "words"),
+    [
+        ({"scale": 0.5}, "its integers have scale = 0.5, .* value = scale_factor x number"),
+        ({"Intercept": -32.0, "Slope": 0.5}, "have Slope = 0.5"),
+        ({"gain": "0.5"}, "have gain = 0.5"),
+        ({"scale_factor": 0.5, "offset": np.int16(-32)}, "have offset = -32"),
+        ({"scale_factor": 0.5, "add_offset": -32.0, "missing_value": 48.0}, "is the float 48, .* an attribute of uint8, 48 or 160"),
+        ({"scale_factor": 0.5, "add_offset": -32.0, "_FillValue": -1.0}, "is the float -1, .* an attribute of uint8, 255 or 62"),
+    ],
+)
+def test_packings_that_may_mean_two_things_are_refused(attrs, words, tmp_path):
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.create_dataset("u", data=np.arange(5, dtype="u1")).attrs.update(attrs)
+    with pytest.raises(UserError, match=f"f.h5: variable 'u'.*{words}"):
+        open_fields(tmp_path / "f.h5")

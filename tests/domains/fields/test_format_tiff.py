@@ -1,9 +1,11 @@
 """TIFF stacks, their channels and the places of their pixels."""
 
 import numpy as np
+import pytest
 import tifffile
 
 from domains.fields.readers import open_fields
+from sciddm.errors import UserError
 
 rng = np.random.default_rng(0)
 
@@ -43,3 +45,15 @@ def test_a_geotiff_has_the_places_of_its_pixels_and_its_missing_value(tmp_path):
     np.testing.assert_allclose(fields.template["x"], [10.25, 10.75, 11.25])
     np.testing.assert_allclose(fields.template["y"], [49.875, 49.625])
     np.testing.assert_array_equal(fields.read("dem"), np.where(image < 0, np.nan, image))
+
+
+def test_the_scale_and_offset_of_gdal_are_applied_and_those_of_each_band_refused(tmp_path):
+    item = '<Item name="SCALE" sample="{}" role="scale">{}</Item>'.format
+    said = '<GDALMetadata>{}<Item name="OFFSET" sample="0" role="offset">-32</Item></GDALMetadata>'.format
+    tag = lambda text: [(42112, "s", 0, text, True)]  # noqa: E731
+    raw = np.array([[0, 10], [160, 254]], "u1")
+    tifffile.imwrite(tmp_path / "f.tif", raw, extratags=tag(said(item(0, 0.5))))
+    np.testing.assert_array_equal(open_fields(tmp_path / "f.tif").read("f"), raw / 2 - 32)
+    tifffile.imwrite(tmp_path / "g.tif", raw, extratags=tag(said(item(0, 0.5) + item(1, 0.25))))
+    with pytest.raises(UserError, match="scale_factor is '0.5, 0.25'; expected one number"):
+        open_fields(tmp_path / "g.tif")

@@ -58,10 +58,18 @@ KINDS = {
 
 @pytest.mark.parametrize("write", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize(
-    "attrs", [{"missing_value": np.uint8(255)}, {"valid_max": np.uint8(250)}, {"valid_range": np.array([-32.0, 80.0], "f4")}]
-)
+    "attrs",
+    [{"missing_value": np.uint8(255)}, {"missing_value": 95.5}, {"NoData": 255}, {"valid_max": np.uint8(250)},
+     {"valid_range": np.array([-32.0, 80.0], "f4")}],
+)  # fmt: skip
 def test_codes_and_ranges_are_missing_in_every_kind_of_file(write, attrs, tmp_path):
     np.testing.assert_allclose(read_archive(write(tmp_path, dataset(**PACKED, **attrs))).dBZ(), HOLED, atol=0.006)
+
+
+@pytest.mark.parametrize("write", KINDS.values(), ids=KINDS)
+def test_packings_that_may_mean_two_things_are_refused(write, tmp_path):
+    with pytest.raises(UserError, match="variable 'reflectivity': its integers have slope = 0.5, .* call them so in the file"):
+        read_archive(write(tmp_path, dataset(slope=0.5, intercept=-32.0)))
 
 
 def test_unsigned_bytes_are_read_as_such_from_a_sharded_store(tmp_path):
