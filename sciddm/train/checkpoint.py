@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import re
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from sciddm.errors import UserError
 
 CONFIG_VERSION = 1
 MARGIN = 8e6  # bytes left free for metadata, metrics and pictures
+ASIDE = re.compile(r"\d+\.damaged.*")  # what was set aside
 CHECKED_WHOLE = 3e8  # bytes: read in about half a second
 
 
@@ -33,6 +35,8 @@ class Checkpoints:
                 raise UserError(f"{workdir}: holds no checkpoints; expected the workdir of `sciddm train`")
             if not self.steps() and (lost := self._not_whole()):
                 raise UserError(self._nothing_whole(lost))
+            if not self.steps() and (others := self._misnamed()):
+                raise UserError(self._under_another_name(others[0]))
         else:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._clear_unfinished()
@@ -42,6 +46,10 @@ class Checkpoints:
                 for name in lost:
                     if _is_step(name):
                         self._move_aside(int(name), "it lacks files, as a copy that was cut short does")
+            for other in self._misnamed():
+                if not self.steps() and not anew:
+                    raise UserError(self._under_another_name(other) + "; or begin again at step 0 with --anew, which keeps it")
+                self.say(f"checkpoints/{other} is not used: a checkpoint is named by its step and nothing else; it is left as it is")
             import orbax.checkpoint as ocp
 
             policy = ocp.checkpoint_managers.LatestN(keep)
@@ -191,9 +199,22 @@ class Checkpoints:
 
     def _not_whole(self) -> list[str]:
         # names of folders of checkpoints that can't be read, or could not be
-        there = (path for path in self.directory.iterdir() if path.is_dir())
-        damaged = re.compile(r"\d+\.damaged.*")
-        return sorted(path.name for path in there if damaged.fullmatch(path.name) or _is_step(path.name) and not _finished(path))
+        there = self.directory.iterdir()
+        return sorted(path.name for path in there if ASIDE.fullmatch(path.name) or _is_step(path.name) and not _finished(path))
+
+    def _misnamed(self) -> list[str]:
+        # names of folders that hold a checkpoint and are called by no step, such as "04" or "4 (copy)"
+        there = (path for path in self.directory.iterdir() if not (_is_step(path.name) or ASIDE.fullmatch(path.name)))
+        return sorted(path.name for path in there if (path / "meta").is_dir() and (path / "state").is_dir())
+
+    def _under_another_name(self, name) -> str:
+        path = self.directory / name
+        try:
+            to = str(int(json.loads((path / "meta" / "metadata").read_text())["step"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            to = "STEP"
+        typed = f"mv {shlex.quote(str(path))} {shlex.quote(str(self.directory / to))}"
+        return f"{path}: is a checkpoint that is not named by its step alone; name it so, by {typed}"
 
     def _nothing_whole(self, names) -> str:
         return f"{self.directory}: no checkpoint is whole, there is {', '.join(names)}; copy it again, or choose another --workdir"

@@ -1,6 +1,8 @@
 import json
 import os
 import random
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -179,6 +181,33 @@ def test_a_disk_that_fills_during_a_save_is_one_line_and_loses_nothing(run, tmp_
     assert Checkpoints(workdir, read_only=True).steps() == [60, 40, 20]
     assert int(fit(toy_config(), workdir, progress=False).step) == 60
     assert not list((workdir / "checkpoints").glob("*tmp*"))
+
+
+@pytest.mark.parametrize("name", ["040", "40 ", "40.tmp", "step_40", "\uff14\uff10"])
+def test_a_checkpoint_under_another_name_than_its_step_is_said_and_kept(run, name):
+    place = run / "checkpoints"
+    (place / "40").rename(place / name)
+    said: list[str] = []
+    Checkpoints(run, say=said.append).close()
+    assert said == [f"checkpoints/{name} is not used: a checkpoint is named by its step and nothing else; it is left as it is"]
+    for step in ("20", "60"):
+        shutil.rmtree(place / step)
+    for read_only in (True, False):
+        with pytest.raises(UserError, match="is a checkpoint that is not named by its step alone; name it so, by mv ") as caught:
+            Checkpoints(run, read_only=read_only)
+    _, command, _ = re.split(r"by (?=mv )|; or", str(caught.value))
+    Checkpoints(run, anew=True, say=said.append).close()
+    assert [path.name for path in place.iterdir()] == [name]
+    subprocess.run(shlex.split(command), check=True)
+    assert Checkpoints(run, read_only=True).meta()["step"] == 40
+
+
+def test_a_file_in_the_place_of_a_checkpoint_is_set_aside(run):
+    place, said = run / "checkpoints", []
+    shutil.rmtree(place / "60")
+    (place / "60").write_text("version https://git-lfs.github.com/spec/v1")
+    Checkpoints(run, say=said.append).close()
+    assert "it is kept as 60.damaged, there is step 40" in said[0] and (place / "60.damaged").is_file()
 
 
 def test_a_disk_too_small_is_said_before_anything_is_written(tmp_path, monkeypatch):
