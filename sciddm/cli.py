@@ -13,6 +13,7 @@ import warnings
 from pathlib import Path
 
 import sciddm
+from sciddm import streams
 from sciddm.caches import folder
 from sciddm.devices import choose, device
 from sciddm.errors import UserError, of_system
@@ -20,6 +21,19 @@ from sciddm.errors import UserError, of_system
 
 def main(argv=None) -> int:
     """Run one subcommand; returns the exit code."""
+    streams.open_closed()
+    try:
+        with streams.written():
+            return run(argv)
+    except BrokenPipeError:
+        return 0
+    except UserError as error:
+        print(f"sciddm: {error}", file=sys.stderr)
+        return 2
+
+
+def run(argv) -> int:
+    """As `main`, of a program whose output can be written."""
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = make_parser()
     arguments, rest = parser.parse_known_args(argv)
@@ -42,9 +56,11 @@ def main(argv=None) -> int:
         print(f"sciddm: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        return 0
+        raise
     except OSError as error:  # a full disk, a folder that can't be written: whatever the place, the user can mend it
-        print(f"sciddm: {of_system(error, error.filename or str(getattr(arguments, 'workdir', None) or ''))}", file=sys.stderr)
+        workdir = getattr(arguments, "workdir", None)  # of info a list
+        place = error.filename or (str(workdir) if isinstance(workdir, Path) else "standard output")
+        print(f"sciddm: {of_system(error, place)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
