@@ -6,6 +6,7 @@ import numpy as np
 
 from domains.fields.format_compare import is_date
 from domains.fields.readers import Fields
+from sciddm.data.dates import slope_of
 from sciddm.errors import UserError
 
 
@@ -30,7 +31,7 @@ def step_of(fields, time, frames, dims) -> tuple[float, str]:
             f"{fields.source}: time {time!r} is missing at index {lacking}; expected all of them for config.data.window = {frames}: "
             "write it anew, or --config.data.window=1"
         )
-    step = float(np.median(np.diff(values)))
+    step = usual_step(values)
     step = round(step, 3) if dates_of(fields, time) and abs(step) >= 0.1 else step  # dates as floats of hours are not exact
     if not step:
         again = int(np.flatnonzero(np.diff(values) == 0)[0])
@@ -45,6 +46,21 @@ def step_of(fields, time, frames, dims) -> tuple[float, str]:
         if step % seconds == 0:
             return step / seconds, unit
     return step, "seconds"
+
+
+def usual_step(times: np.ndarray) -> float:
+    """From time to time of (n,), n > 1: the middle one of all steps, and of those that are not alike the slope of the longest even run."""
+    steps = np.diff(times)
+    usual = float(np.median(steps))
+    if (np.abs(steps - usual) <= 0.1 * abs(usual)).all() or not (steps > 0).all() and not (steps < 0).all():
+        return usual
+    slope, error = slope_of(times if steps[0] > 0 else -times)
+    slope *= np.sign(steps[0])
+    near = steps[np.abs(steps - slope) <= 0.1 * abs(slope)]
+    if near.size and np.ptp(near) <= 0.02 * abs(slope):
+        return float(np.median(near))
+    rounded = (float(f"{slope:.{digits}g}") for digits in range(1, 16))  # a clock that jitters says no more
+    return float(next((one for one in rounded if abs(one - slope) <= error), slope))
 
 
 def dates_of(fields: Fields, time: str) -> tuple[str, ...]:

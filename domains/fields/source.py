@@ -7,13 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
-from domains.fields.axes import times_of
+from domains.fields.axes import times_of, typed, usual_step
 from domains.fields.cuts import read_grid
 from domains.fields.readers import Fields
 from domains.fields.roles import Plan
 from sciddm.activity import Bar
 from sciddm.data.units import convert
 from sciddm.errors import UserError
+from sciddm.given import say
 from sciddm.memory import check_memory
 
 BLOCK = 2**25  # bytes that are read at once where all is read
@@ -62,13 +63,22 @@ class Source:
         if self.length == 1:
             return first
         steps = np.diff(self.times)
-        usual = np.median(steps)
+        usual = usual_step(self.times)
         broken = np.concatenate([[0], np.cumsum(np.abs(steps - usual) > 0.1 * abs(usual))])
         fine = broken[first + self.length - 1] == broken[first]
         if not fine.any():
             raise UserError(
                 f"{self.fields.source}: no {self.length} times in a row are {usual:g} apart; fill the gaps, or "
                 f"--config.data.window={np.bincount(broken).max()}"
+            )
+        reached = np.zeros(len(self.times), bool)
+        for i in range(self.length):
+            reached[first[fine] + i] = True
+        if lost := int((~reached).sum()):
+            layout = self.plan.layout
+            say(
+                f"{self.fields.source}: {lost} of {len(reached)} times are in no run of {self.length} that are "
+                f"{f'{layout.step:g} {layout.time_units}'.strip()} apart, and are left out, the first at index {int(np.argmin(reached))}"
             )
         return first[fine]
 
@@ -111,11 +121,23 @@ class Source:
             if not len(first):
                 less = "--config.data.held_out=1" if total >= 3 * length else "--config.data.window=1"
                 way_out = less if total >= 3 else "give more times"
+                way_out = self._even_run() or way_out
                 raise UserError(
                     f"{self.fields.source}: no {split} window of {length} times is left of {total}, with a gap between training and test; "
                     f"expected three windows at least: {way_out}"
                 )
         return {split: np.stack([np.zeros_like(first), first], -1) for split, first in found.items()}
+
+    def _even_run(self) -> str:
+        # What is typed for the longest run of even steps alone; "" where there is one run, or more than times is cut.
+        runs = np.split(self._starts, np.flatnonzero(np.diff(self._starts) > 1) + 1)
+        run, time = max(runs, key=len), self.plan.layout.time
+        first, last = int(run[0]), int(run[-1]) + self.length - 1
+        if last - first + 1 in (len(self.times), 1) or {*self.plan.slices} - {time} or time not in self.fields.template.coords:
+            return ""
+        ends = self.fields.template[time].values[self.plan.slices.get(time, slice(None))][[first, last]]
+        ends = np.datetime_as_string(ends, "s").tolist() if ends.dtype.kind == "M" else ends.tolist()
+        return typed("crop", f"{time}={ends[0]}:{ends[1]}")
 
     @cached_property
     def whole(self) -> np.ndarray | None:

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 
 from sciddm import store
+from sciddm.data.dates import slope_of
 from sciddm.errors import UserError
 
 SCALE = 0.01  # dBZ; a radar resolves 0.5
@@ -37,25 +38,14 @@ def whole_seconds(times: np.ndarray) -> np.ndarray:
 def step_of(times: np.ndarray) -> float:
     """Minutes from frame to frame of rising times (N,) datetime64[s], N > 1, some of which may be gaps.
 
-    The least-squares slope of the longest run whose steps are alike to 10 % of their middle; a whole number of minutes, or of seconds,
-    where it is one within its own error, since a clock that jitters says no more.
+    `slope_of` them; a whole number of minutes, or of seconds, where it is one within its own error: a clock that jitters says no more.
     """
     seconds = (times - times[0]).astype(np.int64).astype(float)
-    steps = np.diff(seconds)
-    order = np.sort(steps)
-    most = int(np.argmax(np.searchsorted(order, order * 11 / 9 * (1 + 1e-9), side="right") - np.arange(len(order))))
-    alike = (steps >= order[most]) & (steps <= order[most] * 11 / 9 * (1 + 1e-9))
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], alike, [0]])))  # of runs, first step and one behind the last
-    lengths = edges[1::2] - edges[::2]
-    first, count = edges[::2][lengths.argmax()], lengths.max() + 1
-    index, run = np.arange(count) - (count - 1) / 2, seconds[first : first + count]
-    slope = index @ run / (index @ index)
-    rest = run - run.mean() - slope * index
-    error = 2 * np.sqrt(max(rest @ rest / count, 0.1) / (index @ index)) if count > 2 else 0.0
+    slope, error = slope_of(seconds, 0.1)
     for unit in (60, 1):
         if abs(whole := unit * np.rint(slope / unit)) > 0 and abs(slope - whole) <= error:
             return float(whole) / 60
-    return float(slope) / 60
+    return slope / 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,6 +105,23 @@ class Archive:
     def events(self) -> list[tuple[int, int]]:
         """(first, last + 1) of every run of frames `interval` apart, to a tenth of it."""
         return list(self._events)
+
+    def left_out(self, length: int) -> str:
+        """Which frames lie in no window of `length`, and how far apart most of them are, for a message; "" where all do."""
+        short = [(start, stop) for start, stop in self._events if stop - start < length]
+        count = sum(stop - start for start, stop in short)
+        if not count:
+            return ""
+        lost = np.zeros(len(self), bool)
+        for start, stop in short:
+            lost[start:stop] = True
+        steps = np.diff(self.times).astype(np.int64)[lost[1:] & lost[:-1]] / 60
+        others, many = np.unique(steps, return_counts=True)
+        apart = f"; {many.max() + 1} of them are {others[many.argmax()]:g} min apart" if len(many) and many.max() > 1 else ""
+        return (
+            f"{count} of {len(self)} frames are in no run of {length} that are {self.interval:g} min apart, and are left out, the first of "
+            f"{self.times[short[0][0]]}{apart}"
+        )
 
     def windows(self, length: int, stride: int = 1, events=None) -> np.ndarray:
         """(W,) first frames of windows of `length` frames inside one event each, `stride` apart. events: None for all.

@@ -22,6 +22,7 @@ from domains.weather.transform import NO_ECHO, decode, encode
 from sciddm.data.saving import save_dataset
 from sciddm.domain import Domain, Normalizer, Outline
 from sciddm.errors import UserError
+from sciddm.given import say
 from sciddm.memory import check_memory
 from sciddm.networks import SpaceTime
 from sciddm.noise import White
@@ -182,6 +183,8 @@ class WeatherDomain(Domain):
                     f"data: no {name} window of {self.length} frames has less than {data.most_missing:.0%} missing pixels; "
                     "take more by --config.data.most_missing=1.0, or hold out fewer, such as --config.data.held_out=0.1"
                 )
+        if lost := archive.left_out(self.length):
+            say(f"{archive.source}: {lost}")
         return places
 
     def window(self, split: str, i: int) -> np.ndarray:

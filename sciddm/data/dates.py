@@ -36,3 +36,21 @@ def check_times(where: str, numbers: np.ndarray, units: str, cftime: bool = Fals
                 f"{where}: its times are of {numbers.dtype} and rounded to {rounding:.3g} {word}, too coarse for steps of {step:.3g} "
                 f"{word}; write them as float64, or since a later date"
             )
+
+
+def slope_of(times: np.ndarray, least: float = 0.0) -> tuple[float, float]:
+    """(step, its error) of rising times (N,), N > 1, of a clock that may jitter and in which there may be gaps, or other steps later.
+
+    The least-squares slope of the longest run whose steps are alike to 10 % of their middle. least: variance of times that are rounded.
+    """
+    steps = np.diff(times)
+    order = np.sort(steps)
+    most = int(np.argmax(np.searchsorted(order, order * 11 / 9 * (1 + 1e-9), side="right") - np.arange(len(order))))
+    alike = (steps >= order[most]) & (steps <= order[most] * 11 / 9 * (1 + 1e-9))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], alike, [0]])))  # of runs, first step and one behind the last
+    lengths = edges[1::2] - edges[::2]
+    first, count = edges[::2][lengths.argmax()], lengths.max() + 1
+    index, run = np.arange(count) - (count - 1) / 2, times[first : first + count]
+    slope = index @ run / (index @ index)
+    rest = run - run.mean() - slope * index
+    return float(slope), 2 * float(np.sqrt(max(rest @ rest / count, least) / (index @ index))) if count > 2 else 0.0

@@ -3,8 +3,8 @@
 import numpy as np
 import tifffile
 import xarray as xr
-from case import refused
-from fields_meaning import HALVES, PACKED, RAW, RNG, gives, hdf5, netcdf, reads, sharded
+from case import done, refused
+from fields_meaning import HALVES, PACKED, RAW, RNG, gives, hdf5, netcdf, reads, sharded, together
 
 
 def opened(write):
@@ -91,4 +91,62 @@ def _gdal(folder, scales):
     return folder / "f.tif"
 
 
-ODD = [*TIMES, *CODES]
+def stepping(times, step, words="", units="minutes since 2024-05-01", calendar="standard"):
+    """Windows of four of times (n,): their step; and where words are given, what is refused and what its advice gives when it is typed."""
+
+    def run(folder):
+        import shlex
+
+        from fields_domains import source_of
+
+        from sciddm.errors import UserError
+
+        when = ("time", np.asarray(times, float), {"units": units} | ({"calendar": calendar} if " since " in units else {}))
+        data, crop = xr.Dataset({"u": (("time", "x"), np.ones((len(times), 5), "f4"))}, {"time": when}), ()
+        if words:
+            try:
+                source_of(data, folder, window=4).rows("train")
+                raise AssertionError("not refused")
+            except UserError as error:
+                assert words in str(error), str(error)
+                crop = (shlex.split(str(error).rpartition("crop=")[2])[0],)
+        source = source_of(data, folder, window=4, crop=crop)
+        found = source.plan.layout.step
+        assert np.isclose(found, step, rtol=1e-9) and len(source.rows("train")), f"{found}, {len(source.rows('train'))} windows"
+        longest = (np.abs(np.diff(source.times)) <= 1.2 * np.median(np.abs(np.diff(source.times)))).all()
+        assert longest or not words, "the advice leaves other steps"
+
+    return run
+
+
+COUNT = np.arange(30)
+HALF = np.concatenate([5 * COUNT, 150 + 10 * COUNT])
+JITTER = {n: 300.0 * np.arange(n) + 20 * (np.arange(n) % 2) for n in (40, 41)}
+STEPS = [
+    done("metadata", "fields half at 5 and half at 10 minutes", stepping(HALF, 5, "crop=time=2024-05-01T00:00:00"), "29 of 60 times"),
+    done("metadata", "fields half at 10 and half at 5 minutes", stepping(450 - HALF[::-1], 5), "29 of 60 times .* at index 0"),
+    done("metadata", "days, then pairs of days in noleap", stepping(HALF / 5, 1, "crop='time=", "days since 2001-02-20", "noleap"),
+         "29 of 60"),
+    done("metadata", "numbers of two steps", stepping(HALF / 50, 0.1, "crop=time=0.0:3.0", "s"), "29 of 60 times .* 0.1 s apart"),
+    done("metadata", "one step of three is twice as long", stepping(np.delete(5 * np.arange(60), 30), 5)),
+    *(done("metadata", f"{n} times of a clock off by 20 s every other frame", stepping(times, 5, units="seconds since 2024-05-01"))
+      for n, times in JITTER.items()),
+    *(done("metadata", f"the same, {n} of them falling", stepping(-times, -5, units="seconds since 2024-05-01"))
+      for n, times in JITTER.items()),
+]  # fmt: skip
+WORLD = np.arange(0, 360, 45.0)
+
+
+def lons(*each, of="u", lats=3):
+    """Files, of a variable each or of times of one, with these longitudes."""
+    sets = []
+    for i, lon in enumerate(each):
+        name, time = (of, 2 * i) if of else (f"u{i}", 0)
+        values = np.broadcast_to(np.asarray(lon, float) % 360, (2, lats, len(lon)))
+        coords = {"time": ("time", time + np.arange(2.0), {"units": "days since 2000-01-01"}), "lat": np.arange(float(lats)),
+                  "lon": ("lon", lon, {"units": "degrees_east"})}  # fmt: skip
+        sets.append(xr.Dataset({name: (("time", "lat", "lon"), values)}, coords))
+    return together(*sets)
+
+
+ODD = [*TIMES, *CODES, *STEPS]

@@ -140,6 +140,28 @@ for calendar in ("noleap", "365_day", "360_day", "julian", "all_leap", "366_day"
         )
 
 
+def steps_told(parts, expected, words):
+    """Frames at 5 minutes, and at others: what is left out is told. parts: minutes of each file."""
+
+    def run(folder):
+        (folder / "r").mkdir()
+        for i, minutes in enumerate(parts):
+            as_netcdf(of_times(minutes), folder / f"r/{i}.nc")
+        found = read_archive(folder / "r")
+        assert found.interval == expected and words in found.left_out(4), f"{found.interval}, {found.left_out(4)!r}"
+
+    return run
+
+
+five, ten = 5 * np.arange(12), 10 * np.arange(10)
+CASES += [
+    done("metadata", "one file half at 5 and half at 10 minutes", steps_told([np.concatenate([five, 60 + ten])], 5, "9 of 22 frames")),
+    done("metadata", "a file at 5 and one at 10 minutes", steps_told([five, 300 + ten], 5, "10 of 22 frames")),
+    done("metadata", "a file at 10 and one at 5 minutes", steps_told([ten, 300 + five], 5, "10 of them are 10 min apart")),
+    done("metadata", "files at 5 minutes, a day apart", steps_told([five, 1440 + five], 5, "")),
+]  # fmt: skip
+
+
 # Forecasts held against what was observed
 def pair(ours=None, theirs=None):
     """Members and observation of 3 leads on 8 x 8 pixels, with other coordinates where they are given."""

@@ -42,6 +42,23 @@ def test_samples_are_held_out_whole(tmp_path):
     assert len(source.rows("train")) == 16 * 3 and len(source.rows("test")) == 4
 
 
+def test_times_of_another_step_are_told_of_with_what_takes_those_of_one_alone(tmp_path, capsys):
+    times = np.concatenate([5 * np.arange(30), 150 + 10 * np.arange(30)])
+    data = run(60, time=("time", times.astype(float), {"units": "minutes since 2024-05-01"}))
+    with pytest.raises(UserError, match="expected three windows at least: --config.data.crop=") as told:
+        source_of(data, tmp_path, window=4).rows("train")
+    assert "29 of 60 times are in no run of 4 that are 5 minutes apart, and are left out, the first at index 31" in capsys.readouterr().err
+    source = source_of(data, tmp_path, window=4, crop=(str(told.value).rpartition("crop=")[2],))
+    assert source.plan.layout.step == 5 and len(source.rows("train")) == 20 and not capsys.readouterr().err
+
+
+@pytest.mark.parametrize("times", [40, 41])
+def test_a_clock_that_jitters_leaves_no_gap(times, tmp_path):
+    seconds = 300.0 * np.arange(times) + 20 * (np.arange(times) % 2)
+    source = source_of(run(times, time=("time", seconds, {"units": "seconds since 2024-05-01"})), tmp_path, window=4)
+    assert source.plan.layout.step == 5 and len(source.rows("train")) == times - 11
+
+
 def test_a_window_never_reaches_across_a_gap_in_time(tmp_path):
     times = np.concatenate([np.arange(60.0), 100 + np.arange(140.0)])
     source = source_of(run(time=("time", times, {"units": "s"})), tmp_path, window=5)

@@ -53,6 +53,16 @@ def test_a_jittering_clock_makes_one_event_and_times_are_rounded():
     assert np.isnat(whole_seconds(late)[3])
 
 
+def test_frames_of_another_step_are_told_of():
+    assert archive((0, 10), (100, 4)).left_out(4) == ""
+    minutes = np.concatenate([5 * np.arange(12), 60 + 10 * np.arange(10)])
+    one = Archive(np.zeros((22, 8, 8), np.int16), START + 60 * minutes.astype("timedelta64[s]"), 2.0)
+    first = START + np.timedelta64(70, "m")
+    assert one.left_out(4) == (
+        f"9 of 22 frames are in no run of 4 that are 5 min apart, and are left out, the first of {first}; 9 of them are 10 min apart"
+    )
+
+
 def test_windows_never_cross_a_gap():
     one = archive((0, 10), (100, 3), (200, 7))
     assert one.interval == 5 and one.events() == [(0, 10), (10, 13), (13, 20)]

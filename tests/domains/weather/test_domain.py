@@ -41,16 +41,18 @@ def test_training_windows_are_turned_with_their_past_and_stay_inside_of_events(d
     np.testing.assert_array_equal(last, first.transpose(1, 0, 2)[::-1, ::-1])
 
 
-def test_missing_pixels_of_an_archive_count_in_no_loss_and_are_no_dry_ones(tmp_path):
+def test_missing_pixels_of_an_archive_count_in_no_loss_and_are_no_dry_ones(tmp_path, capsys):
     rng = np.random.default_rng(0)
-    frames = rng.uniform(-10, 40, (60, 32, 32)).clip(0).astype(np.float32)
+    frames = rng.uniform(-10, 40, (70, 32, 32)).clip(0).astype(np.float32)
     frames[:, :2] = np.nan
-    times = np.datetime64("2026-01-01", "s") + np.arange(60) * np.timedelta64(300, "s")
+    times = np.datetime64("2026-01-01", "s") + np.arange(70) * np.timedelta64(300, "s")
     times[30:] += np.timedelta64(3600, "s")
+    times[60:] += np.arange(1, 11) * np.timedelta64(300, "s")  # at another step, in no window
     Archive(pack(frames), times, 1.0, source="test").write(tmp_path / "mine.zarr")
     config = weather_config(tmp_path, path=str(tmp_path / "mine.zarr"), held_out=1, augment=False, outages=0.0)
     domain = sd.get_domain(config)
     element = domain.dataset("train")[0]
+    assert "10 of 70 frames are in no run of 16 that are 5 min apart" in capsys.readouterr().err
     assert element["loss_weight"][:2].max() == 0 and element["loss_weight"][2:].min() == 1 and np.isfinite(element["x"]).all()
     np.testing.assert_array_equal(element["cond"]["concat"][:2], 0)
     test = domain.dataset("test")[0]["x"]
