@@ -42,6 +42,14 @@ def activity(what: str, show: bool = True, at_once: bool = True) -> Iterator[Non
             say("\n")
 
 
+def duration(seconds: float) -> str:
+    """Seconds in the unit that one says them in, such as "40 minutes"."""
+    for unit, size, most in (("minutes", 60, 3600), ("hours", 3600, 2 * 86400)):
+        if seconds <= most:
+            return f"{seconds / size:.{1 if unit == 'hours' else 0}f} {unit}"
+    return f"{seconds / 86400:,.0f} days"
+
+
 class Bar(tqdm):
     """A bar of tqdm whose clock goes on every second: a part of what it counts may take a minute.
 

@@ -288,6 +288,8 @@ def place(text: str) -> Path:
     """An argument that names a file or a folder."""
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError(f"{text!r}: expected the name of a file or folder; . is this folder")
+    if text == "-":
+        raise argparse.ArgumentTypeError("'-': expected the name of a file or folder; ./- is one of that name")
     if text.count("/") > LEVELS or len(text) > LONGEST:
         raise argparse.ArgumentTypeError(f"{text[:40]}...: expected at most {LEVELS} folders in each other and {LONGEST} characters")
     if any("\ud800" <= letter <= "\udfff" for letter in text):

@@ -65,14 +65,24 @@ class Exported:
         if part != "ema":
             raise UserError(f"{self.path}: an export holds averaged weights alone; leave ema=False out")
         meta = self.meta(step)
+        arrays = safetensors.numpy.load(self._weights(meta))
+        return {meta["names"][name]: array for name, array in arrays.items()}, meta
+
+    def check(self) -> None:
+        """Raises: UserError if the weights are not there, damaged, or those of another export."""
+        self._weights(self.meta())
+
+    def _weights(self, meta) -> bytes:
         try:
             data = (self.path / WEIGHTS).read_bytes()
         except OSError as error:
             raise UserError(f"{self.path / WEIGHTS}: can't be read ({type(error).__name__}); get the export once more") from error
         if hashlib.sha256(data).hexdigest() != meta["weights_sha256"]:
-            raise UserError(f"{self.path / WEIGHTS}: is damaged (its checksum differs); get the export once more")
-        arrays = safetensors.numpy.load(data)
-        return {meta["names"][name]: array for name, array in arrays.items()}, meta
+            raise UserError(
+                f"{self.path / WEIGHTS}: is damaged, or of another export than {META} beside it (its checksum differs); "
+                "get the export once more"
+            )
+        return data
 
 
 def export(workdir, out) -> list[Path]:

@@ -4,6 +4,8 @@ import contextlib
 import datetime
 import glob
 import hashlib
+import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -26,6 +28,8 @@ from sciddm.memory import check_answers
 from sciddm.parts import drop, in_parts, made_of
 from sciddm.tasks.base import draw_picture
 
+LONGEST = 200  # bytes of a name: 255 is what file systems take, and what is written has a longer one until it is whole
+
 
 @dataclass(frozen=True)
 class Written:
@@ -47,7 +51,9 @@ def write_members(
     `sd.sample`.
     Raises: UserError if there is something at `out`, before anything is made; as `Model.problem`, and as saving does.
     """
-    out, folder, known = Path(out), Path(f"{out}.partial"), model.domain.suffixes
+    out, known = Path(out), model.domain.suffixes
+    check_name(out, known[0] if known else model.domain.suffix)
+    folder = out.with_name(f"{out.name}.partial")
     if known and out.suffix.lower() not in known:
         raise UserError(f"--out {out}: {out.suffix or 'a name without a suffix'} can't be written; expected {' or '.join(known)}")
     for path in (out, *(out.with_name(f"{out.stem}-summary{suffix}") for suffix in summary.SUFFIXES)):
@@ -103,6 +109,14 @@ def _whole(out):
             yield partial
         except UserError as error:
             raise UserError(str(error).replace(str(partial), str(out))) from error
+
+
+def check_name(out: Path, suffix: str) -> None:
+    """That a file may be called so, with what is made beside it. suffix: of one that may. Raises: UserError."""
+    if not out.name or out.name == ".." or (out.is_dir() and not out.suffix):
+        raise UserError(f"--out {out}: is a folder; name a file in it, such as --out {shlex.quote(str(out / f'samples{suffix}'))}")
+    if (size := len(os.fsencode(out.name))) > LONGEST:
+        raise UserError(f"--out {out.name[:40]}...: is a name of {size} bytes; expected {LONGEST} at most, choose a shorter name")
 
 
 def check_writable(folder: Path) -> None:

@@ -4,6 +4,8 @@ import glob
 import json
 import os
 import shutil
+import sys
+import time
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,10 +16,11 @@ import jax
 import numpy as np
 import psutil
 
-from sciddm.activity import Bar
+from sciddm.activity import Bar, duration
 from sciddm.errors import UserError
 
 ABOUT = "about.json"
+LONG = 600.0  # seconds, beyond which it is said how long it takes
 
 
 def in_parts(
@@ -37,14 +40,18 @@ def in_parts(
     with _alone(folder):
         try:
             _check(folder, about)
-            parts = []
+            parts, made = [], 0
             with Bar(total=count, desc=label, unit="member", disable=not progress) as bar:
                 for first in range(0, count, size):
                     path = folder / f"members-{first:06d}.npz"
                     found = read_arrays(path, structure)
                     if found is None:
                         rows = np.minimum(np.arange(first, first + size), count - 1)
+                        start, made = time.monotonic(), made + 1
                         found = jax.tree.map(np.asarray, make(rows))
+                        left = (time.monotonic() - start) * (count - first - size) / size
+                        if made == 2 and left > LONG and progress:  # the first one's time is that of compiling, too
+                            bar.write(_how_long(label, left, folder), file=sys.stderr)
                         if first + size <= count:  # else its last rows are there for the program's sake alone: a larger count wants others
                             write_arrays(path, found)
                     parts.append(found)
@@ -54,6 +61,13 @@ def in_parts(
                 drop(folder)  # nothing to go on with
             raise
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
+
+
+def _how_long(label, seconds, folder):
+    return (
+        f"{label}: takes about {duration(seconds)} more; Ctrl-C stops it, what is made stays in {folder}, and the same command goes on, "
+        "also with a smaller --count"
+    )
 
 
 def drop(folder) -> None:

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sciddm.errors import UserError
-from sciddm.export import open_source
+from sciddm.export import Exported, open_source
 from sciddm.train.verdict import Verdict, judge
 
 
@@ -88,6 +88,8 @@ def read(path) -> Run:
         raise UserError(f"{path}: holds no finished checkpoint yet; `sciddm train --config FILE --workdir {path}` writes one")
     if lacking := [key for key in ("config", "step", "elapsed", "samples", "shapes", "normalizer") if key not in meta]:
         raise UserError(f"{path}: its metadata lack {lacking[0]!r}; expected a run of sciddm")
+    if isinstance(source, Exported):
+        source.check()
     steps = tuple(source.steps())
     return Run(path, meta, steps, tuple(_metrics(path / "metrics.jsonl", meta["step"])), _evaluation(path / "evaluation.json"))
 

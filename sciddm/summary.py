@@ -45,7 +45,7 @@ def save_summary(summary: xr.Dataset, out: Path) -> Path:
     Returns: its path. Raises: UserError if there is something, or the place can't be written.
     """
     flat = all(set(array.dims) <= {"quantile"} for array in summary.data_vars.values())
-    suffix = ".csv" if flat else out.suffix if out.suffix.lower() in SUFFIXES else ".nc"
+    suffix = ".csv" if flat else out.suffix.lower() if out.suffix.lower() in SUFFIXES else ".nc"
     path = out.with_name(f"{out.stem}-summary{suffix}")
     if flat:
         replace_text(path, table(summary).to_csv(index=False))

@@ -35,7 +35,7 @@ def test_a_full_disk_asks_for_space(code):
     assert "free some space" in of_system(OSError(code, "x"), "runs/x")
 
 
-@pytest.mark.parametrize("text", ["", " ", "a\0b", "/".join("a" * 2000), "a" * 5000, "a\udcff"])
+@pytest.mark.parametrize("text", ["", " ", "-", "a\0b", "/".join("a" * 2000), "a" * 5000, "a\udcff"])
 def test_a_name_that_can_be_no_file_is_no_argument(text):
     with pytest.raises(argparse.ArgumentTypeError):
         cli.place(text)

@@ -62,8 +62,11 @@ def test_what_is_damaged_there_already_or_not_a_run_is_refused_in_one_line(toy_r
     meta.write_text(text[:-100])
     assert "can't be read" in refused(capsys, "info", "--workdir", damaged)
     meta.write_text(text)
+    weights.write_bytes(data + b"\0")
+    assert "is damaged, or of another export than model.json beside it" in refused(capsys, "info", "--workdir", toy_run, damaged)
     weights.unlink()
-    assert "model.safetensors: can't be read" in refused(capsys, "sample", "--workdir", damaged)
+    for command in ("sample", "info"):
+        assert "model.safetensors: can't be read" in refused(capsys, command, "--workdir", damaged)
 
 
 def test_an_export_into_the_empty_folder_where_one_stands_leaves_the_folder_in_its_place(toy_run, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -59,6 +60,23 @@ def test_a_name_of_no_format_is_refused_before_anything_is_made(model, tmp_path,
     for name, said in (("a.csv", "a.csv: .csv"), ("a", "/a: a name without a suffix")):
         with pytest.raises(sd.UserError, match=f"--out .*{said} can't be written; expected .nc or .zarr"):
             write(model, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", [".", "..", "/", "folder", "folder/"])
+def test_a_folder_as_the_name_of_a_file_is_refused_with_one_in_it(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(sd.UserError, match=r"is a folder; name a file in it, such as --out .*samples\.nc") as caught:
+        members.check_name(Path(name), ".nc")
+    members.check_name(Path(shlex.split(str(caught.value).partition("such as ")[2])[1]), ".nc")
+
+
+@pytest.mark.parametrize("letter", ["a", "\u00e4"])
+def test_a_name_that_is_too_long_with_what_is_written_beside_it_is_refused_before_the_work(letter):
+    longest = letter * (members.LONGEST // len(letter.encode()) - 3)
+    members.check_name(Path(f"{longest}.nc"), ".nc")
+    with pytest.raises(sd.UserError, match=r"is a name of 2\d\d bytes; expected 200 at most, choose a shorter name"):
+        members.check_name(Path(f"{longest}{letter * 4}.nc"), ".nc")
 
 
 def test_what_stands_in_a_file_that_has_changed_is_another_answer(model, tmp_path):

@@ -1,5 +1,6 @@
 """Members in parts: nothing is made twice, a damaged part is made anew, and parts of another answer are never mixed in."""
 
+import os
 import time
 
 import jax
@@ -48,6 +49,24 @@ def test_what_was_stopped_goes_on_and_more_members_take_those_that_are_there(mak
     assert [rows[0] for rows in make.asked] == [0, 4, 8, 12]
     parts.drop(tmp_path / "p")
     assert not (tmp_path / "p").exists()
+
+
+def test_what_takes_long_says_once_how_long_and_how_it_is_stopped(make, tmp_path, monkeypatch, capsys):
+    clock = iter(np.cumsum([0, 500, 0, 4] + [0, 9] * 9998))  # s, at the start and end of each part: the first one compiles
+    monkeypatch.setattr(parts.time, "monotonic", lambda: next(clock, 1e9))
+    monkeypatch.setattr(parts, "Bar", lambda **options: activity.tqdm(**options, file=open(os.devnull, "w")))
+
+    def stops(rows):
+        if rows[0] >= 12:
+            raise KeyboardInterrupt
+        return make(rows)
+
+    with pytest.raises(KeyboardInterrupt):
+        parts.in_parts(stops, 40_000, 4, tmp_path / "p", {"seed": 0}, STRUCTURE, progress=True)
+    said = f"sample: takes about 11.1 hours more; Ctrl-C stops it, what is made stays in {tmp_path / 'p'}, and the same command goes on"
+    assert capsys.readouterr().err == f"{said}, also with a smaller --count\n"
+    np.testing.assert_array_equal(run(make, tmp_path / "p", 8)["a"], np.arange(8))
+    assert len(make.asked) == 3
 
 
 def test_a_damaged_part_is_made_anew(make, tmp_path):

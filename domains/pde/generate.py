@@ -14,7 +14,7 @@ from domains.fields.layout import Layout
 from domains.pde import elliptic
 from domains.pde.fields import neumann_field
 from sciddm import store
-from sciddm.activity import Bar
+from sciddm.activity import Bar, duration
 from sciddm.data.made import made_once
 from sciddm.errors import UserError
 from sciddm.memory import check_memory
@@ -120,11 +120,10 @@ def estimate(equation: str, resolution: int, count: int, workers: int | None = N
     need = 8.0 * count * len(spec.variables) * resolution**2 + cores * spec.memory(resolution)
     check_memory(need, asked, way_out)
     seconds = spec.seconds(resolution) * count / cores
-    days = f"{seconds / 86400:,.0f} days" if seconds > 2 * 86400 else f"{seconds / 3600:.1f} hours"
     if seconds > MOST:
-        raise UserError(f"{asked}: takes about {days} on this machine; {way_out}")
+        raise UserError(f"{asked}: takes about {duration(seconds)} on this machine; {way_out}")
     if seconds > SAID:
-        print(f"{asked}: takes about {days if seconds > 3600 else f'{seconds / 60:.0f} minutes'}", file=sys.stderr)
+        print(f"{asked}: takes about {duration(seconds)}", file=sys.stderr)
 
 
 def check(equation: str, resolution: int, count: int, seed: int) -> None:
