@@ -1,8 +1,6 @@
 """What each file format calls its frames: zarr, netCDF, GRIB, SEVIR and ODIM HDF5, one at a time and read only where they are used."""
 
 import difflib
-import mmap
-import os
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +10,7 @@ import xarray as xr
 
 from domains.weather import odim
 from domains.weather.coded import Meant, Said, field_of, with_meaning
+from domains.weather.grib import check_grib, check_once
 from sciddm import store
 from sciddm.data.hdf5 import check_hdf5
 from sciddm.data.reading import files, kind_of, listed, need, pick, reading, text
@@ -122,34 +121,6 @@ def _netcdf(file, said):
         yield field_of(file, dataset, said, pick_field)
 
 
-def check_grib(file) -> None:
-    """That each message of a GRIB file is made of whole sections in their order: its library crashes on others. Raises: UserError."""
-    with file.open("rb") as opened:
-        data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) if os.fstat(opened.fileno()).st_size else b""
-        at = data.find(b"GRIB")
-        if at < 0:
-            raise UserError(f"{file}: has no GRIB message; copy it again")
-        while at >= 0:
-            edition = data[at + 7] if at + 8 <= len(data) else 0
-            end = at + int.from_bytes(data[at + 8 : at + 16] if edition == 2 else data[at + 4 : at + 7], "big")
-            fine = edition in (1, 2) and at + 20 <= end <= len(data) and data[end - 4 : end] == b"7777"
-            if not fine or (edition == 2 and not _whole_sections(data, at + 16, end - 4)):
-                raise UserError(f"{file}: the GRIB message at byte {at} is cut or damaged; copy it again")
-            at = data.find(b"GRIB", end)  # bulletins have lines of text between them
-
-
-def _whole_sections(data, at, end) -> bool:
-    # Each says how long it is, and which one.
-    before = 0
-    while at < end:
-        size, number = int.from_bytes(data[at : at + 4], "big"), data[at + 4] if at + 5 <= end else 0
-        follows = number == before + 1 or (before, number) == (1, 3) or (before == 7 and number in (2, 3, 4))
-        if size < 5 or at + size > end or not follows:
-            return False
-        at, before = at + size, number
-    return at == end and before == 7
-
-
 def _grib(file, said):
     variable = said.variable
     need("cfgrib", file, odim.EXTRA)
@@ -157,13 +128,18 @@ def _grib(file, said):
     # No index: it would be written beside the user's file. By name, because not all fields of a file fit one dataset.
     ways = ([{"filter_by_keys": {"shortName": variable}}] if variable else []) + [{}]
     for way in ways:
-        dataset = xr.open_dataset(
-            file, engine="cfgrib", backend_kwargs={"indexpath": "", "errors": "raise"} | way, decode_timedelta=True
-        )
+        try:
+            dataset = xr.open_dataset(
+                file, engine="cfgrib", backend_kwargs={"indexpath": "", "errors": "raise"} | way, decode_timedelta=True
+            )
+        except ValueError:  # as it has it of fields that don't go together
+            check_once(file)
+            raise
         if dataset.data_vars:
             break
     only = next(iter(dataset.data_vars)) if len(dataset.data_vars) == 1 and way else variable
     array = pick_field(file, dataset, only)
+    check_once(file, array.attrs.get("GRIB_paramId"))
     for dim, key in (("y", "GRIB_DyInMetres"), ("x", "GRIB_DxInMetres")):
         if dim in array.dims and key in array.attrs:  # a projection: cfgrib gives latitudes and longitudes only
             metres = np.arange(array.sizes[dim]) * float(array.attrs[key])

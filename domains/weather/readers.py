@@ -153,9 +153,11 @@ def axes_of(file, array: xr.DataArray) -> tuple[xr.DataArray, tuple[str, str, st
     if not dims["time"] and "time" in array.coords and not array["time"].ndim:
         array, dims["time"] = array.expand_dims("time"), ["time"]
     if len(array.dims) != 3 or any(len(found) != 1 for found in dims.values()):
+        others = [str(dim) for dim in array.dims if not any(dim in found[:1] for found in dims.values())]
+        way_out = f"keep one entry of {others[0]!r} alone" if len(array.dims) > 3 else "call them so"
         raise UserError(
             f"{file}: variable {array.name!r} has dimensions {tuple(map(str, array.dims))}; expected time, y and x, "
-            "by their names or standard_name; select one level first"
+            f"by their names or standard_name; {way_out} in the file"
         )
     (t,), (y,), (x,) = dims.values()
     return array, (t, y, x)

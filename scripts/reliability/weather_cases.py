@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import weather_attributes
 import weather_given
+import weather_grib
 import weather_odd
 import weather_places
 import weather_times
@@ -32,7 +33,7 @@ from weather_files import (
 from domains.weather.archive import Archive, pack
 from domains.weather.readers import read_archive, read_sequence
 
-CASES = [*weather_attributes.CASES, *weather_times.CASES, *weather_places.MORE, *weather_odd.MORE, *weather_given.MORE]
+CASES = [*weather_attributes.CASES, *weather_times.CASES, *weather_places.MORE, *weather_odd.MORE, *weather_given.MORE, *weather_grib.CASES]
 FORMATS = []
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.io
 import xarray as xr
+from grib_files import write_grib
 
 from domains.weather import formats, readers
 from domains.weather.header import Header
@@ -65,24 +66,7 @@ def as_folder_of_frames(path):
 
 
 def as_grib(path):
-    import eccodes
-
-    with open(path / "f.grib2", "wb") as file:
-        for frame, time in zip(RATE[:, ::-1], TIMES, strict=True):  # GRIB goes from north to south
-            message = eccodes.codes_grib_new_from_samples("regular_ll_sfc_grib2")
-            keys = {
-                "Ni": 10, "Nj": 8, "latitudeOfFirstGridPointInDegrees": 50.35, "latitudeOfLastGridPointInDegrees": 50.0,
-                "longitudeOfFirstGridPointInDegrees": 359.8, "longitudeOfLastGridPointInDegrees": 0.25,
-                "iDirectionIncrementInDegrees": 0.05, "jDirectionIncrementInDegrees": 0.05, "dataDate": 20240501,
-                "dataTime": int(str(time)[11:16].replace(":", "")), "bitmapPresent": 1, "missingValue": 9999, "bitsPerValue": 24,
-                "shortName": "prate",
-            }  # fmt: skip
-            for key, value in keys.items():
-                eccodes.codes_set(message, key, value)
-            eccodes.codes_set_values(message, np.where(np.isnan(frame), 9999, frame / 3600).ravel().astype(float))
-            eccodes.codes_write(message, file)
-            eccodes.codes_release(message)
-    return path / "f.grib2"
+    return write_grib(path / "f.grib2", RATE, TIMES)
 
 
 def odim(file, kind, minute):
