@@ -5,6 +5,7 @@ import re
 import numpy as np
 import xarray as xr
 
+from domains.fields.layout import is_longitude
 from sciddm.data.units import convert
 from sciddm.errors import UserError
 
@@ -62,15 +63,21 @@ def compare(a_name, a: xr.Dataset, b_name, b: xr.Dataset, *, along: str = "") ->
         one, other = a[name].values, in_units(a_name, a[name], b_name, b[name].transpose(*a[name].dims))
         if name not in shared:
             other = np.flip(other, [i for i, dim in enumerate(a[name].dims) if dim in flipped])
+        if is_longitude(name, a[name].attrs):
+            other = around(one, other)
         if alike(one, other):
             continue
         if name in shared and alike(one, other[::-1]):
             flipped.add(name)
             continue
-        place = worst(one, other)
+        place, way_out = worst(one, other), "interpolate to it first"
+        for start in (0, 180) if is_longitude(name, a[name].attrs) and one.ndim == 1 else ():
+            if alike(one, np.sort((b[name].values + start) % 360 - start)):
+                turned = f"{name}=(ds.{name} + 180) % 360 - 180" if start else f"{name}=ds.{name} % 360"
+                way_out = f"the same longitudes begin elsewhere, which ds.assign_coords({turned}).sortby({name!r}) of xarray mends"
         raise UserError(
             f"{b_name}: coordinate {name!r} is {shown(other[place])}{at(place)}, but {shown(one[place])} in {a_name}; "
-            "expected one grid, interpolate to it first"
+            f"expected one grid, {way_out}"
         )
     return frozenset(flipped)
 
@@ -81,6 +88,14 @@ def in_units(a_name, a, b_name, b) -> np.ndarray:
     if stated is None or expected is None or stated == expected or b.dtype.kind not in "biuf":
         return b.values
     return convert(b.values, stated, expected, f"{b_name}: coordinate {b.name!r}", way_out=f"make it that of {a_name}")
+
+
+def around(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Longitudes b in degrees as those of the same shape a count them: -90 is 270. As they are where shapes differ."""
+    if a.shape != b.shape or not _numeric(a, b):
+        return b
+    turns = np.round((a.astype(float) - b) / 360)
+    return b + 360 * np.nan_to_num(turns) if turns.any() else b
 
 
 def alike(a: np.ndarray, b: np.ndarray) -> bool:

@@ -149,4 +149,22 @@ def lons(*each, of="u", lats=3):
     return together(*sets)
 
 
-ODD = [*TIMES, *CODES, *STEPS]
+def in_place(fields):
+    """Each value is its longitude."""
+    for name in fields.placed:
+        values = fields.read(name)
+        np.testing.assert_array_equal(values, np.broadcast_to(fields.template["lon"].values % 360, values.shape))
+
+
+WEST, TURNED = np.arange(340, 356, 4.0), np.arange(-20, -4, 4.0)
+LONGITUDES = [
+    reads("metadata", "files in the west, from 340 and from -20", lons(WEST, TURNED), in_place),
+    reads("metadata", "the same, the other first", lons(TURNED, WEST), in_place),
+    reads("metadata", "two variables, from 340 and from -20", lons(WEST, TURNED, of=""), in_place),
+    reads("metadata", "from 340 and falling from -8", lons(WEST, TURNED[::-1]), in_place),
+    reads("metadata", "the world, counted past 180 and not", lons(WORLD, (WORLD + 180) % 360 - 180), in_place),
+    refused("metadata", "the world from 0 and from -180", opened(lons(WORLD, WORLD - 180)), r"begin elsewhere.*lon=ds\.lon % 360\)"),
+    refused("metadata", "the world from -180 and from 0", opened(lons(WORLD - 180, WORLD)), r"begin elsewhere.*\+ 180\) % 360 - 180\)"),
+    refused("metadata", "places in the east and in the west", opened(lons(WEST, WEST - 180)), "expected one grid, interpolate"),
+]  # fmt: skip
+ODD = [*TIMES, *CODES, *STEPS, *LONGITUDES]

@@ -258,3 +258,29 @@ def test_samples_and_times_are_told_by_their_names_or_their_coordinates():
     named = ("time", "t", "Times", "time_step", "timestep", "step", "frame", "frames", "date")
     assert all(is_time(template, dim) for dim in (*named, "when", "axis", "hours", "lead", "no"))
     assert not any(is_time(template, dim) for dim in ("x", "level", "axis_0", "sample"))
+
+
+def world(path, lon, time):
+    """A field that is the longitude, from 0 to 360, at two times."""
+    places = {"lat": ("lat", [0.0, 10.0], {"units": "degrees_north"}), "lon": ("lon", lon, {"units": "degrees_east"})}
+    times = {"time": ("time", time + np.arange(2.0), {"units": "days since 2001-01-01"})}
+    data = xr.Dataset({"u": (("time", "lat", "lon"), np.broadcast_to(lon % 360, (2, 2, len(lon))))}, places | times)
+    data.to_netcdf(path, engine="h5netcdf")
+    return data
+
+
+def test_longitudes_of_other_turns_are_the_same_and_what_begins_elsewhere_is_told_how_to_mend(tmp_path):
+    world(tmp_path / "a.nc", np.arange(340, 356, 4.0), 0)
+    world(tmp_path / "b.nc", np.arange(-20, -4, 4.0), 2)
+    fields = open_fields(tmp_path / "*.nc")
+    np.testing.assert_array_equal(fields.read("u")[:, 0], np.tile(np.arange(340, 356, 4.0), (4, 1)))
+    for turn in (0, 180):
+        first, other = np.arange(0, 360, 45.0) - turn, np.arange(-180, 180, 45.0) + turn
+        (folder := tmp_path / str(turn)).mkdir()
+        world(folder / "a.nc", first, 0)
+        ds = world(folder / "b.nc", other, 2)
+        with pytest.raises(UserError, match="the same longitudes begin elsewhere, which .* mends$") as told:
+            open_fields(folder / "*.nc")
+        mended = eval(str(told.value).split("which ")[1].removesuffix(" of xarray mends"), {"ds": ds})
+        mended.to_netcdf(folder / "c.nc", engine="h5netcdf")
+        np.testing.assert_array_equal(open_fields(folder / "[ac].nc").read("u")[:, 0], np.tile(first % 360, (4, 1)))
