@@ -85,8 +85,9 @@ def _variable(path, array, dims) -> xr.Variable:
     handle = _open(path, array)
     get = array.get_orthogonal_selection if handle is None else partial(_get, handle)
     own = array.path.rpartition("/")[2]
-    if array.ndim and dims != (own,) and not store.manifest_path(path).exists():
-        # A coordinate's zero alone, or from which integers are counted, is what zarr doesn't write.
+    # A coordinate's zero alone, or from which integers are counted, is what zarr doesn't write.
+    alone = dims == (own,) and (array.chunks[0] == 1 or array.shape[0] % array.chunks[0] == 1)
+    if array.ndim and not alone and not store.manifest_path(path).exists():
         get = Whole(path, array, attrs, get)
     return lazy(dims, array.shape, array.dtype, get, attrs)
 

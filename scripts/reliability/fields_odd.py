@@ -3,6 +3,7 @@
 import numpy as np
 import tifffile
 import xarray as xr
+import zarr
 from case import done, refused
 from fields_meaning import HALVES, PACKED, RAW, RNG, gives, hdf5, netcdf, reads, sharded, together
 
@@ -167,4 +168,28 @@ LONGITUDES = [
     refused("metadata", "the world from -180 and from 0", opened(lons(WORLD - 180, WORLD)), r"begin elsewhere.*\+ 180\) % 360 - 180\)"),
     refused("metadata", "places in the east and in the west", opened(lons(WEST, WEST - 180)), "expected one grid, interpolate"),
 ]  # fmt: skip
-ODD = [*TIMES, *CODES, *STEPS, *LONGITUDES]
+def store_of(x, chunk, lost=()):
+    """A store whose x is in chunks; lost: files of it that go."""
+
+    def write(folder):
+        group = zarr.open_group(folder / "f.zarr", mode="w")
+        for name, values, many in (("u", np.arange(1.0, 1 + len(x)), len(x)), ("x", x, chunk)):
+            group.create_array(name, data=values, chunks=(many,), fill_value=0.0, dimension_names=("x",))
+        for name in lost:
+            (folder / "f.zarr" / name).unlink()
+        return folder / "f.zarr"
+
+    return write
+
+
+def counts(x):
+    return lambda fields: np.testing.assert_array_equal(fields.template["x"], x)
+
+
+ABSENT = [
+    refused("metadata", "a store whose coordinate lost a chunk", opened(store_of(np.arange(6.0), 2, ["x/c/1"])), "'x' lacks 1 of 3 chunks"),
+    refused("metadata", "a store whose coordinate lost its only chunk", opened(store_of(np.arange(6.0), 6, ["x/c/0"])), "'x' lacks 1 of 1"),
+    reads("metadata", "a coordinate from 0 in chunks of one", store_of(np.arange(5.0), 1), counts(np.arange(5.0))),
+    reads("metadata", "a coordinate whose last chunk is 0 alone", store_of(np.arange(5.0) - 4, 4), counts(np.arange(5.0) - 4)),
+]  # fmt: skip
+ODD = [*TIMES, *CODES, *STEPS, *LONGITUDES, *ABSENT]

@@ -155,3 +155,16 @@ def test_data_that_no_machine_makes_are_refused_before_the_work(asked):
     with pytest.raises(UserError, match="takes about .* of memory|takes about .* days"):
         generate.estimate("darcy", *asked, workers=1)
     generate.estimate("darcy", 32, 4096, workers=1)
+
+
+def test_a_coordinate_of_a_store_that_lost_a_chunk_is_refused_and_a_zero_that_is_not_written_is_read(tmp_path):
+    for name, x, chunk in (("lost", np.arange(6.0), 2), ("first", np.arange(5.0), 1), ("last", np.arange(5.0) - 4, 4)):
+        group = zarr.open_group(tmp_path / f"{name}.zarr", mode="w")
+        for own, values in (("u", 1 + x**2), ("x", x)):
+            group.create_array(own, data=values, chunks=(chunk if own == "x" else len(x),), fill_value=0.0, dimension_names=("x",))
+        if name == "lost":
+            (tmp_path / "lost.zarr/x/c/1").unlink()
+            with pytest.raises(UserError, match="variable 'x' lacks 1 of 3 chunks"):
+                open_fields(tmp_path / "lost.zarr")
+        else:
+            np.testing.assert_array_equal(open_fields(tmp_path / f"{name}.zarr").template["x"], x)
