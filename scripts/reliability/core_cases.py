@@ -7,6 +7,7 @@ from case import done, refused
 from core_commands import evaluate, no_run, sample, smoke, toy, train
 from core_config_cases import CASES as OF_CONFIGS
 from core_formats import FORMATS
+from core_places_cases import CASES as OF_PLACES
 from core_runs_cases import CASES as OF_RUNS
 from runs import copied
 
@@ -96,6 +97,7 @@ DIGITS = ("nan", "inf", "-1", "0", "1e9999", "x", "", "2.5", "None", "True", "9"
 CASES = [
     *OF_CONFIGS,
     *OF_RUNS,
+    *OF_PLACES,
     # runs and folders
     refused("nonsense", "train in an empty workdir", train(workdir=""), "workdir", check=no_run),
     *[
