@@ -243,6 +243,8 @@ def tell_runs(arguments) -> None:
     """One run, or several beside each other: text and a picture, or JSON. Loads no network."""
     from sciddm import compare, curves, runs
 
+    if arguments.json and arguments.out:
+        raise UserError(f"--out {arguments.out}: says nothing beside --json, which draws no picture; leave one of them out")
     found = [runs.read(path) for path in arguments.workdir]
     if arguments.json:
         return print(json.dumps([run.to_json() for run in found] if len(found) > 1 else found[0].to_json(), indent=2))

@@ -43,7 +43,12 @@ def load_config(name: str, arguments):
     try:
         module = types.ModuleType(f"config_{path.stem}")
         module.__file__ = str(path)
-        exec(compile(path.read_text(), str(path), "exec"), vars(module))
+        source = path.read_bytes()
+        if b"\0" in source:
+            raise UserError(f"--config {name}: is no text; expected a Python file with get_config()")
+        exec(compile(source, str(path), "exec"), vars(module))
+        if not hasattr(module, "get_config"):
+            raise UserError(f"--config {name}: has no get_config(); expected a Python file with one, that returns the config")
         config = module.get_config(variant) if variant else module.get_config()
     except UserError:
         raise

@@ -34,7 +34,7 @@ def combinations(sweeps: Sequence[str]) -> dict[str, dict[str, str]]:
         one = dict(zip(keys, values, strict=True))
         name = ",".join(f"{key}={_safe(value)}" for key, value in one.items())
         if name in found:
-            raise UserError(f"--sweep: {one} and {found[name]} are the same, or have the same name {name!r}; give each value once")
+            raise UserError(f"--sweep: two of its runs would be {name!r}; give each value once, and such that differ in letters or digits")
         found[name] = one
     return found
 

@@ -133,3 +133,10 @@ def test_no_message_tells_to_change_a_key_without_the_dashes_to_type():
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and untyped.search(node.value)
     ]
     assert not said
+
+
+@pytest.mark.parametrize("content, said", [(b"\x93NUMPY\x01\0", "is no text"), (b"x = 1\n", r"has no get_config\(\)")])
+def test_a_file_that_is_no_config_is_said_to_be_none(content, said, tmp_path):
+    (tmp_path / "odd.py").write_bytes(content)
+    with pytest.raises(UserError, match=rf"odd\.py: {said}; expected a Python file"):
+        load_config(str(tmp_path / "odd.py"), [])

@@ -274,4 +274,21 @@ SEVERAL = [
       for name, words in ((".", "ends in .png"), ("x.txt", "ends in .png"), ("/proc/x.png", "/proc/x.png"))],
 ]  # fmt: skip
 
+def of_bytes(content):
+    def run(folder):
+        (folder / "odd.py").write_bytes(content)
+        return ["train", "--config", "odd.py", "--workdir", "run"]
+
+    return run
+
+
+SEVERAL += [
+    refused("words", "info of a picture beside --json", info("--json", "--out", "x.png"), "--out x.png: says nothing beside --json"),
+    refused("words", "a config that is no text", of_bytes(b"\x93NUMPY\x01\0\0"), "odd.py: is no text; expected a Python file"),
+    refused("words", "a config without get_config", of_bytes(b"x = 1\n"), "odd.py: has no get_config()"),
+    refused("words", "a sweep over one value twice",
+            lambda folder: ["train", "--config", toy(folder), "--workdir", "run", "--sweep", "seed=1,1"],
+            "two of its runs would be 'seed=1'"),
+]  # fmt: skip
+
 CASES = [*NAMES, *SURROUNDINGS, *NUMBERS, *EXPORTS, *SEVERAL]
