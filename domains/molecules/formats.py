@@ -87,8 +87,15 @@ def _of_row(file, number, row):
 
 def _isotopes(numbers, masses):
     # atom -> mass number, where masses (n,) say another than that of the element; masses: None for none
-    masses = [] if masses is None else np.asarray(masses, float).reshape(-1).tolist()
-    found = {i: isotope_of(int(number), mass) for i, (number, mass) in enumerate(zip(numbers, masses, strict=False))}
+    if masses is None:
+        return {}
+    try:
+        masses = np.asarray(masses, float)
+    except (TypeError, ValueError):
+        raise ValueError("its masses are no numbers; expected one an atom, or none") from None
+    if masses.shape != numbers.shape:
+        raise ValueError(f"its masses are {masses.shape} and its atoms {numbers.shape}; expected one an atom, or none")
+    found = {i: isotope_of(int(number), float(mass)) for i, (number, mass) in enumerate(zip(numbers, masses, strict=True))}
     return {i: isotope for i, isotope in found.items() if isotope}
 
 

@@ -194,6 +194,15 @@ def isotopes():
         ("masses of a flat npz", "a.npz", flat | {"masses": marked}),
     ):
         yield good("metadata", f"{name} that is no average are said", content, "CCO", file=file, positions=PLACES, words=said)
+    short = {"__ndarray__": [[3], "float64", [13.0, 12.0, 16.0]]}
+    for name, value, words in (
+        ("three", short, r"masses are \(3,\)"),
+        ("a word", "heavy", "masses are no numbers"),
+        ("a dict", {"a": 1}, "masses are no numbers"),
+        ("lists", [[1, 2], [3]], "masses are no numbers"),
+    ):
+        change = lambda row, value=value: row.update(masses=value)  # noqa: E731
+        yield bad("nonsense", f"masses of an ASE .json that are {name}", ase("json", change), words, file="a.json")
     for column in ("masses:R:1", "mass:R:1", "isotopes:I:1"):
         last = np.round(marked).astype(int)
         rows = [f"{a} {x} {y} {z} {mass}" for a, (x, y, z), mass in zip(SYMBOLS, PLACES, last, strict=True)]

@@ -151,6 +151,12 @@ def test_isotopes_by_masses_are_said_to_be_left_out_and_average_masses_are_none(
     assert capsys.readouterr().err == f"1 of 1 molecules of marked.{suffix} {said}"
 
 
+@pytest.mark.parametrize("odd", [[13.0, 12.0], "heavy", {"a": 1}, [[1], [2, 3]]])
+def test_masses_that_are_not_one_an_atom_are_refused(odd):
+    with pytest.raises(ValueError, match="its masses are .*; expected one an atom, or none"):
+        formats._isotopes(numbers_of(ETHANOL), odd)
+
+
 def test_a_mass_is_of_an_isotope_where_it_is_no_average_and_not_that_of_the_commonest():
     ordinary = [(1, 1.00783), (1, 1.0), (17, 34.969), (35, 78.918), (34, 79.917), (50, 118.71), (6, 0), (6, np.nan), (6, 21894.2)]
     marked = [(1, 2.014, 2), (6, 14, 14), (17, 36.966, 37), (8, 18, 18)]
