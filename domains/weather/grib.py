@@ -70,12 +70,18 @@ def _messages(file, wanted) -> Iterator[tuple]:
 
 
 def _whole_sections(data, at, end) -> bool:
-    # Each says how long it is, and which one.
-    before = 0
+    # Each says how long it is, and which one; that of the packing says no more values than the grid has points.
+    before, points = 0, 0
     while at < end:
         size, number = int.from_bytes(data[at : at + 4], "big"), data[at + 4] if at + 5 <= end else 0
         follows = number == before + 1 or (before, number) == (1, 3) or (before == 7 and number in (2, 3, 4))
         if size < 5 or at + size > end or not follows:
             return False
+        if number in (3, 5):
+            start = at + (6 if number == 3 else 5)
+            count = int.from_bytes(data[start : start + 4], "big")
+            points = count if number == 3 else points
+            if count > points:
+                return False
         at, before = at + size, number
     return at == end and before == 7

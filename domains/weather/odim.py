@@ -10,6 +10,7 @@ from domains.weather.coded import Meant, Said, with_meaning
 from sciddm.data.coding import Coding, check_packing, meant_value
 from sciddm.data.reading import need, text
 from sciddm.errors import UserError
+from sciddm.memory import check_memory
 
 EXTRA = "weather"  # of sciddm, with the libraries of these
 IMAGES = ("COMP", "IMAGE", "CVOL")  # objects that are maps
@@ -133,6 +134,7 @@ def mapped(array, name, attrs):
 def sweep(file, said: Said, pick):
     """The lowest sweep about the radar: the nearest gate of each pixel of `PIXEL` km, by ground range and azimuth. pick: `pick_field`."""
     xradar = need("xradar", file, EXTRA)
+    _check_gates(file)
     tree = xradar.io.open_odim_datatree(str(file), mask_and_scale=False)
     sweeps = [node.to_dataset() for name, node in tree.children.items() if name.startswith("sweep")]
     lowest = min(sweeps, key=lambda each: float(each["sweep_fixed_angle"]))
@@ -148,6 +150,7 @@ def sweep(file, said: Said, pick):
     azimuth = lowest["azimuth"].values.astype(float)
     beam, gate = np.median(np.diff(np.sort(azimuth))), np.median(np.diff(ground)) / 1000
     half = int((ground[-1] / 1000 + gate / 2) // PIXEL)
+    check_memory(64.0 * (2 * half) ** 2, f"{file}: a sweep of {half:,} km about the radar", "copy the file again")
     centres = (np.arange(2 * half) + 0.5 - half) * PIXEL
     distance = np.hypot(centres[:, None], centres[None])
     direction = np.degrees(np.arctan2(centres[None], centres[:, None])) % 360
@@ -162,6 +165,17 @@ def sweep(file, said: Said, pick):
     centre = {f"{name}_of_projection_origin": float(value) for name, value in where.items()}
     done = Meant(meant.coding._replace(missing=()), meant.dtype, decoded=True)
     return with_meaning(mapped(found, "crs", {"grid_mapping_name": "azimuthal_equidistant", "earth_radius": EARTH} | centre), done)
+
+
+def _check_gates(file):
+    # The axes of a sweep are made of what the file says that they are, before its data are looked at.
+    with h5py.File(file) as opened:
+        for name, data, _ in _data_of(opened):
+            shape = data["data"].shape
+            for key, n in zip(("nrays", "nbins"), shape, strict=False):
+                said = int(opened[name]["where"].attrs.get(key, n)) if "where" in opened[name] else n
+                if said != n:
+                    raise UserError(f"{file}: {key} of {name} is {said}, and its data have {shape}; copy the file again")
 
 
 def _nearest(points, wanted):

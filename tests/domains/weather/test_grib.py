@@ -17,6 +17,12 @@ def test_damaged_messages_are_noticed_before_their_library_sees_them(tmp_path):
         (tmp_path / "f.grib2").write_bytes(body)
         with pytest.raises(UserError, match="f.grib2: .*copy it again"):
             check_grib(tmp_path / "f.grib2")
+    file = write_grib(tmp_path / "g.grib2", RATES, TIMES)
+    body = bytearray(file.read_bytes())
+    body[body.index(b"\x00\x00\x00\x50", 140) - 0] = 250  # of the values that the first message packs, eighty
+    file.write_bytes(body)
+    with pytest.raises(UserError, match="message at byte 0 is cut or damaged"):  # by its library's own end, where that has no memory
+        check_grib(file)
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,4 @@
+import shutil
 import sys
 
 import h5py
@@ -181,11 +182,7 @@ def test_the_lowest_sweep_of_a_volume_is_put_on_a_square_grid(tmp_path):
                     elangle=elevation, nbins=40, rstart=0.0, rscale=1000.0, nrays=360, a1gate=0
                 )
                 raw = np.full((360, 40), 1 + i, np.uint8) * np.arange(70, 110, dtype=np.uint8)  # by range
-                raw[80:100], raw[170:190], raw[260:280, :20] = (
-                    255,
-                    0,
-                    66,
-                )  # east nodata, south undetect, near west 1 dBZ
+                raw[80:100], raw[170:190], raw[260:280, :20] = 255, 0, 66  # east nodata, south undetect, near west 1 dBZ
                 group["data1/data"] = raw
                 group.create_group("data1/what").attrs.update(
                     quantity=np.bytes_("DBZH"), gain=0.5, offset=-32.0, nodata=255.0, undetect=0.0
@@ -198,6 +195,13 @@ def test_the_lowest_sweep_of_a_volume_is_put_on_a_square_grid(tmp_path):
     assert dbz[middle, middle - 10] == 1
     north = dbz[middle + np.arange(30), middle]  # of the lower sweep, by range
     np.testing.assert_allclose(north, 2 * np.arange(70, 100) * 0.5 - 32, atol=1.01)
+    for key, value, said in (("rscale", 1e9, "a sweep of .* of memory"), ("nbins", 2**60, "nbins of dataset1 is 1152921504606846976")):
+        damaged = shutil.copy(tmp_path / "v0.h5", tmp_path / f"{key}.h5")
+        with h5py.File(damaged, "r+") as file:
+            for name in ("dataset1", "dataset2"):
+                file[name]["where"].attrs[key] = value
+        with pytest.raises(UserError, match=f"{key}.h5: {said}"):
+            read_archive(damaged)
 
 
 @pytest.mark.parametrize(
