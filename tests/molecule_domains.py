@@ -17,9 +17,9 @@ def changed(config, **keys):
     return config
 
 
-def random_denoiser(domain, size):
+def random_denoiser(domain, size, layers=2):
     """A network whose zero layers are filled, small enough that samples stay finite; the same whatever the size."""
-    made = make_network({"hidden": 8, "layers": 2}, domain.networks, domain.network_inputs, nnx.Rngs(0))
+    made = make_network({"hidden": 8, "layers": layers}, domain.networks, domain.network_inputs, nnx.Rngs(0))
     network = split(made)
     leaves, structure = jax.tree.flatten(network.params)
     rng = np.random.default_rng(0)

@@ -43,15 +43,9 @@ def test_tasks_are_those_that_are_tested_here(name, model):
 @pytest.mark.parametrize(
     "name, kind", [(name, kind) for name, (_, kinds) in DOMAINS.items() for kind in kinds], indirect=["name"]
 )
-def test_a_task_makes_a_problem_two_members_scores_a_classical_answer_and_a_picture(kind, model):
+def test_a_task_makes_a_problem_answers_scores_and_a_picture_and_the_same_problem_of_what_a_user_brings(kind, model, tmp_path):
     testing.check_task(model, kind)
-
-
-@pytest.mark.parametrize(
-    "name, kind", [(name, kind) for name, (_, kinds) in DOMAINS.items() for kind in kinds], indirect=["name"]
-)
-def test_a_task_takes_what_a_user_brings_and_makes_the_same_problem_of_it_without_a_truth(kind, model, tmp_path):
-    testing.check_given(model, kind, tmp_path)
+    testing.check_given(model, kind, tmp_path)  # in the same test: by the same programs
 
 
 def test_the_shipped_contract_passes_a_domain_and_names_what_another_one_does_not_do(tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ def sd_config(domain):
     from configs.fields import get_config
 
     config = get_config()
-    config.sampling.update({"solver": "unipc2", "steps": 100, "grid": "logsnr", "batch_size": 4096})
+    config.sampling.update({"solver": "unipc2", "steps": 100, "grid": "logsnr", "batch_size": 2048})
     return config
 
 
@@ -90,7 +90,7 @@ def test_posteriors_of_points_off_the_grid_and_of_block_means_are_the_closed_for
     )
     observation = domain.observation(instrument, value, np.where(rows_seen.reshape(value.shape), std, 1e3))
     guided = lookahead.mmps(model.denoiser, observation, iterations=20)
-    count = 4096
+    count = 2048
     samples = model.draw(0, count, denoiser=guided).reshape(count, -1)[:, free]
     native = domain.to_native(samples_on_grid := model.draw(0, 2, denoiser=guided))
     assert np.isnan(native["u"].values[:, ~free.reshape(GRID)]).all() and np.isfinite(samples_on_grid).all()

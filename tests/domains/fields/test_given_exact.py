@@ -16,7 +16,7 @@ from sciddm.model import Model
 from sciddm.overrides import as_changes, change
 from sciddm.tasks.base import make_tasks
 
-GRID, COUNT = (6, 8), 4096
+GRID, COUNT = (6, 8), 2048
 Y, X = np.arange(6)[::-1] * 0.5, np.arange(8) * 0.25  # m, y from the top down
 PLACES = np.array([[0.3, 0.2], [2.25, 1.6], [1.1, 0.9], [1.6, 0.4], [0.55, 1.45]])  # m, none on the grid
 ERRORS = np.array([0.05, 0.2, 0.1, 0.4, 0.07])  # kg

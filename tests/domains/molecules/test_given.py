@@ -8,7 +8,6 @@ from rdkit import Chem
 from small_molecules import embedded
 
 from domains.molecules.readers import write_molecules
-from sciddm import testing
 from sciddm.errors import UserError
 
 ASPIRIN, INDOLE = "CC(=O)Oc1ccccc1C(=O)O", "c1ccc2[nH]ccc2c1"
@@ -23,11 +22,6 @@ def graph(molecule):
     clean = Chem.Mol(molecule)
     Chem.SanitizeMol(clean)
     return Chem.MolToSmiles(Chem.RemoveHs(clean), isomericSmiles=False)
-
-
-@pytest.mark.parametrize("name", ["generate", "conformers", "scaffold", "linker", "property", "repair", "count"])
-def test_the_problem_of_an_example_is_made_again_from_what_a_user_would_bring(name, model, tmp_path):
-    testing.check_given(model, name, tmp_path)
 
 
 def test_a_graph_larger_than_any_trained_on_is_kept_exactly_and_said(model, capsys):
