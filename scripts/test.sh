@@ -4,4 +4,5 @@ set -euo pipefail
 extras=test
 source "$(dirname "$0")/setup.sh"
 .venv/bin/python -m ruff check .
-exec .venv/bin/python -m pytest -n 2 --dist worksteal "$@"
+# A worker more than cores: some wait for processes that they started. Each takes up to 4 GB.
+exec .venv/bin/python -m pytest -n 3 --dist worksteal "$@"

@@ -68,7 +68,7 @@ def test_sharp_data_keep_their_density_though_the_flow_stops_short_of_them():
     np.testing.assert_allclose(log_p, sharp.log_prob(x), atol=5e-3)
 
 
-@pytest.mark.parametrize("name", ["edm", "rectified"])
+@pytest.mark.parametrize("name", ["edm", pytest.param("rectified", marks=pytest.mark.slow)])
 def test_decode_inverts_encode_and_the_code_is_what_sample_starts_from(name, four, points):
     denoiser, x = four.denoiser(process_of(name)), points[:ROWS]
     code = sd.encode(denoiser, x)
@@ -97,7 +97,7 @@ def exactly(trace, denoiser, x, key=KEY):
     return np.asarray(log_p), np.asarray(info["network_calls"])
 
 
-@pytest.mark.parametrize("trace", TRACES)
+@pytest.mark.parametrize("trace", ["exact", "hutch++", pytest.param("hutchinson", marks=pytest.mark.slow)])
 def test_the_density_of_a_sample_depends_on_its_index_and_not_on_the_batch(trace, four, points):
     denoiser, ask = four.denoiser(process_of("vp")), exactly if trace == "exact" else estimated
     x = points[:ROWS] if trace == "exact" else points

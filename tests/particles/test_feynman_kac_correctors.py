@@ -119,7 +119,7 @@ def test_rates_solve_the_fokker_planck_equation(name, x64):
     np.testing.assert_allclose(rates, expected, rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize(("name", "scale"), [("vp", 2.0), ("ve", 4.0)])
+@pytest.mark.parametrize(("name", "scale"), [("vp", 2.0), pytest.param("ve", 4.0, marks=pytest.mark.slow)])
 def test_guided_samples_have_the_law_that_guidance_promises(name, scale):
     # p = N(0, 1), p_c = N(1, 1/4): variance .1429 and mean 1.143 at scale 2, variance .0769 at scale 4
     process = PROCESSES[name]()
@@ -142,7 +142,7 @@ def test_without_weights_guidance_reaches_the_geometric_variance():
 
 
 # on "ve" a guided law has its weights checked too
-@pytest.mark.parametrize("name", ["vp", pytest.param("ve", marks=pytest.mark.slow), "cosine"])
+@pytest.mark.parametrize("name", ["vp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ve", "cosine"))])
 def test_annealed_samples_have_the_variance_over_beta(name):
     process, beta, variance = PROCESSES[name](), 2.0, 0.5
     corrector = anneal(gaussian_denoiser(process, variance, 0.7), beta)
@@ -164,7 +164,7 @@ def test_two_experts_multiply():
 
 
 @pytest.mark.parametrize(
-    ("name", "solver"), [("vp", "ddpm"), ("ve", "sde-dpmpp2m"), ("ve", "seeds2"), ("cosine", None)]
+    ("name", "solver"), [("vp", "ddpm"), pytest.param("ve", "sde-dpmpp2m", marks=pytest.mark.slow), ("ve", "seeds2"), ("cosine", None)]
 )
 def test_rewarded_samples_have_the_tilted_law_and_evidence(name, solver):
     process, mean, variance, k, target = PROCESSES[name](), 0.7, 0.5, 2.0, 1.2

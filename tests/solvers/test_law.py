@@ -11,7 +11,10 @@ from solvers.common import CALLS, NAMES, Counted, process_of, tree_shape
 import sciddm as sd
 
 ADAPTIVE = ("tsit5", "dopri8")
-ALL = [*sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral"}), diffrax.ShARK(), diffrax.SEA(), diffrax.Bosh3()]
+OURS = sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral", "dopri8"})
+# Two of diffrax's by the same adapter as the first, and dopri8, tsit5 with another tableau, which no process looks at.
+SAME = [pytest.param(solver, marks=pytest.mark.slow) for solver in (diffrax.SEA(), diffrax.Bosh3(), "dopri8")]
+ALL = [*OURS, diffrax.ShARK(), *SAME]
 COUNT = 800
 
 
@@ -75,8 +78,7 @@ def test_solver_has_the_right_law_on_every_process_and_is_finite_next_to_both_en
         assert np.all(np.isfinite(draw(both))), name
 
 
-# dopri8 is tsit5 with another tableau, which neither an infinite step nor a precision looks at.
-@pytest.mark.parametrize("solver", [solver for solver in ALL if solver != "dopri8"], ids=_name)
+@pytest.mark.parametrize("solver", ALL, ids=_name)
 def test_one_step_from_pure_noise_to_the_data_is_the_denoisers_own_answer_on_every_process(solver, mixture):
     CALLS.clear()
     for name in NAMES:
