@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from sciddm.answer import Answer
 from sciddm.arithmetic import combine, expand
 from sciddm.errors import Refusal
+from sciddm.grids import Optimised
 from sciddm.keys import sample_keys
 from sciddm.process import GaussianProcess, Level
 
@@ -38,6 +39,11 @@ class SamplingDefaults(NamedTuple):
         if self.sampler or self.corrections:
             brought = f"the sampler {self.sampler}" if self.sampler else "corrections"
             raise Refusal(f"the denoiser brings {brought} along, which {who}: {otherwise}")
+
+
+def default_grid(data_std) -> SamplingDefaults:
+    """The grid `optimised` for data of this standard deviation in the noise law's units; nothing of one's own where it is 1."""
+    return SamplingDefaults() if isinstance(data_std, (int, float)) and data_std == 1 else SamplingDefaults(grid=Optimised(data_std))
 
 
 class Denoiser(eqx.Module):
@@ -255,10 +261,19 @@ class NetworkDenoiser(Denoiser):
 
 
 class FunctionDenoiser(Denoiser):
-    """Any function (x_t, t, cond) -> x0_hat as a denoiser of `process`: exact answers, tests, models of other libraries."""
+    """Any function (x_t, t, cond) -> x0_hat as a denoiser of `process`: exact answers, tests, models of other libraries.
+
+    data_std: standard deviation of the data, by which the default grid goes.
+    """
 
     function: Callable
     process: GaussianProcess
+    data_std: Any = 1.0
+
+    @property
+    def sampling(self) -> SamplingDefaults:
+        """The default grid for such data."""
+        return default_grid(self.data_std)
 
     def evaluate(self, x_t, t, cond=None):
         return Answer(self.function(x_t, t, cond), {})

@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -17,6 +18,7 @@ from sciddm.process import GaussianProcess
 
 # log_snr beyond these is noise or data to any solver: alpha/sigma = e^-5 and e^5 for unit variance data.
 LOG_SNR_RANGE = (-10.0, 10.0)
+OPTIMISED_START = -8.76  # where the process began for which OPTIMISED was found
 
 
 def log_snr_bounds(process: GaussianProcess):
@@ -52,9 +54,19 @@ def optimised(process: GaussianProcess, steps: int):
 
     Between and beyond the tabulated numbers of steps it is interpolated; with many steps it fills the whole of the bounds.
     """
-    if steps == 1:
-        return jnp.array([1.0, 0.0])
-    return LogSNR(jnp.asarray(_inner(steps), jnp.result_type(float)))(process, steps)
+    return Optimised()(process, steps)
+
+
+class Optimised(eqx.Module):
+    """The grid `optimised` for data of standard deviation `std`: the times at which alpha^2 std^2 / sigma^2 is what it is there."""
+
+    std: Any = 1.0
+
+    def __call__(self, process: GaussianProcess, steps: int):
+        if steps == 1:
+            return jnp.array([1.0, 0.0])
+        shift = -2.0 * jnp.log(self.std)
+        return LogSNR(jnp.asarray(_inner(steps), jnp.result_type(float)) + shift, OPTIMISED_START + shift)(process, steps)
 
 
 def _inner(steps: int) -> np.ndarray:
@@ -81,10 +93,12 @@ def _inner(steps: int) -> np.ndarray:
 class LogSNR(eqx.Module):
     """A grid through given log-SNRs: t = 1, the times of `inner` (steps - 1, increasing), t = 0. For any process, differentiable.
 
-    Where the process does not reach so far, they are drawn together until they fit between its ends.
+    Where the process does not reach so far, they are drawn together until they fit between its ends; `start`: of the process that
+    they were found on.
     """
 
     inner: jax.Array
+    start: Any = OPTIMISED_START
 
     @property
     def steps(self) -> int:
@@ -96,7 +110,7 @@ class LogSNR(eqx.Module):
             raise ValueError(f"a grid through {len(self.inner)} log-SNRs has {self.steps} steps, not {steps}")
         inner = jnp.asarray(self.inner)
         low, high = process.log_snr(1.0), process.log_snr(0.0)
-        first, last = jnp.minimum(inner[0], OPTIMISED_START), inner[-1]
+        first, last = jnp.minimum(inner[0], self.start), inner[-1]
         squeezed_first, squeezed_last = jnp.maximum(first, low), jnp.minimum(last, high - 1.0)
         scale = (squeezed_last - squeezed_first) / jnp.maximum(last - first, 1e-6)
         fits = (inner[0] > low) & (last < high)
@@ -134,7 +148,6 @@ GRIDS: dict[str, Callable] = {"logsnr": uniform_log_snr, "edm": edm, "t": unifor
 
 # log-SNRs by number of steps, by scripts/benchmarks/optimised_grids.py: the least mean distance of end points to those of the
 # exact flow, over six mixtures of 4 to 64 dimensions. Their process began at OPTIMISED_START.
-OPTIMISED_START = -8.76
 OPTIMISED: dict[int, tuple[float, ...]] = {
     2: (-0.62,),
     3: (-1.86, 1.69),

@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 from sciddm.answer import Answer
 from sciddm.arithmetic import as_structs, expand
-from sciddm.denoiser import Denoiser
+from sciddm.denoiser import Denoiser, SamplingDefaults, default_grid
 from sciddm.keys import one_key
 from sciddm.noise import Noise, White
 from sciddm.process import GaussianProcess
@@ -64,6 +64,14 @@ class GaussianMixture(eqx.Module):
         """(d, d) covariance of the mixture."""
         centred = self.means - self.mean
         return jnp.einsum("k,kij->ij", self.weights, self.covariances + centred[:, :, None] * centred[:, None, :])
+
+    @property
+    def std(self):
+        """() root mean square over the coordinates of the mixture's standard deviation."""
+        xp = jnp if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(self)) else np
+        weights, means, variances = (xp.asarray(leaf) for leaf in (self.weights, self.means, self.variances))
+        within, between = weights @ variances.mean(1), weights @ ((means - weights @ means) ** 2).mean(1)
+        return xp.asarray(xp.sqrt(within + between))
 
     def log_prob(self, x):
         """log p(x) in nats. x: (B, d) or (B, ...) flattening to it. Returns (B,)."""
@@ -154,6 +162,11 @@ class MixtureDenoiser(Denoiser):
     mixture: GaussianMixture
     process: GaussianProcess
 
+    @property
+    def sampling(self) -> SamplingDefaults:
+        """The default grid for a law of this width."""
+        return default_grid(self.mixture.std)
+
     def evaluate(self, x_t, t, cond=None):
         mixture, x = self.mixture, x_t.reshape(x_t.shape[0], -1)
         alpha, sigma = (expand(v, x) for v in (self.process.alpha(t), self.process.sigma(t)))
@@ -172,6 +185,11 @@ class WhitenedDenoiser(Denoiser):
     process: GaussianProcess
     basis: jax.Array  # L, (d, r)
     inverse: jax.Array  # L^+, (r, d)
+
+    @property
+    def sampling(self) -> SamplingDefaults:
+        """The default grid for a law of this width beside the noise."""
+        return self.inner.sampling
 
     def evaluate(self, x_t, t, cond=None):
         _, unravel = ravel_pytree(jax.tree.map(lambda leaf: leaf[0], x_t))

@@ -30,7 +30,8 @@ def sample(
         steps: of the grid.
         grid: a name of `sd.grids.GRIDS`, a function (process, steps) -> times, or decreasing times (`steps` is then their number - 1),
             or a `grids.LogSNR` (`steps` is then its own), or a `TimeTravel` along one of them.
-            Where solver, steps or grid is None the denoiser's default is taken (`denoiser.sampling`), else "unipc2", 20, "optimised".
+            Where solver, steps or grid is None the denoiser's default is taken (`denoiser.sampling`), else "unipc2", 20, "optimised"
+            (for data of unit variance; `grids.Optimised(std)` for others).
         corrections: `Correction`s applied after each step, in turn, after those that the denoiser brings along.
         start: x at the grid's first time, like the samples; None draws it from the noise law.
     Returns:
@@ -103,7 +104,7 @@ def fill_defaults(denoiser: Denoiser, solver=None, steps=None, grid=None):
         steps = grid.steps
     elif isinstance(grid, str):
         grids.named(grid)
-    if not isinstance(grid, (str, np.ndarray)):
+    if not isinstance(grid, (str, np.ndarray, grids.Optimised)):
         grids.check_function(grid, denoiser.process, steps)
     return solver, steps, grid
 

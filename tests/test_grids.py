@@ -62,3 +62,23 @@ def test_optimised_grids_beat_uniform_ones_at_few_steps_and_agree_at_many(mixtur
     for steps in (5, 10):
         assert error(steps, "optimised") < 0.7 * error(steps, "logsnr")
     assert error(60, "optimised") < 0.01
+
+
+@pytest.mark.parametrize("name", ["vp", "rectified"])
+def test_the_default_grid_is_as_good_for_data_of_any_width(name):
+    process, errors = process_of(name), {}
+    for width in (1.0, 0.1, 5.0):
+        means = width * np.array([[-1.0, 0.0, 1.0], [2.0, 1.0, -1.0]]) / 1.086
+        law = sd.oracle.GaussianMixture([0.3, 0.7], means, 0.2 * (width / 1.086) ** 2)
+        assert law.std == pytest.approx(width, rel=0.05)
+        known = sd.FunctionDenoiser(law.denoiser(process), process, data_std=width)  # as of a model of one's own
+        plain = sd.FunctionDenoiser(known.function, process)
+        like, options = (500, 3), {"solver": "dpmpp3m", "steps": 150, "return_path": True}
+        fine, info = sd.sample(jax.random.key(0), known, like, **options, grid=sd.grids.Optimised(width))
+        for which, one in (("oracle", law.denoiser(process)), ("known", known), ("unit", plain)):
+            few, _ = sd.sample(jax.random.key(0), one, like, steps=8, start=info["path"][0])
+            errors[which, width] = np.mean(np.abs(few - fine)) / width
+    for width in (0.1, 5.0):
+        for which in ("oracle", "known"):
+            assert errors[which, width] < 1.3 * errors["unit", 1.0]
+        assert errors["unit", width] > 2 * errors["known", width]
