@@ -263,12 +263,16 @@ class NetworkDenoiser(Denoiser):
 class FunctionDenoiser(Denoiser):
     """Any function (x_t, t, cond) -> x0_hat as a denoiser of `process`: exact answers, tests, models of other libraries.
 
-    data_std: standard deviation of the data, by which the default grid goes.
+    data_std: standard deviation of the data, by which the default grid goes. Raises: ValueError where it is no positive number.
     """
 
     function: Callable
     process: GaussianProcess
     data_std: Any = 1.0
+
+    def __check_init__(self):
+        if isinstance(self.data_std, (int, float)) and not 0 < self.data_std < float("inf"):
+            raise ValueError(f"data_std = {self.data_std}: expected the standard deviation of the data, a positive number")
 
     @property
     def sampling(self) -> SamplingDefaults:

@@ -18,6 +18,7 @@ from sciddm.process import GaussianProcess
 
 # log_snr beyond these is noise or data to any solver: alpha/sigma = e^-5 and e^5 for unit variance data.
 LOG_SNR_RANGE = (-10.0, 10.0)
+WIDTHS = (0.01, 100.0)
 OPTIMISED_START = -8.76  # where the process began for which OPTIMISED was found
 
 
@@ -58,14 +59,17 @@ def optimised(process: GaussianProcess, steps: int):
 
 
 class Optimised(eqx.Module):
-    """The grid `optimised` for data of standard deviation `std`: the times at which alpha^2 std^2 / sigma^2 is what it is there."""
+    """The grid `optimised` for data of standard deviation `std`: the times at which alpha^2 std^2 / sigma^2 is what it is there.
+
+    Wider or narrower data than `WIDTHS` take the grid of its ends.
+    """
 
     std: Any = 1.0
 
     def __call__(self, process: GaussianProcess, steps: int):
         if steps == 1:
             return jnp.array([1.0, 0.0])
-        shift = -2.0 * jnp.log(self.std)
+        shift = -2.0 * jnp.log(jnp.clip(self.std, *WIDTHS))
         return LogSNR(jnp.asarray(_inner(steps), jnp.result_type(float)) + shift, OPTIMISED_START + shift)(process, steps)
 
 
@@ -111,7 +115,9 @@ class LogSNR(eqx.Module):
         inner = jnp.asarray(self.inner)
         low, high = process.log_snr(1.0), process.log_snr(0.0)
         first, last = jnp.minimum(inner[0], self.start), inner[-1]
-        squeezed_first, squeezed_last = jnp.maximum(first, low), jnp.minimum(last, high - 1.0)
+        margin = jnp.minimum((high - low) / 3.0, 1.0)
+        squeezed_first = jnp.clip(first, low, high - 2.0 * margin)
+        squeezed_last = jnp.clip(last, squeezed_first + margin, high - margin)
         scale = (squeezed_last - squeezed_first) / jnp.maximum(last - first, 1e-6)
         fits = (inner[0] > low) & (last < high)
         fitted = jnp.where(fits, inner, squeezed_first + (inner - first) * scale)

@@ -43,11 +43,14 @@ def test_unknown_names_and_no_steps_are_refused():
 def test_optimised_grids_fit_any_number_of_steps_and_any_process():
     narrow = sd.GaussianProcess.edm(0.2, 3.0)
     all_steps = (1, 2, 9, 20, 33)
-    optimised = eqx.filter_jit(lambda process: [sd.grids.resolve("optimised", process, steps) for steps in all_steps])
+    optimised = eqx.filter_jit(lambda process, std: [sd.grids.Optimised(std)(process, steps) for steps in all_steps])
     for process in (process_of("vp"), process_of("rectified"), narrow):
-        for steps, times in zip(all_steps, optimised(process), strict=True):
-            assert times.shape == (steps + 1,) and times[0] == 1 and times[-1] == 0
-            assert np.all(np.diff(times) < 0), (process, steps)
+        for std in np.array([1.0, 0.0, 0.05, 30.0, 1e6]):
+            for steps, times in zip(all_steps, optimised(process, std), strict=True):
+                assert times.shape == (steps + 1,) and times[0] == 1 and times[-1] == 0
+                assert np.all(np.diff(times) < 0), (process, steps, std)
+    with pytest.raises(ValueError, match="data_std = -1.0: expected"):
+        sd.FunctionDenoiser(lambda x, t, cond: x, narrow, data_std=-1.0)
 
 
 def test_optimised_grids_beat_uniform_ones_at_few_steps_and_agree_at_many(mixture):
