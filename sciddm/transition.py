@@ -7,8 +7,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from sciddm.arithmetic import combine, inner
+from sciddm.arithmetic import combine, expand, inner
 from sciddm.noise import Noise
+from sciddm.spread import Spread
 
 
 class Transition(eqx.Module):
@@ -26,6 +27,10 @@ class Transition(eqx.Module):
         """x_s drawn from `proposal`, and (B,) the log of this law's density over the proposal's there, nats."""
         x_s = proposal.sample(keys)
         return x_s, self.log_prob(x_s) - proposal.log_prob(x_s)
+
+    def smeared(self, std) -> "Transition":
+        """Itself, with this std where it has none and so no density."""
+        return self
 
 
 class GaussianTransition(Transition):
@@ -55,3 +60,51 @@ class GaussianTransition(Transition):
     def to(self, mean, std=None) -> "GaussianTransition":
         """Around another mean, and of another std where one is given."""
         return GaussianTransition(mean, self.std if std is None else std, self.noise)
+
+    def smeared(self, std):
+        return self.to(self.mean, jnp.where(self.std > 0, self.std, std))
+
+
+class WideTransition(Transition):
+    """N(mean, std^2 Sigma + share^2 C): x_0 is not known at x_t, C = Cov[x_0 | x_t] is, and the step hands `share` of x_0 on.
+
+    mean: pytree of (B, ...); std, share: () or (B,); spread: C, relative to the noise law's Sigma.
+    """
+
+    mean: Any
+    std: jax.Array
+    share: jax.Array
+    spread: Spread
+    noise: Noise
+
+    def width(self, c):
+        """sqrt(std^2 + share^2 c) of variances c, (B, ...)."""
+        return jnp.sqrt(expand(self.std, c) ** 2 + expand(self.share, c) ** 2 * c)
+
+    def sample(self, keys):
+        return combine(1.0, self.mean, 1.0, self.widened(self.noise.sample_batch(keys, self.mean)))
+
+    def log_prob(self, x_s):
+        eps = self.whitened(combine(1.0, x_s, -1.0, self.mean))
+        return self.noise.each("log_prob", eps) - self.spread.log_determinant(self.noise, self.width)
+
+    def weighed(self, proposal, keys):
+        """See `GaussianTransition.weighed`."""
+        if not isinstance(proposal, WideTransition) or proposal.spread is not self.spread or proposal.std is not self.std:
+            return super().weighed(proposal, keys)
+        z = self.noise.sample_batch(keys, self.mean)
+        d = self.whitened(combine(1.0, proposal.mean, -1.0, self.mean))
+        dual = self.noise.each("precision", d)
+        return combine(1.0, proposal.mean, 1.0, self.widened(z)), -0.5 * inner(d, dual) - inner(dual, z)
+
+    def widened(self, z):
+        """The deviation from the mean that noise z of the law makes."""
+        return self.spread.apply(self.noise, self.width, z)
+
+    def whitened(self, deviation):
+        """The noise z that makes it."""
+        return self.spread.apply(self.noise, lambda c: 1.0 / self.width(c), deviation)
+
+    def to(self, mean) -> "WideTransition":
+        """Around another mean."""
+        return WideTransition(mean, self.std, self.share, self.spread, self.noise)

@@ -21,10 +21,10 @@ from sciddm.keys import fold, one_key, sample_keys
 from sciddm.lookahead.observe.observation import need_density
 from sciddm.particles.resample import effective_sample_size, log_mean_exp, resolve
 from sciddm.particles.result import Result
-from sciddm.particles.twists.base import Look, Twist
+from sciddm.particles.twists.base import Look, Twist, Unknowing
 from sciddm.reverse import reverse_step
 from sciddm.sample import fill_defaults, grid_times, start_from_noise
-from sciddm.solvers.base import AncestralSolver
+from sciddm.solvers.base import AncestralSolver, DenoiserTerm
 from sciddm.time_travel import TimeTravel
 
 RESAMPLING = np.uint32(2**31)  # keys of resampling are apart from those of particles
@@ -105,25 +105,30 @@ class Population(eqx.Module):
             x, memory, keys, cond = args
             cond = eqx.combine(cond, shared)
             model = Draws.refresh(self.denoiser.given(cond), keys)
-            seen, memory = look_at(self.twist, model, x, t, cond, index, memory)
+            at = self.solver.asks_at(model.process, t)
+            seen, memory = look_at(self.twist, model, x, t, cond, index, memory, at)
+            # what the compiler finds to be the same network call is one
+            seen = seen._replace(spread=self.solver.spread(DenoiserTerm(Unmoved(model), cond, keys), at, x))
             if self.proposal is None:
                 return (seen._replace(steered=seen.x0_hat) if self.own_step else seen), memory
-            answer = Draws.refresh(self.proposal.given(cond), keys).evaluate(x, t, cond)
+            answer = Draws.refresh(self.proposal.given(cond), keys).evaluate(x, at, cond)
             return seen._replace(steered=answer.x0_hat, report=seen.report | answer.report, kick=answer.kick), memory
 
         own, shared = eqx.partition(state.cond, _one_each(state.cond, batch_size(state.x)))
         return by_chunks(part, (state.x, state.memory, keys, own), self.chunk)
 
     def _propose(self, term, t, s, x_t, seen: Look):
-        model = self.solver.transition(term, t, s, x_t, seen.x0_hat)
+        model = self.solver.transition(term, t, s, x_t, seen.x0_hat, *seen.spread)
         # The data are never met exactly: the last step has the spread of x_0 | x_t under a unit prior.
         process = term.denoiser.process
         last = process.sigma(t) / jnp.sqrt(process.alpha(t) ** 2 + process.sigma(t) ** 2)
-        model = model.to(model.mean, jnp.where(model.std > 0, model.std, last))
-        proposed = self.solver.transition(term, t, s, x_t, seen.steered).mean
+        model = model.smeared(last)
+        proposed = self.solver.transition(term, t, s, x_t, seen.steered, *seen.spread).mean
         if seen.kick is not None:
             proposed, _ = seen.kick.move(x_t, proposed, term.level(t), term.level(s))
-        return self.twist.propose(seen, model, model.to(proposed), term.keys, term.level(s))
+        # a proposal that is given, or the model's own, is no matter of the twist
+        propose = self.twist.propose if self.proposal is None and not self.own_step else Unknowing().propose
+        return propose(seen, model, model.to(proposed), term.keys, term.level(s))
 
     def _placed(self, x):
         if self.sharding is None:
@@ -141,9 +146,10 @@ class Unmoved(Guide):
         return answer
 
 
-def look_at(twist: Twist, denoiser: Denoiser, x_t, t, cond, index, memory) -> tuple[Look, Any]:
-    """The twist's look, with h = 1 where x_t holds nothing of x_0 (alpha = 0): there its guess has no spread, and is falsely sharp."""
-    seen, memory = twist.look(Unmoved(denoiser), x_t, t, cond, index, memory)
+def look_at(twist: Twist, denoiser: Denoiser, x_t, t, cond, index, memory, at=None) -> tuple[Look, Any]:
+    """The twist's look, with h = 1 where x_t holds nothing of x_0 (alpha = 0): there its guess has no spread, and is falsely sharp.
+    at: the time that the denoiser is told, None: t."""
+    seen, memory = twist.look(Unmoved(denoiser), x_t, t if at is None else at, cond, index, memory)
     return seen._replace(log_h=jnp.where(denoiser.process.alpha(t) > 0, seen.log_h, 0.0)), memory
 
 

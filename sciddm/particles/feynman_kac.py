@@ -63,6 +63,8 @@ def feynman_kac(
             f"weights are those of the reverse equation, which {type(solver).__name__} does not solve: take 'ddpm', 'ddim-eta', "
             "'sde-dpmpp2m', 'seeds2' or 'flow-sde'"
         )
+    if getattr(solver, "covariance", None) is not None:
+        raise ValueError("weights are those of the reverse equation, whose steps are as narrow as it says: take 'ddpm' without covariance")
     calls = solver.network_calls(steps) * corrector.calls
     count = particles_for(num_particles, budget, calls)
     corrector = corrector.with_noise(_noise_share(solver))

@@ -18,6 +18,7 @@ from jax.flatten_util import ravel_pytree
 
 from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser
+from sciddm.errors import Refusal
 from sciddm.grids import log_snr_bounds
 from sciddm.lookahead.observe.measurement import Gaussian
 from sciddm.lookahead.observe.observation import Observation
@@ -49,7 +50,9 @@ def mcgdiff(
     twist = Followed(basis, values, target, ratio, jnp.asarray(kappa, float))
     if len(values) > steps - 2:
         raise ValueError(f"steps = {steps}: with {len(values)} values seen at least {len(values) + 2} are needed")
-    _, given, grid = fill_defaults(denoiser, solver, steps, grid)
+    chosen, given, grid = fill_defaults(denoiser, solver, steps, grid)
+    if getattr(chosen, "covariance", None) is not None:
+        raise Refusal("mcgdiff multiplies steps of one standard deviation in all directions: take 'ddpm' without covariance")
     steps = given + len(values) if isinstance(grid, np.ndarray) else steps  # times that are given come besides
     count = particles_for(num_particles, budget, steps * denoiser.calls)
     return run(

@@ -11,7 +11,8 @@ from sciddm.answer import Answer
 from sciddm.denoiser import Denoiser, velocity_from
 from sciddm.keys import fold
 from sciddm.process import Level
-from sciddm.transition import GaussianTransition
+from sciddm.spread import Spread
+from sciddm.transition import GaussianTransition, Transition
 
 
 class DenoiserTerm(diffrax.AbstractTerm):
@@ -103,8 +104,19 @@ class AncestralSolver(AbstractDenoiserSolver):
     it draws noise, unless its `draws_noise` says that the standard deviation is 0."""
 
     @abc.abstractmethod
-    def transition(self, term: DenoiserTerm, t, s, x_t, x0_hat) -> GaussianTransition:
-        """The law of x_s given x_t: N(mean, std^2 Sigma), Sigma the noise law's covariance."""
+    def transition(self, term: DenoiserTerm, t, s, x_t, x0_hat) -> Transition:
+        """The law of x_s given x_t: N(mean, std^2 Sigma), Sigma the noise law's covariance, by `term.gaussian`.
+
+        One that has a `spread` takes it as a sixth argument, and gives N(mean, std^2 Sigma + share^2 Cov[x_0 | x_t]).
+        """
+
+    def spread(self, term: DenoiserTerm, t, x_t) -> tuple[Spread, ...]:
+        """(Cov[x_0 | x_t],) if `transition` takes it, at the cost of backward passes; else ()."""
+        return ()
+
+    def asks_at(self, process, t):
+        """The time that the denoiser is told at t."""
+        return t
 
     def order(self, terms):
         return 1
@@ -113,6 +125,7 @@ class AncestralSolver(AbstractDenoiserSolver):
         return True
 
     def advance(self, term, t, s, x_t, memory):
-        answer = term.evaluate(x_t, t)
-        step = self.transition(term, t, s, x_t, answer.x0_hat)
+        at = self.asks_at(term.denoiser.process, t)
+        answer = term.evaluate(x_t, at)
+        step = self.transition(term, t, s, x_t, answer.x0_hat, *self.spread(term, at, x_t))
         return step.sample(term.keys) if self.draws_noise() else step.mean, memory, answer

@@ -16,7 +16,8 @@ from sciddm.transition import Transition
 
 class Look(NamedTuple):
     """One evaluation at x_t. x0_hat: the model's own, whose step is weighed; steered: where the proposal steps to, like it;
-    log_h: (K,), nats; report: (K,) arrays for `info`; extras: of the twist's own `propose`, (K, ...); kick: of a proposal, or None."""
+    log_h: (K,), nats; report: (K,) arrays for `info`; extras: of the twist's own `propose`, (K, ...); kick: of a proposal, or None;
+    spread: what the solver measured besides, see `AncestralSolver.spread`."""
 
     x0_hat: Any
     steered: Any
@@ -24,6 +25,7 @@ class Look(NamedTuple):
     report: dict
     extras: Any = ()
     kick: Any = None
+    spread: tuple = ()
 
 
 class Twist(eqx.Module):

@@ -5,6 +5,8 @@
 C is the denoiser's own Cov[x_0 | x_t] = (sigma^2/alpha) Sigma J^T ("mmps"; TMPD, Boys et al. 2023, arXiv:2310.06721), or the guess
 r_t^2 Sigma of pigdm in S = R + A C A^T. With few values seen S is built, m vector-Jacobian products a particle; with more, solves take
 conjugate gradients and log det S Lanczos quadrature from one fixed probe (Ubaru et al. 2017), which is a function of x_t like any other.
+
+The step goes to x0_hat' with the model's own width; where the solver's step knows C itself, and values are few, it is p(x_s | x_t, y).
 """
 
 import equinox as eqx
@@ -18,7 +20,9 @@ from sciddm.denoiser import linearize
 from sciddm.lookahead.conjugate_gradient import conjugate_gradient
 from sciddm.lookahead.gradients import gain, guidance_norm
 from sciddm.lookahead.observe.observation import Observation
+from sciddm.particles.twists.adapted import given_observation
 from sciddm.particles.twists.base import Look, Twist
+from sciddm.transition import WideTransition
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 
@@ -59,7 +63,7 @@ class MomentMatched(Twist):
         def system(u):
             return jax.tree.map(jnp.divide, forward(guess(adjoint(jax.tree.map(jnp.divide, u, std)))), std)
 
-        count = sum(leaf.size for leaf in jax.tree.leaves(prediction)) // batch_size(prediction)
+        count = _values(prediction)
         solve = _dense if count <= self.dense else _iterative
         solution, quadratic, log_determinant = solve(system, white, self.iterations)
         steered = combine(1.0, x0_hat, 1.0, covariance(adjoint(jax.tree.map(jnp.divide, solution, std))))
@@ -69,6 +73,17 @@ class MomentMatched(Twist):
         return Look(
             x0_hat, steered, log_h, answer.report | {"residual": root_mean_square(residual), "guidance_norm": norm}
         ), memory
+
+    def propose(self, look, model, proposal, keys, level):
+        if isinstance(model, WideTransition) and self.prior_variance is None:
+            if _values(jax.eval_shape(self.observation.operator, look.x0_hat)) <= self.dense:
+                return given_observation(self.observation, look.x0_hat, model, keys)
+        return super().propose(look, model, proposal, keys, level)
+
+
+def _values(prediction) -> int:
+    """Values of one prediction."""
+    return sum(leaf.size for leaf in jax.tree.leaves(prediction)) // batch_size(prediction)
 
 
 def _dense(system, b, iterations):
