@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from sciddm.arithmetic import batch_size, cast, expand, inner, widen
+from sciddm.arithmetic import batch_size, cast, divide, expand, inner, widen
 from sciddm.errors import Refusal
 from sciddm.keys import fold
 from sciddm.noise import ByCondition, Masked, Noise, PerLeaf, White
@@ -165,11 +165,13 @@ def _low_rank(noise, product, x_t, least, keys, probes):
     values, vectors = jnp.linalg.eigh(_symmetric(jnp.einsum("brd,bsd->brs", dual, images)))
     axes, dual = (jnp.einsum("bri,brd->bid", vectors, rows) for rows in (axes, dual))
     there = (jnp.einsum("bid,bid->bi", axes, dual) > 0.5).astype(values.dtype)
-    # the mean variance off these axes: E[z^T C z] = tr T of what is left, z a probe without its part along them
+    # the mean variance off these axes, z^T C z / z^T Sigma z of probes z without their part along them
     others = _probes(noise, fold(keys, jnp.uint32(2**16)), x_t, REST)
     others = others - jnp.einsum("brd,nbr->nbd", dual, jnp.einsum("brd,nbd->nbr", axes, others))
-    left = jnp.mean(jnp.einsum("nbd,bnd->nb", others, _images(product, x_t, others)), 0)
-    rest = jnp.maximum(left / jnp.maximum(size - there.sum(-1), 1.0), least)
+    left, whole = (
+        jnp.einsum("nbd,bnd->b", others, _images(image, x_t, others)) for image in (product, lambda u: noise.each("covariance", u))
+    )
+    rest = jnp.maximum(divide(left, whole), least)
     return Axes(axes, jnp.maximum(values, least), there, rest, size)
 
 
