@@ -20,7 +20,7 @@ def test_a_kick_moves_x_s_by_what_each_kind_is_worth_there(mixture):
 
 
 def test_a_kick_is_refused_where_no_step_would_pass_it_on(mixture):
-    guided = sd.lookahead.dps(mixture.denoiser(sd.GaussianProcess.vp()), OBS)
+    guided = sd.lookahead.dps(mixture.denoiser(sd.GaussianProcess.vp()), OBS, scale=1.0)
     for solver in ("tsit5", "euler-maruyama"):
         with pytest.raises(ValueError, match="moves x between fixed steps"):
             sd.sample(jax.random.key(0), guided, (2, 3), solver=solver, steps=4)

@@ -37,7 +37,7 @@ def test_a_trained_run_loads_and_samples_in_physical_units(tmp_path):
     assert np.abs(steered[:, 0] - seen[0]).mean() < 0.3 and np.abs(steered[:, 1] - seen[1]).mean() < 1.0
     with pytest.raises(UserError, match="did you mean half"):
         model.sample(0, 2, task="hall")
-    own = sd.lookahead.dps(model.denoiser, model.problem("half").observation)
+    own = sd.lookahead.dps(model.denoiser, model.problem("half").observation, scale=1.0)
     for options, said in (
         ({"solver": "ddimm"}, "solver 'ddimm' is none of"), ({"grid": "logsnrr"}, "grid 'logsnrr' is none of"),
         ({"solver": "tsit5", "denoiser": own}, "moves x between fixed steps"),

@@ -35,7 +35,7 @@ def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterat
     if len(jax.tree.leaves(prediction)) > 1:
         # In units of their own none of the measurements would outweigh the others in the few iterations.
         variance = jax.tree.map(lambda v, leaf: jnp.broadcast_to(v, leaf.shape), variance, prediction)
-        units = _units(denoiser.process, t, forward, adjoint, prediction, variance)
+        units = units_of(denoiser.process, t, forward, adjoint, prediction, variance)
         scaled = lambda u: jax.tree.map(lambda leaf, unit: leaf / expand(unit, leaf), u, units)  # noqa: E731
         solution = scaled(
             conjugate_gradient(lambda u: scaled(system(scaled(u))), scaled(right), iterations, diagonal=scaled(scaled(variance)))
@@ -47,9 +47,11 @@ def condition(denoiser: Denoiser, observation: Observation, x_t, t, cond, iterat
     return answer.to(steered, {"residual": root_mean_square(residual), "guidance_norm": norm})
 
 
-def _units(process, t, forward, adjoint, prediction, variance):
-    # (B,) for each leaf of a prediction: the root mean square of what may be expected of its residual, by one product with signs each,
-    # u^T A Sigma A^T u, and the variance of a unit prior at x_t.
+def units_of(process, t, forward, adjoint, prediction, variance):
+    """(B,) for each leaf of a prediction: the root mean square of what may be expected of its residual.
+
+    By one product with signs each, u^T A Sigma A^T u, and the variance of a unit prior at x_t.
+    """
     leaves, structure = jax.tree.flatten(prediction)
     spread = process.sigma(t) ** 2 / (process.alpha(t) ** 2 + process.sigma(t) ** 2)
     units = []

@@ -21,3 +21,37 @@ def test_dps_is_a_ddpm_step_and_a_step_down_the_residual_s_norm(denoiser):
     np.testing.assert_allclose(kicked, expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(info["residual"][0], np.sqrt(squares / 2), rtol=1e-5)
     assert guided.sampling.solver == "ddpm" and guided.sampling.steps == 1000
+
+
+def test_dps_by_default_takes_the_length_that_the_likelihood_gives_it(denoiser):
+    x_t, t = points(), 0.6
+    guided = sd.lookahead.dps(denoiser, OBS)
+    answer = jax.jit(lambda x: guided.evaluate(x, t))(x_t)
+    plain, jacobian = jax.jit(lambda x: (denoiser(x, t), jax.vmap(jax.jacrev(lambda one: denoiser(one[None], t)[0]))(x)))(x_t)
+    alpha, sigma = float(denoiser.process.alpha(t)), float(denoiser.process.sigma(t))
+    for i, (x0_hat, C) in enumerate(zip(np.asarray(plain, float), sigma**2 / alpha * np.asarray(jacobian, float), strict=True)):
+        r = Y - A @ x0_hat
+        w = A.T @ r
+        within = (w @ C @ w) / (w @ w * sigma**2 / alpha**2)
+        k = 0.1 + 0.9 * np.clip(max(alpha**2 / (alpha**2 + sigma**2), within), 0, 1)
+        expected = x0_hat + C @ w * (r @ r) / (0.25 * r @ r + k * w @ C @ w)
+        np.testing.assert_allclose(answer.x0_hat[i], expected, rtol=1e-4, atol=1e-5)
+    assert answer.kick is None and guided.sampling.solver == "ddpm"  # a shift of x0_hat, which any solver takes
+
+
+def test_the_length_of_dps_is_finite_where_nothing_is_left_to_fit_and_where_the_value_is_exact(denoiser):
+    x_t = points()
+    fitting = sd.lookahead.Observation(A, denoiser(x_t, 0.3) @ A.T, 0.5)
+    np.testing.assert_allclose(sd.lookahead.dps(denoiser, fitting)(x_t, 0.3), denoiser(x_t, 0.3), atol=1e-5)
+    exact = sd.lookahead.dps(denoiser, sd.lookahead.Observation(A, Y, 0.0))
+    assert all(np.isfinite(exact(x_t, t)).all() for t in (1.0, 0.5, 1e-4, 0.0))
+
+
+def test_measurements_of_dps_in_other_units_draw_alike(denoiser):
+    def of(unit):
+        operator = lambda x: {"a": x[:, :1], "b": unit * x[:, 1:]}  # noqa: E731
+        value = {"a": jnp.array([0.4]), "b": unit * jnp.array([0.2, -0.3])}
+        guided = sd.lookahead.dps(denoiser, sd.lookahead.Observation(operator, value, {"a": 0.1, "b": 0.1 * unit}))
+        return guided(points(), 0.4)
+
+    np.testing.assert_allclose(of(100.0), of(1.0), rtol=1e-3, atol=1e-4)

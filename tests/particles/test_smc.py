@@ -156,7 +156,7 @@ def test_what_can_t_be_weighed_is_refused_with_the_way_out(options, word):
 
 
 def test_a_denoiser_with_moves_of_its_own_is_refused():
-    kicked = sd.lookahead.dps(gaussian(), OBSERVATION)
+    kicked = sd.lookahead.dps(gaussian(), OBSERVATION, scale=1.0)
     with pytest.raises(ValueError, match="proposal"):
         particles.smc(jax.random.key(0), kicked, OBSERVATION, (1,), num_particles=4, steps=4)
     with pytest.raises(ValueError, match="plain guide"):
