@@ -103,7 +103,8 @@ def spread_of(kind: str, process, vjp, x_t, t, keys, probes: int | None = None) 
                 f"covariance = {kind!r} takes the Jacobian of the denoiser, and that of a guide that searches or solves is not to be had: "
                 "take covariance=None, or particles.smc, which steers by itself"
             ) from error
-        return jax.tree.map(lambda leaf: expand(sigma**2 / alpha, leaf) * leaf, image)
+        # a guide may have a kink, where nothing is known
+        return jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), expand(sigma**2 / alpha, leaf) * leaf, 0.0), image)
 
     return KINDS[kind](process.noise, product, x_t, least, fold(keys, jnp.uint32(2**31 + 2**16)), probes)
 
