@@ -32,7 +32,8 @@ def smc(
         cond: handed to the denoiser, one for all particles or one each.
         proposal: a guide around the same model that steps in the twist's place, at network calls of its own; `denoiser` itself: the
             model's own step.
-        solver: one whose steps have a density: "ddpm", "ddim-eta", "flow-sde" or an object of theirs.
+        solver: one whose steps have a density: "ddpm", "ddim-eta", "flow-sde" or an object of theirs; `DDPM(covariance="exact")` has those
+            of the right width, and with twist "mmps" of an Observation of few values the step given what is measured.
         twist: "mmps" (the denoiser's own covariance; `MomentMatched` of an Observation, `Tail` of an `Exceeds`, else `Tilted`), "pigdm" (of
             an Observation), "plain" (potential of x0_hat), "tempered" (the same, let in slowly), "none" (weights at the end alone), a
             function (x_t, t) -> (K,) of log h, or a `Twist`.
