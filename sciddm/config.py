@@ -52,7 +52,7 @@ def base_config() -> ml_collections.ConfigDict:
                 "reference_steps": ml_collections.config_dict.placeholder(int),  # of the run whose figures are published with this config
             },
             "checkpoint": {"every": 500, "keep": 3},
-            "sampling": {"solver": "unipc2", "steps": 20, "grid": "optimised", "batch_size": 32},
+            "sampling": {"solver": "unipc2-signal", "steps": 20, "grid": "own", "batch_size": 32},
             "evaluation": {"tasks": (), "problems": 4, "members": 8},  # tasks: () is all of the domain's
             "mesh": {"data": -1, "fsdp": 1},
         }

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from sciddm.answer import Answer
 from sciddm.arithmetic import combine, expand
 from sciddm.errors import Refusal
-from sciddm.grids import Optimised
+from sciddm.grids import Logistic
 from sciddm.keys import sample_keys
 from sciddm.process import GaussianProcess, Level
 
@@ -41,9 +41,13 @@ class SamplingDefaults(NamedTuple):
             raise Refusal(f"the denoiser brings {brought} along, which {who}: {otherwise}")
 
 
-def default_grid(data_std) -> SamplingDefaults:
-    """The grid `optimised` for data of this standard deviation in the noise law's units; nothing of one's own where it is 1."""
-    return SamplingDefaults() if isinstance(data_std, (int, float)) and data_std == 1 else SamplingDefaults(grid=Optimised(data_std))
+def for_width(data_std) -> SamplingDefaults:
+    """Solver and grid for data of this standard deviation in the noise law's units; none of one's own where it is 1."""
+    if isinstance(data_std, (int, float)) and data_std == 1:
+        return SamplingDefaults()
+    from sciddm.solvers import UniPCSignal  # solvers are made of denoisers
+
+    return SamplingDefaults(solver=UniPCSignal(data_std=data_std), grid=Logistic(data_std=data_std))
 
 
 class Denoiser(eqx.Module):
@@ -224,17 +228,23 @@ class NetworkDenoiser(Denoiser):
     c_in = 1 / sqrt(alpha^2 sigma_data^2 + sigma^2); c_noise = -clip(log_snr, -20, 20) / 8, which is ln(sigma)/4 for alpha = 1.
 
     network: callable pytree (x, noise_level, cond) -> like x; prediction: a key of `PREDICTIONS`;
-    sigma_data: standard deviation of the normalised data, a scalar or a pytree like x.
+    sigma_data: standard deviation of the normalised data, a scalar or a pytree like x; grid: its own for sampling, see `own_grid`.
     """
 
     network: Any
     process: GaussianProcess
     prediction: str = eqx.field(static=True, default="edm")
     sigma_data: Any = 1.0
+    grid: Logistic | None = None
 
     def __check_init__(self):
         if self.prediction not in PREDICTIONS:
             raise ValueError(f"prediction {self.prediction!r} is none of {sorted(PREDICTIONS)}")
+
+    @property
+    def sampling(self) -> SamplingDefaults:
+        """Its own grid, where one was searched."""
+        return SamplingDefaults(grid=self.grid)
 
     def output(self, x_t, t, cond=None):
         """The network's raw output on its preconditioned input: its estimate of `target`."""
@@ -263,7 +273,7 @@ class NetworkDenoiser(Denoiser):
 class FunctionDenoiser(Denoiser):
     """Any function (x_t, t, cond) -> x0_hat as a denoiser of `process`: exact answers, tests, models of other libraries.
 
-    data_std: standard deviation of the data, by which the default grid goes. Raises: ValueError where it is no positive number.
+    data_std: standard deviation of the data, by which the default solver and grid go. Raises: ValueError where it is no positive number.
     """
 
     function: Callable
@@ -276,8 +286,8 @@ class FunctionDenoiser(Denoiser):
 
     @property
     def sampling(self) -> SamplingDefaults:
-        """The default grid for such data."""
-        return default_grid(self.data_std)
+        """The default solver and grid for such data."""
+        return for_width(self.data_std)
 
     def evaluate(self, x_t, t, cond=None):
         return Answer(self.function(x_t, t, cond), {})

@@ -19,14 +19,15 @@ from sciddm.process import GaussianProcess
 # log_snr beyond these is noise or data to any solver: alpha/sigma = e^-5 and e^5 for unit variance data.
 LOG_SNR_RANGE = (-10.0, 10.0)
 WIDTHS = (0.01, 100.0)
-OPTIMISED_START = -8.76  # where the process began for which OPTIMISED was found
+OWN = "own"  # the denoiser's own grid, see `own_grid`
+SEARCHED_FROM = -8.76  # where the process begins that searched log-SNRs are commonly found on
 
 
-def log_snr_bounds(process: GaussianProcess):
-    """The process's own log-SNR at t = 1 and t = 0, or `LOG_SNR_RANGE` where that is infinite."""
+def log_snr_bounds(process: GaussianProcess, shift=0.0):
+    """The process's own log-SNR at t = 1 and t = 0, or `LOG_SNR_RANGE` + shift where that is infinite."""
     noisy, clean = process.log_snr(1.0), process.log_snr(0.0)
-    low = jnp.where(jnp.isfinite(noisy), noisy, LOG_SNR_RANGE[0])
-    high = jnp.where(jnp.isfinite(clean), clean, LOG_SNR_RANGE[1])
+    low = jnp.where(jnp.isfinite(noisy), noisy, LOG_SNR_RANGE[0] + shift)
+    high = jnp.where(jnp.isfinite(clean), clean, LOG_SNR_RANGE[1] + shift)
     return low, high
 
 
@@ -51,47 +52,49 @@ def uniform_time(process: GaussianProcess, steps: int):
 
 
 def optimised(process: GaussianProcess, steps: int):
-    """The grid with the least error for the default solver at so few steps, on data of unit variance (see OPTIMISED).
+    """The grid that serves the default solver best over many kinds of data of unit variance (see OPTIMISED)."""
+    return Logistic()(process, steps)
 
-    Between and beyond the tabulated numbers of steps it is interpolated; with many steps it fills the whole of the bounds.
+
+class Logistic(eqx.Module):
+    """Log-SNRs at quantiles of a skewed logistic law, which steps of a share u = k / steps of the path go through:
+
+        log_snr(u) = centre + 2 left log(2 u) - 2 right log(2 - 2 u)
+
+    left = right = 1 and centre = 0 are times uniform in sigma / (alpha + sigma), the t of rectified flow, whatever the process. u is drawn
+    in so that all stays within the bounds of the process.
+
+    rows: (steps, centre, left, right), in between interpolated in log steps; data_std: of data as wide, the centre moves along, so that
+    alpha^2 data_std^2 / sigma^2 is what it was. Wider or narrower data than `WIDTHS` take the grid of its ends.
     """
-    return Optimised()(process, steps)
 
+    rows: tuple[tuple[float, ...], ...] = eqx.field(static=True, default_factory=lambda: OPTIMISED)
+    data_std: Any = 1.0
 
-class Optimised(eqx.Module):
-    """The grid `optimised` for data of standard deviation `std`: the times at which alpha^2 std^2 / sigma^2 is what it is there.
-
-    Wider or narrower data than `WIDTHS` take the grid of its ends.
-    """
-
-    std: Any = 1.0
+    def shape(self, steps: int) -> tuple[float, float, float]:
+        """centre, left and right for so many steps, of data of unit variance."""
+        known = np.log([row[0] for row in self.rows])
+        centre, left, right = (np.interp(np.log(steps), known, column) for column in zip(*[row[1:] for row in self.rows], strict=True))
+        return float(centre), float(left), float(right)
 
     def __call__(self, process: GaussianProcess, steps: int):
-        if steps == 1:
-            return jnp.array([1.0, 0.0])
-        shift = -2.0 * jnp.log(jnp.clip(self.std, *WIDTHS))
-        return LogSNR(jnp.asarray(_inner(steps), jnp.result_type(float)) + shift, OPTIMISED_START + shift)(process, steps)
+        centre, left, right = self.shape(steps)
+        shift = -2.0 * jnp.log(jnp.clip(jnp.asarray(self.data_std, jnp.result_type(float)), *WIDTHS))
+        low, high = log_snr_bounds(process, shift)
+        third = (high - low) / 3.0
+        centre = jnp.clip(centre + shift, low + third, high - third)
+        # e^-2 of the law at the most is cut off on either side, where a process has a narrow range
+        left, right = jnp.minimum(left, (centre - low) / 5.0), jnp.minimum(right, (high - centre) / 5.0)
+        middle = centre + 2.0 * np.log(2.0) * (left - right)
+        first, last = jnp.exp(0.5 * (low - middle) / left), -jnp.expm1(0.5 * (middle - high) / right)
+        u = first + (last - first) * jnp.arange(1, steps) / steps
+        inner = middle + 2.0 * left * jnp.log(u) - 2.0 * right * jnp.log1p(-u)
+        return jnp.concatenate([jnp.ones(1), process.time(inner), jnp.zeros(1)])
 
 
-def _inner(steps: int) -> np.ndarray:
-    """(steps - 1,) log-SNRs of OPTIMISED, interpolated in the share of steps and in their number."""
-    known = sorted(OPTIMISED)
-
-    def curve(count):
-        u = np.arange(count + 1) / count
-        end = (
-            LOG_SNR_RANGE[1] if steps > known[-1] else OPTIMISED[count][-1]
-        )  # never looked up at u = 1 within the table
-        return np.interp(
-            np.arange(1, steps) / steps, u, [OPTIMISED_START, *OPTIMISED[count], max(end, OPTIMISED[count][-1] + 1.0)]
-        )
-
-    upper = next((count for count in known if count >= steps), known[-1])
-    if upper == steps:
-        return np.asarray(OPTIMISED[steps])
-    lower = max((count for count in known if count < steps), default=upper)
-    share = 1.0 if lower == upper else (steps - lower) / (upper - lower)
-    return (1.0 - share) * curve(lower) + share * curve(upper)
+def Optimised(std=1.0) -> Logistic:  # noqa: N802, a class's name in earlier versions
+    """The grid `optimised` for data of standard deviation `std`."""
+    return Logistic(data_std=std)
 
 
 class LogSNR(eqx.Module):
@@ -102,7 +105,7 @@ class LogSNR(eqx.Module):
     """
 
     inner: jax.Array
-    start: Any = OPTIMISED_START
+    start: Any = SEARCHED_FROM
 
     @property
     def steps(self) -> int:
@@ -152,41 +155,8 @@ def _between(process, steps, curve):
 
 GRIDS: dict[str, Callable] = {"logsnr": uniform_log_snr, "edm": edm, "t": uniform_time, "optimised": optimised}
 
-# log-SNRs by number of steps, by scripts/benchmarks/optimised_grids.py: the least mean distance of end points to those of the
-# exact flow, over six mixtures of 4 to 64 dimensions. Their process began at OPTIMISED_START.
-OPTIMISED: dict[int, tuple[float, ...]] = {
-    2: (-0.62,),
-    3: (-1.86, 1.69),
-    4: (-2.12, 1.47, 3.62),
-    5: (-2.54, 0.69, 2.56, 4.48),
-    6: (-3.57, -1.89, 0.87, 2.33, 4.40),
-    7: (-3.23, -1.78, -0.09, 1.60, 2.79, 4.72),
-    8: (-3.43, -2.00, -1.06, 0.32, 1.75, 2.91, 4.65),
-    10: (-3.85, -2.25, -1.48, -0.38, 0.67, 1.67, 3.93, 4.47, 6.20),
-    12: (-4.15, -2.58, -2.07, -1.31, -0.47, 0.37, 1.29, 2.19, 4.53, 5.04, 6.79),
-    15: (-4.66, -3.10, -2.01, -1.77, -0.89, -0.54, -0.03, 0.57, 1.31, 2.03, 4.00, 4.25, 4.96, 6.56),
-    20: (
-        -5.77,
-        -3.97,
-        -3.16,
-        -2.36,
-        -2.22,
-        -1.57,
-        -1.07,
-        -0.95,
-        -0.40,
-        -0.10,
-        0.35,
-        0.88,
-        1.54,
-        2.23,
-        3.94,
-        4.12,
-        5.05,
-        5.85,
-        7.16,
-    ),
-}
+# steps, centre, left, right, by scripts/benchmarks/optimised_grids.py; the last row, where all are good, for solvers of other kinds.
+OPTIMISED = ((5, 0.3, 0.95, 1.4), (10, 0.5, 0.85, 1.4), (20, 0.8, 0.85, 1.3), (60, 0.8, 1.3, 1.6))
 
 
 KIND = Kind(

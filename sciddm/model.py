@@ -184,6 +184,8 @@ class Model:
         """
         settings = self.config.sampling
         options = {"solver": settings.solver, "steps": settings.steps, "grid": settings.grid} | options
+        if options["grid"] == grids.OWN:  # the network's, whatever the guides around it would take
+            options["grid"] = self.denoiser.sampling.grid or "optimised"
         if isinstance(options["grid"], str) and options["grid"].endswith(".json"):
             grid = options["grid"] = grids.load(options["grid"])
             if grid.steps != options["steps"]:
@@ -265,7 +267,7 @@ def load(
             raise UserError(f"config.{key} = {after!r}: the run was trained with {before!r}, which stays; leave it out")
     domain = get_domain(config, meta["normalizer"])
     network = with_arrays(split(nnx.eval_shape(lambda: make_module(config, domain))), arrays, workdir)
-    return Model(around(network, config, domain, meta["sigma_data"]), domain, config, meta["step"], Path(workdir), meta)
+    return Model(around(network, config, domain, meta["sigma_data"], meta.get("grid")), domain, config, meta["step"], Path(workdir), meta)
 
 
 def with_arrays(network: Network, arrays: Mapping[str, np.ndarray], where) -> Network:

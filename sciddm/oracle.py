@@ -8,7 +8,7 @@ from jax.flatten_util import ravel_pytree
 
 from sciddm.answer import Answer
 from sciddm.arithmetic import as_structs, expand
-from sciddm.denoiser import Denoiser, SamplingDefaults, default_grid
+from sciddm.denoiser import Denoiser, SamplingDefaults, for_width
 from sciddm.keys import one_key
 from sciddm.noise import Noise, White
 from sciddm.process import GaussianProcess
@@ -164,8 +164,8 @@ class MixtureDenoiser(Denoiser):
 
     @property
     def sampling(self) -> SamplingDefaults:
-        """The default grid for a law of this width."""
-        return default_grid(self.mixture.std)
+        """The default solver and grid for a law of this width."""
+        return for_width(self.mixture.std)
 
     def evaluate(self, x_t, t, cond=None):
         mixture, x = self.mixture, x_t.reshape(x_t.shape[0], -1)
@@ -188,7 +188,7 @@ class WhitenedDenoiser(Denoiser):
 
     @property
     def sampling(self) -> SamplingDefaults:
-        """The default grid for a law of this width beside the noise."""
+        """The default solver and grid for a law of this width beside the noise."""
         return self.inner.sampling
 
     def evaluate(self, x_t, t, cond=None):

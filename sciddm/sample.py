@@ -30,8 +30,8 @@ def sample(
         steps: of the grid.
         grid: a name of `sd.grids.GRIDS`, a function (process, steps) -> times, or decreasing times (`steps` is then their number - 1),
             or a `grids.LogSNR` (`steps` is then its own), or a `TimeTravel` along one of them.
-            Where solver, steps or grid is None the denoiser's default is taken (`denoiser.sampling`), else "unipc2", 20, "optimised"
-            (for data of unit variance; `grids.Optimised(std)` for others).
+            Where solver, steps or grid is None the denoiser's default is taken (`denoiser.sampling`), else "unipc2-signal", 20, "optimised"
+            (both for data of unit variance; `denoiser.for_width(std)` are those for others). grid "own" is the denoiser's, too.
         corrections: `Correction`s applied after each step, in turn, after those that the denoiser brings along.
         start: x at the grid's first time, like the samples; None draws it from the noise law.
     Returns:
@@ -94,7 +94,8 @@ def fill_defaults(denoiser: Denoiser, solver=None, steps=None, grid=None):
     defaults = denoiser.sampling
     if defaults.sampler is not None and solver is not None:
         raise Refusal(f"{defaults.sampler} is a sampler of its own, not a shift of x0_hat: leave `solver` out")
-    solver = solvers.resolve(next(s for s in (solver, defaults.solver, "unipc2") if s is not None))
+    solver = solvers.resolve(next(s for s in (solver, defaults.solver, "unipc2-signal") if s is not None))
+    grid = None if isinstance(grid, str) and grid == grids.OWN else grid
     grid = next(g for g in (grid, defaults.grid, "optimised") if g is not None)
     steps = whole(next(s for s in (steps, defaults.steps, 20) if s is not None), "steps")
     if not (isinstance(grid, str) or callable(grid)):
@@ -104,7 +105,7 @@ def fill_defaults(denoiser: Denoiser, solver=None, steps=None, grid=None):
         steps = grid.steps
     elif isinstance(grid, str):
         grids.named(grid)
-    if not isinstance(grid, (str, np.ndarray, grids.Optimised)):
+    if not isinstance(grid, (str, np.ndarray, grids.Logistic)):
         grids.check_function(grid, denoiser.process, steps)
     return solver, steps, grid
 

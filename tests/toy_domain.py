@@ -49,6 +49,6 @@ def exact_model(tmp_path):
     from sciddm.model import Model
 
     config = toy_config()
-    config.sampling.steps = 8
+    config.sampling.update({"steps": 8, "grid": "optimised"})
     law = sd.oracle.GaussianMixture([1.0], [[0.0, 0.0]], [[1.0, 0.8], [0.8, 1.0]])
     return Model(law.denoiser(sd.GaussianProcess.vp()), Toy(config), config, 0, tmp_path)

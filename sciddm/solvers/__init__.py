@@ -17,11 +17,12 @@ from sciddm.solvers.flow_sde import FlowSDE
 from sciddm.solvers.from_diffrax import FromDiffrax
 from sciddm.solvers.heun import Heun
 from sciddm.solvers.unipc import UniPC
+from sciddm.solvers.unipc_signal import UniPCSignal
 
 __all__ = [
     "DDIM", "DDPM", "EDM", "SOLVERS", "AbstractDenoiserSolver", "AdamsBashforth", "Adaptive", "AncestralSolver", "DPMpp2M",
     "DPMpp2S", "DenoiserTerm",
-    "FlowSDE", "FromDiffrax", "Heun", "UniPC", "resolve",
+    "FlowSDE", "FromDiffrax", "Heun", "UniPC", "UniPCSignal", "resolve",
 ]  # fmt: skip
 
 SOLVERS: dict[str, Callable[[], AbstractDenoiserSolver]] = {
@@ -35,6 +36,8 @@ SOLVERS: dict[str, Callable[[], AbstractDenoiserSolver]] = {
     "adams-bashforth4": lambda: AdamsBashforth(4),
     "unipc": lambda: UniPC(3),
     "unipc2": lambda: UniPC(2),
+    "unipc2-signal": lambda: UniPCSignal(2),
+    "unipc-signal": lambda: UniPCSignal(3),
     "heun": Heun,
     "tsit5": lambda: Adaptive(diffrax.Tsit5()),
     "dopri8": lambda: Adaptive(diffrax.Dopri8()),

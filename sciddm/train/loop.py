@@ -31,6 +31,7 @@ from sciddm.train.fingerprint import absolute, check_same_data, fingerprint
 from sciddm.train.held_out import HeldOut, as_metrics
 from sciddm.train.log import Log
 from sciddm.train.origin import Origin, check_same_origin
+from sciddm.train.own_grid import searched
 from sciddm.train.sharding import batch_sharding, make_mesh, place, state_sharding
 from sciddm.train.state import TrainState, initial_state, make_denoiser, make_train_step, measure_sigma
 from sciddm.train.verdict import judge
@@ -99,7 +100,7 @@ def train(config, workdir: Path, mesh, init_from, statistics: str, progress: boo
         earlier = checkpoints.restore(abstract)
         state = earlier[0] if earlier else place(fresh, shardings)
     about = earlier[1] if earlier else {}
-    step, looks = int(state.step), list(about.get("held_out") or ())
+    step, looks, grid = int(state.step), list(about.get("held_out") or ()), about.get("grid")
     if stored and stored["samples"] != len(dataset):
         raise UserError(
             f"{workdir}: its run had {stored['samples']} training samples, now there are {len(dataset)}; choose another --workdir"
@@ -149,7 +150,12 @@ def train(config, workdir: Path, mesh, init_from, statistics: str, progress: boo
                     waiting = None
                     # The rows of an interval that is not over go along, so that its line will be that of the unbroken run.
                     recent, saved = as_floats(recent), step
-                    about = {"elapsed": budget.elapsed(), "progress": min(budget.progress(step), 1.0), "recent": recent, "held_out": looks}
+                    if over:
+                        grid = searched(config, domain, denoiser, state.ema, batch_sharding(mesh), progress)
+                    about = {
+                        "elapsed": budget.elapsed(), "progress": min(budget.progress(step), 1.0), "recent": recent, "held_out": looks,
+                        "grid": grid,
+                    }  # fmt: skip
                     checkpoints.save(state, meta | about)
             if done:
                 break

@@ -14,6 +14,7 @@ from flax import nnx
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.domain import Domain, Outline
 from sciddm.errors import UserError
+from sciddm.grids import Logistic
 from sciddm.named import check_options, near
 from sciddm.networks import Network, split
 from sciddm.networks.kinds import make_network
@@ -101,10 +102,11 @@ def make_module(config, domain: Domain) -> nnx.Module:
     return make_network(config.network, domain.networks, domain.network_inputs, rngs)
 
 
-def around(network: Network, config, domain: Domain, sigma_data) -> NetworkDenoiser:
-    """The denoiser of a network, fresh or restored: the process and preconditioning of the config."""
+def around(network: Network, config, domain: Domain, sigma_data, grid=()) -> NetworkDenoiser:
+    """The denoiser of a network, fresh or restored: the process and preconditioning of the config; grid: rows of its own, if it has any."""
+    own = Logistic(tuple(map(tuple, grid))) if grid else None
     with _of_network():
-        return NetworkDenoiser(network, make_process(config, domain.noise), config.denoiser.prediction, sigma_data)
+        return NetworkDenoiser(network, make_process(config, domain.noise), config.denoiser.prediction, sigma_data, own)
 
 
 def check_denoiser(config, kind: type[Domain], outline: Outline) -> None:
@@ -149,7 +151,7 @@ def make_objective(config) -> Objective:
 
 def with_params(denoiser: NetworkDenoiser, params) -> NetworkDenoiser:
     """The same denoiser with other network parameters."""
-    return NetworkDenoiser(denoiser.network.replace(params), denoiser.process, denoiser.prediction, denoiser.sigma_data)
+    return NetworkDenoiser(denoiser.network.replace(params), denoiser.process, denoiser.prediction, denoiser.sigma_data, denoiser.grid)
 
 
 def make_optimizer(config) -> optax.GradientTransformation:

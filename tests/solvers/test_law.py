@@ -11,9 +11,10 @@ from solvers.common import CALLS, NAMES, Counted, process_of, tree_shape
 import sciddm as sd
 
 ADAPTIVE = ("tsit5", "dopri8")
-OURS = sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral", "dopri8"})
-# Two of diffrax's by the same adapter as the first, and dopri8, tsit5 with another tableau, which no process looks at.
-SAME = [pytest.param(solver, marks=pytest.mark.slow) for solver in (diffrax.SEA(), diffrax.Bosh3(), "dopri8")]
+OURS = sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral", "dopri8", "unipc-signal"})
+# Two of diffrax's by the same adapter as the first, dopri8, tsit5 with another tableau, which no process looks at, and unipc2-signal with
+# one more answer.
+SAME = [pytest.param(solver, marks=pytest.mark.slow) for solver in (diffrax.SEA(), diffrax.Bosh3(), "dopri8", "unipc-signal")]
 ALL = [*OURS, diffrax.ShARK(), *SAME]
 COUNT = 800
 

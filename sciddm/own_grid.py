@@ -1,0 +1,113 @@
+"""The sampling times of a model's own data: three numbers that say where its steps lie, by the error of a few steps beside many.
+
+    min over (centre, left, right) of  E |x_few - x_many|^2,   x_many the end of a fine path from the same noise
+
+A search by coordinates: forward passes alone, the same ones whenever it is asked, and one program for all numbers of steps.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sciddm import solvers
+from sciddm.activity import Bar
+from sciddm.arithmetic import as_structs, batch_size, inner
+from sciddm.denoiser import Denoiser
+from sciddm.errors import Refusal
+from sciddm.grids import OPTIMISED, Logistic
+from sciddm.keys import fold, one_key, sample_keys
+from sciddm.reverse import by, reverse_step
+from sciddm.sample import start_from_noise
+from sciddm.solvers.base import DenoiserTerm
+
+STEPS = (5, 10, 20)
+FINE = 60  # steps of the path that is held to be exact
+STRIDES = (0.8, 0.4, 0.2)  # of the centre; of the logarithms of left and right half as much
+CENTRE, SCALES = 4.0, 4.0  # as far as the search goes, from 0 and by a factor
+
+
+def search_own(
+    key, denoiser: Denoiser, shape, *, cond=None, solver="unipc2-signal", sharding=None, progress: bool = False
+) -> tuple[tuple[float, ...], ...]:
+    """Rows of a `grids.Logistic` for `denoiser`: (steps, centre, left, right) for each of STEPS, and the last of `grids.OPTIMISED`.
+
+    Args: shape: of a batch, some 16 samples; cond: as for `sd.sample`; solver: a deterministic one; sharding: of the batch.
+    Raises: Refusal of a solver that draws noise, or takes steps of its own.
+    """
+    solver = solvers.resolve(solver)
+    if solver.draws_noise() or solver.network_calls(1) is None:
+        raise Refusal(f"solver {type(solver).__name__}: a grid is searched with a deterministic solver of fixed steps, such as unipc2-signal")
+    like, process = as_structs(shape), denoiser.given(cond).process
+    keys = sample_keys(one_key(key), batch_size(like))
+    noise = start_from_noise(key, process, like, 1, "t")
+    if sharding is not None:
+        keys, noise = jax.device_put((keys, noise), sharding)
+    exact = _ends(denoiser, solver, cond, keys, noise, *_padded(Logistic(), process, FINE))
+    found = {}
+    with Bar(total=len(STEPS) * (1 + 6 * len(STRIDES)), desc="sampling times", disable=not progress, leave=False) as bar:
+
+        def squares(shape, steps):
+            bar.update(1)
+            times = _padded(Logistic(((steps, *shape),)), process, steps)
+            return np.asarray(_squares(_ends(denoiser, solver, cond, keys, noise, *times), exact), np.float64)
+
+        for steps in STEPS:
+            found[steps] = by_coordinates(partial(squares, steps=steps), Logistic().shape(steps))
+    return (*((steps, *(round(value, 3) for value in found[steps])) for steps in STEPS), OPTIMISED[-1])
+
+
+def by_coordinates(squares: Callable, begin) -> tuple[float, float, float]:
+    """(centre, left, right) by steps along one coordinate at a time, taken where samples say so beyond the standard error of their differences.
+
+    squares: (centre, left, right) -> (B,) squared errors. A few samples that end in another mode would lead the search astray otherwise.
+    """
+
+    def at(place):
+        return squares((float(place[0]), *map(float, np.exp(place[1:]))))
+
+    place = np.array([begin[0], *np.log(begin[1:])])
+    least = at(place)
+    for stride in STRIDES:
+        for unit in np.diag([stride, stride / 2.0, stride / 2.0]):
+            for new in (place + unit, place - unit):
+                if abs(new[0]) > CENTRE or np.any(np.abs(new[1:]) > np.log(SCALES)):
+                    continue
+                fall = least - (now := at(new))
+                if np.isfinite(now).all() and fall.mean() > fall.std() / np.sqrt(len(fall)):
+                    least, place = now, new
+                    break
+    return float(place[0]), *map(float, np.exp(place[1:]))
+
+
+def _padded(grid, process, steps):
+    # times filled up to FINE + 1, and how many steps count: one program for all numbers of steps
+    times = np.zeros(FINE + 1, np.float32)
+    times[: steps + 1] = grid(process, steps)
+    return times, steps
+
+
+@eqx.filter_jit
+def _ends(denoiser, solver, cond, keys, noise, times, steps):
+    denoiser = denoiser.given(cond)
+
+    def step(i, carry):
+        x_t, memory = carry
+        t, s = times[i], times[i + 1]
+        x_s, memory, _ = reverse_step(
+            denoiser, by(solver, t, s, x_t, memory), fold(keys, i + 1), t, s, x_t, cond=cond, remaining=steps - 1.0 - i
+        )
+        return x_s, memory
+
+    memory = solver.init(DenoiserTerm(denoiser, cond, keys), times[0], times[1], noise, None)
+    return jax.lax.fori_loop(0, jnp.asarray(steps), step, (noise, memory))[0]
+
+
+@jax.jit
+def _squares(x, y):
+    """(B,) squared distances."""
+    difference = jax.tree.map(jnp.subtract, x, y)
+    return inner(difference, difference)
