@@ -43,7 +43,7 @@ guides = {
     "pigdm": lookahead.pigdm(denoiser, observation),
     "daps": lookahead.daps(denoiser, observation),
     "diffpir": lookahead.diffpir(denoiser, observation),
-    "dps": lookahead.dps(denoiser, observation, scale=0.1),
+    "dps": lookahead.dps(denoiser, observation),
     "ddnm": lookahead.ddnm(denoiser, observation),
     "mpgd": lookahead.mpgd(denoiser, observation),
 }
