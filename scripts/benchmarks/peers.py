@@ -1,7 +1,7 @@
 """Ours beside other libraries from the package index, which `pip install -e ".[benchmarks]"` brings: azula, flow-matching,
 diffusers and deepinv. Samplers on exact laws, and inverse problems whose posterior is known.
 
-Usage: python scripts/benchmarks/peers.py [--only samplers | inverse] [--seeds 10] [--laws NAME ...] [--out FOLDER]
+Usage: python scripts/benchmarks/peers.py [--only samplers | inverse] [--seeds 10] [--laws NAME ...] [--out FOLDER] [--keep FOLDER]
 Tables are printed and written to results/peers_*.md; a look at some laws alone is written only with --out.
 """
 
@@ -21,10 +21,13 @@ def main() -> None:
     parser.add_argument("--sets", type=int, default=2, help="of observations of the inverse problems")
     parser.add_argument("--laws", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--out", type=pathlib.Path, help="the folder of the tables; results/ beside this script")
+    parser.add_argument("--keep", type=pathlib.Path, help="a folder to keep the peers' rows of samplers in, and to take them from")
     arguments = parser.parse_args()
+    if arguments.keep:
+        arguments.keep.mkdir(exist_ok=True)
     if arguments.only != "inverse":
         table = Table()
-        samplers(table, arguments.seeds, arguments.laws)
+        samplers(table, arguments.seeds, arguments.laws, arguments.keep)
         keep(table, "samplers", arguments)
     if arguments.only != "samplers":
         table = Table()

@@ -56,22 +56,29 @@ def names(module) -> list[str]:
     return list(all_names)
 
 
-def results_of(one: Case, modules: dict) -> dict:
-    """Label -> `measure`, ours first."""
+def results_of(one: Case, modules: dict, kept=None) -> dict:
+    """Label -> `measure`, ours first. kept: a file of the peers' rows, read if it is there and else written."""
     results = {f"sciddm default, {p}": measure(one, lambda calls, p=p: ours(one, p, calls)) for p in PROCESSES}
+    if kept is not None and kept.exists():
+        with np.load(kept) as rows:
+            return results | dict(rows)
+    rows = {}
     for library, module in modules.items():
         for name in names(module):
             solve = lambda calls, name=name, module=module: module.solve(name, calls, one.noise, one.x0_hat)  # noqa: E731
-            results[f"{library} {name}"] = measure(one, solve)
-    return results
+            rows[f"{library} {name}"] = measure(one, solve)
+    if kept is not None:
+        np.savez(kept, **rows)
+    return results | rows
 
 
-def samplers(table: Table, seeds: int, laws=NAMES) -> None:
-    """The summary, and a table of all rows for each law."""
+def samplers(table: Table, seeds: int, laws=NAMES, keep=None) -> None:
+    """The summary, and a table of all rows for each law. keep: a folder for the rows of the peers, which our changes leave as they are."""
     modules, found, floors, began = peers(), {}, {}, time.perf_counter()
     for name in laws:
         one = case(name, seeds)
-        found[name], floors[name] = results_of(one, modules), one.floor
+        kept = keep and keep / f"{name.replace(' ', '_').replace(',', '')}_{seeds}.npz"
+        found[name], floors[name] = results_of(one, modules, kept), one.floor
         print(f"{name}: {time.perf_counter() - began:.0f} s", flush=True)
     for name, base in SCALED.items():
         # a peer may be given data divided by their width: that is the law of width 1 from the same noise
