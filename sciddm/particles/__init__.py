@@ -16,6 +16,7 @@ from sciddm.particles.psi import psi
 from sciddm.particles.resample import RESAMPLERS, effective_sample_size
 from sciddm.particles.result import Result
 from sciddm.particles.reward_langevin import reward_langevin
+from sciddm.particles.reweighed import reweighed
 from sciddm.particles.rollover_budget import rollover_budget
 from sciddm.particles.search_over_paths import search_over_paths
 from sciddm.particles.smc import smc
@@ -39,5 +40,5 @@ METHODS: dict[str, Callable[..., Result]] = {
 __all__ = [
     "METHODS", "RESAMPLERS", "Exceeds", "Resampling", "Result", "Twist", "anneal", "best_of_n", "das", "effective_sample_size",
     "feynman_kac", "fk_steering", "for_each", "guided", "lineage", "mcgdiff", "pcnl", "product", "psi", "reward_langevin",
-    "rollover_budget", "search_over_paths", "smc", "svdd", "tds", "tilt",
+    "reweighed", "rollover_budget", "search_over_paths", "smc", "svdd", "tds", "tilt",
 ]  # fmt: skip
