@@ -1,6 +1,7 @@
 """Ancestral steps as wide as the denoiser's covariance says, beside the plug-in ones: samples, posteriors, rewards and extremes.
 
-Usage: python scripts/benchmarks/step_width.py [--parts samples posteriors rewards extremes] [--steps 20 50 100] [--seeds 3] [--out FILE]
+Usage: python scripts/benchmarks/step_width.py [--parts samples posteriors rewards extremes] [--steps 20 50 100] [--seeds 2]
+       [--only A D] [--out FILE]
 """
 
 import argparse
@@ -45,6 +46,10 @@ def chosen(dimension):
     return {name: solver for name, solver in STEPS.items() if name not in left_out}
 
 
+def wanted(label, arguments):
+    return not arguments.only or any(label.startswith(start) for start in arguments.only)
+
+
 def shares(law, x):
     """(K,) mean responsibilities: of exact samples the components' weights, in expectation."""
     return np.asarray(jnp.mean(jax.nn.softmax(law._log_joint(jnp.asarray(x, jnp.float32), 1.0, 0.0), -1), 0))
@@ -69,10 +74,11 @@ def sample(key, denoiser, like, solver, steps):
     return sd.sample(key, denoiser, like, solver=solver, steps=steps, grid="logsnr")[0]
 
 
-def samples(table, arguments, count=2500):
+def samples(table, arguments, count=1500):
     """Plain sampling from t = 1."""
     laws = {name: LAWS[name]() for name in ("A, full covariances", "C, Student t", "D, spectra", "isotropic, 16 dimensions")}
     laws["25 components, 8 dimensions"] = twenty_five(0, 8, 1)[0]
+    laws = {label: law for label, law in laws.items() if wanted(label, arguments)}
     columns = [f"{what}: {n} steps" for what in ("distance", "modes", "tails") for n in arguments.steps]
     table.head("law", "step", "backward passes", *columns)
     for label, law in laws.items():
@@ -132,7 +138,7 @@ def problems(seeds):
 
 def posteriors(table, arguments, count=1000, keys=2):
     """smc by its default twist."""
-    every = list(problems(2 * arguments.seeds))
+    every = [problem for problem in problems(2 * arguments.seeds) if wanted(problem[0], arguments)]
     head = [f"{n} steps: {what}" for n in arguments.steps for what in ("distance", "evidence", "modes", "ESS", "seconds")]
     table.head("problem", "step", "floor", *head)
     for label in dict.fromkeys(problem[0] for problem in every):
@@ -232,6 +238,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=list(parts), choices=list(parts))
     parser.add_argument("--steps", type=int, nargs="+", default=[20, 50, 100])
     parser.add_argument("--seeds", type=int, default=2, help="sets of samples; twice as many problems")
+    parser.add_argument("--only", nargs="+", help="laws of samples and posteriors whose name begins so")
     parser.add_argument("--out", help="a file besides")
     arguments = parser.parse_args()
     table = Table()
