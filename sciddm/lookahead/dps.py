@@ -66,14 +66,15 @@ class DPS(Guide):
             direction = jax.tree.map(lambda leaf, unit: leaf / expand(unit**2, leaf), residual, units)
         back, multiply = adjoint(direction), lambda u: process.noise.each("covariance", u)
         shift = _times(gain(process, t), multiply(vjp(back)))  # C A^T r
-        spread = jnp.maximum(inner(back, shift), 0.0)
+        spread = inner(back, shift)
         # a noise level a frame: their mean stands for a sample
         alpha, sigma = (_of_sample(level(t)) for level in (process.alpha, process.sigma))
         signal = alpha**2 / (alpha**2 + sigma**2)
         within = divide(spread, inner(back, multiply(back)) * divide(sigma**2, alpha**2))
         share = LEAST + (1.0 - LEAST) * jnp.clip(jnp.maximum(signal, within), 0.0, 1.0)
         noise = inner(direction, jax.tree.map(jnp.multiply, variance, direction))
-        length = divide(inner(direction, residual), noise + share * spread)
+        # no variance is negative: a network's Jacobian that says so, at strong noise, is its own error and gives no direction
+        length = jnp.where(spread > 0, divide(inner(direction, residual), noise + share * spread), 0.0)
         steered = combine(1.0, answer.x0_hat, 1.0, _times(length, shift))
         return answer.to(steered, report | {"guidance_norm": guidance_norm(process, x_t, t, answer.x0_hat, steered)})
 

@@ -23,7 +23,8 @@ from sciddm.metrics import coverage, crps, ideal_coverage, sliced_wasserstein
 # without a sampler of its own takes 100 steps of "ddpm".
 PLAIN = {"solver": "ddpm", "steps": 100, "grid": "logsnr"}
 MIXTURE = {
-    "steer": ({}, PLAIN), "dps": ({"scale": 0.1}, {}), "lgd": ({}, PLAIN), "pigdm": ({}, PLAIN), "mmps": ({"iterations": 4}, PLAIN),
+    "steer": ({}, PLAIN), "dps": ({"scale": 0.1}, {}), "dps, no scale": ({}, {"steps": 100}), "dps, no scale, 1000 steps": ({}, {}),
+    "lgd": ({}, PLAIN), "pigdm": ({}, PLAIN), "mmps": ({"iterations": 4}, PLAIN),
     "tfg": ({"rho": 0.25}, {}), "freedom": ({}, {}), "universal": ({}, PLAIN), "mpgd": ({}, {}), "ddnm": ({}, {}),
     "ddrm": ({}, {}), "diffpir": ({}, {}), "daps": ({}, {}), "sitcom": ({}, {}), "repaint": ({}, {}), "reddiff": ({}, {}),
     "dflow": ({}, {}), "flowdps": ({}, {}), "flowchef": ({}, {}),
@@ -34,7 +35,7 @@ PDE = {
     "mmps, 200 steps": ({"iterations": 3}, ON_PDE | {"steps": 200}), "daps": ({}, {"steps": 40}), "diffpir": ({}, {}), "tfg": ({}, {}),
     "ddnm": ({}, {}), "ddrm": ({}, {}), "sitcom": ({}, {}), "flowdps": ({}, {}),
 }  # fmt: skip
-LARGE = ("exact", "steer", "dps", "pigdm", "mmps", "tfg", "ddnm", "diffpir", "daps", "none")
+LARGE = ("exact", "steer", "dps", "dps, no scale", "dps, no scale, 1000 steps", "pigdm", "mmps", "tfg", "ddnm", "diffpir", "daps", "none")
 RHO, MU, SCALE = (0.25, 1.0, 4.0), (0.1, 0.25, 0.5, 1.0), (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
 
@@ -67,7 +68,7 @@ def guide(name, options):
         return lambda prior, observation, posterior: prior.denoiser(process)
     if name == "exact":
         return lambda prior, observation, posterior: posterior.denoiser(process)
-    return lambda prior, observation, posterior: getattr(lookahead, name)(
+    return lambda prior, observation, posterior: getattr(lookahead, name.split(",")[0])(
         prior.denoiser(process), observation, **options
     )
 

@@ -39,12 +39,14 @@ def test_dps_by_default_takes_the_length_that_the_likelihood_gives_it(denoiser):
     assert answer.kick is None and guided.sampling.solver == "ddpm"  # a shift of x0_hat, which any solver takes
 
 
-def test_the_length_of_dps_is_finite_where_nothing_is_left_to_fit_and_where_the_value_is_exact(denoiser):
+def test_dps_is_finite_where_all_fits_or_the_value_is_exact_and_moves_nothing_by_a_covariance_that_is_none(denoiser):
     x_t = points()
     fitting = sd.lookahead.Observation(A, denoiser(x_t, 0.3) @ A.T, 0.5)
     np.testing.assert_allclose(sd.lookahead.dps(denoiser, fitting)(x_t, 0.3), denoiser(x_t, 0.3), atol=1e-5)
     exact = sd.lookahead.dps(denoiser, sd.lookahead.Observation(A, Y, 0.0))
     assert all(np.isfinite(exact(x_t, t)).all() for t in (1.0, 0.5, 1e-4, 0.0))
+    wrong = sd.FunctionDenoiser(lambda x, t, cond: -x, denoiser.process)  # whose covariance would be negative
+    np.testing.assert_array_equal(sd.lookahead.dps(wrong, OBS)(x_t, 0.9), -x_t)
 
 
 def test_measurements_of_dps_in_other_units_draw_alike(denoiser):
