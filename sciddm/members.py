@@ -152,7 +152,8 @@ def settings_of(model, task, problem, given, seed, options) -> dict[str, str | i
             own["strength"] = model.config.tasks[task].get(kind.strength, 1.0)
         brought = given if isinstance(given, (list, tuple)) else [] if given is None else [given]
         found |= {"task": task, "given": " ".join(map(_name, brought)) or "the first held-out example"}
-    sampling = {name: str(model.config.sampling[name]) for name in ("solver", "steps", "grid")} | own | options
+    config = model.config.sampling
+    sampling = {"solver": config.solver, "steps": str(config.steps), "grid": model.grid} | own | options
     found |= {name: value if isinstance(value, (int, float)) else str(value) for name, value in sampling.items()}
     return found | {"versions": ", ".join(f"{name} {version}" for name, version in versions().items())}
 

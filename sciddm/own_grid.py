@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sciddm import solvers
 from sciddm.activity import Bar
 from sciddm.arithmetic import as_structs, batch_size, inner
 from sciddm.denoiser import Denoiser
@@ -21,47 +20,50 @@ from sciddm.errors import Refusal
 from sciddm.grids import OPTIMISED, Logistic
 from sciddm.keys import fold, one_key, sample_keys
 from sciddm.reverse import by, reverse_step
-from sciddm.sample import start_from_noise
+from sciddm.sample import fill_defaults, start_from_noise
 from sciddm.solvers.base import DenoiserTerm
 
 STEPS = (5, 10, 20)
 FINE = 60  # steps of the path that is held to be exact
-STRIDES = (0.8, 0.4, 0.2)  # of the centre; of the logarithms of left and right half as much
+MOST = 60  # looks, about
+SURE = 1.1  # standard errors of the samples' differences: what one sample alone gains is 1 of them
+STRIDES = (0.8, 0.3)  # of the centre; of the logarithms of left and right half as much
 CENTRE, SCALES = 4.0, 4.0  # as far as the search goes, from 0 and by a factor
 
 
-def search_own(
-    key, denoiser: Denoiser, shape, *, cond=None, solver="unipc2-signal", sharding=None, progress: bool = False
-) -> tuple[tuple[float, ...], ...]:
-    """Rows of a `grids.Logistic` for `denoiser`: (steps, centre, left, right) for each of STEPS, and the last of `grids.OPTIMISED`.
+def search_own(key, denoiser: Denoiser, shape, *, cond=None, solver=None, sharding=None, progress: bool = False) -> Logistic:
+    """The grid that serves `denoiser` best, at STEPS and in between, for `sd.sample`.
 
-    Args: shape: of a batch, some 16 samples; cond: as for `sd.sample`; solver: a deterministic one; sharding: of the batch.
+    Args: shape: of a batch, some 32 samples; cond: as for `sd.sample`; solver: a deterministic one, None: the denoiser's default;
+    sharding: of the batch.
     Raises: Refusal of a solver that draws noise, or takes steps of its own.
     """
-    solver = solvers.resolve(solver)
-    if solver.draws_noise() or solver.network_calls(1) is None:
-        raise Refusal(f"solver {type(solver).__name__}: a grid is searched with a deterministic solver of fixed steps, such as unipc2-signal")
     like, process = as_structs(shape), denoiser.given(cond).process
+    solver, _, begin = fill_defaults(denoiser, solver)
+    if solver.draws_noise() or solver.network_calls(1) is None:
+        raise Refusal(f"solver {type(solver).__name__}: expected a deterministic one of fixed steps, such as unipc2-signal")
+    begin = begin if isinstance(begin, Logistic) else Logistic()
     keys = sample_keys(one_key(key), batch_size(like))
     noise = start_from_noise(key, process, like, 1, "t")
     if sharding is not None:
         keys, noise = jax.device_put((keys, noise), sharding)
-    exact = _ends(denoiser, solver, cond, keys, noise, *_padded(Logistic(), process, FINE))
+    exact = _ends(denoiser, solver, cond, keys, noise, *_padded(begin, process, FINE))
     found = {}
-    with Bar(total=len(STEPS) * (1 + 6 * len(STRIDES)), desc="sampling times", disable=not progress, leave=False) as bar:
+    with Bar(total=MOST, desc="sampling times", disable=not progress, leave=False) as bar:
 
         def squares(shape, steps):
             bar.update(1)
-            times = _padded(Logistic(((steps, *shape),)), process, steps)
+            times = _padded(Logistic(((steps, *shape),), begin.data_std), process, steps)
             return np.asarray(_squares(_ends(denoiser, solver, cond, keys, noise, *times), exact), np.float64)
 
         for steps in STEPS:
-            found[steps] = by_coordinates(partial(squares, steps=steps), Logistic().shape(steps))
-    return (*((steps, *(round(value, 3) for value in found[steps])) for steps in STEPS), OPTIMISED[-1])
+            found[steps] = by_coordinates(partial(squares, steps=steps), begin.shape(steps))
+    rows = ((steps, *(round(value, 3) for value in found[steps])) for steps in STEPS)
+    return Logistic((*rows, OPTIMISED[-1]), begin.data_std)
 
 
 def by_coordinates(squares: Callable, begin) -> tuple[float, float, float]:
-    """(centre, left, right) by steps along one coordinate at a time, taken where samples say so beyond the standard error of their differences.
+    """(centre, left, right) by steps along one coordinate at a time, taken where the samples' differences say so.
 
     squares: (centre, left, right) -> (B,) squared errors. A few samples that end in another mode would lead the search astray otherwise.
     """
@@ -73,12 +75,14 @@ def by_coordinates(squares: Callable, begin) -> tuple[float, float, float]:
     least = at(place)
     for stride in STRIDES:
         for unit in np.diag([stride, stride / 2.0, stride / 2.0]):
-            for new in (place + unit, place - unit):
-                if abs(new[0]) > CENTRE or np.any(np.abs(new[1:]) > np.log(SCALES)):
-                    continue
-                fall = least - (now := at(new))
-                if np.isfinite(now).all() and fall.mean() > fall.std() / np.sqrt(len(fall)):
+            for way in (unit, -unit):
+                before = place
+                while abs((new := place + way)[0]) <= CENTRE and np.all(np.abs(new[1:]) <= np.log(SCALES)):
+                    fall = least - (now := at(new))
+                    if not (np.isfinite(now).all() and fall.mean() > SURE * fall.std(ddof=1) / np.sqrt(len(fall))):
+                        break
                     least, place = now, new
+                if place is not before:
                     break
     return float(place[0]), *map(float, np.exp(place[1:]))
 

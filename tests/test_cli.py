@@ -62,7 +62,7 @@ def test_a_grid_is_searched_on_a_run_s_own_model_and_sampled_with(toy_run, tmp_p
         return ended.value.code
 
     assert search("--steps", "3") == 0
-    grid = f"--config.sampling.grid={run}/grids/unipc2-3.json"
+    grid = f"--config.sampling.grid={run}/grids/unipc2-signal-3.json"
     assert cli.main(["sample", "--workdir", run, "--count", "2", "--steps", "3", grid]) == 0
     assert cli.main(["sample", "--workdir", run, "--count", "2", "--steps", "4", "--seed", "1", grid]) == 2
     assert "is made for 3 steps" in one_line(capsys)

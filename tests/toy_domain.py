@@ -39,6 +39,7 @@ def toy_config(**training):
     config = base_config()
     config.domain, config.network.width = "toy_domain", 32
     config.data.update({"count": 256, "nan_at": -1})
+    config.sampling.grid = "optimised"  # that of `toy_run` is its own
     config.checkpoint.every, config.training.log_every, config.training.steps, config.training.held_out = 20, 10, 60, 0
     config.training.update(training)
     return complete(config)
@@ -49,6 +50,6 @@ def exact_model(tmp_path):
     from sciddm.model import Model
 
     config = toy_config()
-    config.sampling.update({"steps": 8, "grid": "optimised"})
+    config.sampling.steps = 8
     law = sd.oracle.GaussianMixture([1.0], [[0.0, 0.0]], [[1.0, 0.8], [0.8, 1.0]])
     return Model(law.denoiser(sd.GaussianProcess.vp()), Toy(config), config, 0, tmp_path)

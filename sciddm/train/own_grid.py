@@ -8,7 +8,7 @@ from sciddm.own_grid import search_own
 from sciddm.train.sharding import place
 from sciddm.train.state import with_params
 
-SAMPLES = 16
+SAMPLES = 32
 
 
 def searched(config, domain, denoiser, params, sharding, progress: bool):
@@ -28,4 +28,4 @@ def searched(config, domain, denoiser, params, sharding, progress: bool):
         cond = place(cond, jax.tree.map(lambda _: sharding, cond))
     shape = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype), domain.example)
     model = with_params(denoiser, params)
-    return search_own(config.seed, model, shape, cond=cond, solver=solver, sharding=sharding, progress=progress)
+    return search_own(config.seed, model, shape, cond=cond, solver=solver, sharding=sharding, progress=progress).rows

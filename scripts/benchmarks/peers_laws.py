@@ -111,7 +111,8 @@ def own_denoiser(law: sd.oracle.GaussianMixture) -> Callable:
     def denoiser(process):
         def function(x, t, cond):
             alpha, sigma = process.alpha(t), process.sigma(t)
-            parts = jax.lax.map(lambda part: isotropic(part, alpha, sigma), x.reshape(-1, CHUNK, x.shape[-1]))
+            rows = CHUNK if len(x) % CHUNK == 0 else len(x)
+            parts = jax.lax.map(lambda part: isotropic(part, alpha, sigma), x.reshape(-1, rows, x.shape[-1]))
             return parts.reshape(x.shape)
 
         return sd.FunctionDenoiser(function, process, data_std=law.std)

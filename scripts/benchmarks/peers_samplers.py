@@ -3,12 +3,16 @@
 import importlib
 import time
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from machine import describe
 from peers_laws import NAMES, SAMPLES, SCALED, Case, case
 from sampling_common import Table
 
 import sciddm as sd
+from sciddm.own_grid import search_own
+from sciddm.train.own_grid import SAMPLES as SEARCHED
 
 CALLS = (5, 10, 20)
 PROCESSES = ("vp", "cosine", "rectified", "edm")
@@ -16,13 +20,16 @@ LIBRARIES = {"azula": "peers_azula", "flow_matching": "peers_flow_matching", "di
 MEASURES = ("W", "rms")
 
 
-def ours(one: Case, process: str, calls: int):
-    """What `sd.sample` gives when told nothing but the number of steps, as the peers' `solve`."""
+OWN = "sciddm, own grid"  # as a run has it by default
+
+
+def ours(one: Case, process: str, calls: int, grid=None):
+    """What `sd.sample` gives when told nothing but the number of steps, or the law's own grid besides, as the peers' `solve`."""
     process = getattr(sd.GaussianProcess, process)()
     # alpha is 0 at the end of some processes, where any r is large enough
     start, r = float(process.sigma(1.0)) * one.noise, min(float(np.exp(-0.5 * process.log_snr(1.0))), 1e3 * one.std)
     steps, denoiser, x = calls, one.denoiser(process), one.into(start)
-    while int((result := sd.sample(0, denoiser, x.shape, steps=steps, start=x))[1]["network_calls"]) > calls:
+    while int((result := sd.sample(0, denoiser, x.shape, steps=steps, grid=grid, start=x))[1]["network_calls"]) > calls:
         steps -= 1
     samples, info = result
     return one.back(samples), int(info["network_calls"]), r * one.noise, r
@@ -59,6 +66,9 @@ def names(module) -> list[str]:
 def results_of(one: Case, modules: dict, kept=None) -> dict:
     """Label -> `measure`, ours first. kept: a file of the peers' rows, read if it is there and else written."""
     results = {f"sciddm default, {p}": measure(one, lambda calls, p=p: ours(one, p, calls)) for p in PROCESSES}
+    denoiser = one.denoiser(sd.GaussianProcess.vp())
+    grid = search_own(7, denoiser, jax.eval_shape(lambda: one.into(jnp.asarray(one.noise[:SEARCHED]))))
+    results[OWN] = measure(one, lambda calls: ours(one, "vp", calls, grid))
     if kept is not None and kept.exists():
         with np.load(kept) as rows:
             return results | dict(rows)
@@ -91,8 +101,9 @@ def samplers(table: Table, seeds: int, laws=NAMES, keep=None) -> None:
         "on. W: sliced Wasserstein-1 distance to exact samples; floor: of two exact sets; rms: root mean square distance to the end of the "
         "exact flow from the same start, a coordinate; both in units of the law's standard deviation. "
         f"{SAMPLES} samples, means of {seeds} seeds. Less is better. `sciddm default` is `sd.sample(key, denoiser, shape, steps=n)`; a "
-        "peer's row is its method on its schedule. Data of another width than 1 are given to the peers as they are, and divided by their "
-        "width (`normalised`)."
+        "peer's row is its method on its schedule. `own grid`: the one that a run searches at the end of training, here on the law's "
+        f"denoiser from {SEARCHED} samples of other noise. Data of another width than 1 are given to the peers as they are, and divided "
+        "by their width (`normalised`)."
     )
     summary(table, found, floors)
     for name in laws:
@@ -109,16 +120,17 @@ def summary(table: Table, found: dict, floors: dict) -> None:
         "\nA number of ours is **bold** where it is more than 10 % above the best row of any peer and more than two standard errors of "
         "their difference over the seeds, which share noise and exact samples; the rest hold."
     )
-    table.head("law", "measure", "calls", *PROCESSES, "best peer", "its row", "ours (vp) / best", "floor")
-    holds = np.zeros(len(PROCESSES), int)
+    rows_of_ours = {**{p: f"sciddm default, {p}" for p in PROCESSES}, "vp, own grid": OWN}
+    table.head("law", "measure", "calls", *rows_of_ours, "best peer", "its row", "ours (vp) / best", "floor")
+    holds = np.zeros(len(rows_of_ours), int)
     for name, results in found.items():
         theirs = {label: rows for label, rows in results.items() if not label.startswith("sciddm")}
         for m, measure_name in enumerate(MEASURES):
             for i, calls in enumerate(CALLS):
                 best = min(theirs, key=lambda label: np.nan_to_num(theirs[label][i, m].mean(), nan=np.inf))
                 best_rows, cells = theirs[best][i, m], []
-                for k, process in enumerate(PROCESSES):
-                    row = results[f"sciddm default, {process}"][i, m]
+                for k, label in enumerate(rows_of_ours.values()):
+                    row = results[label][i, m]
                     good = holds_beside(row, best_rows)
                     holds[k] += good
                     cells.append(number(row.mean()) if good else f"**{number(row.mean())}**")
@@ -126,7 +138,7 @@ def summary(table: Table, found: dict, floors: dict) -> None:
                 floor = number(floors[name].mean()) if m == 0 else ""
                 table.row(name, measure_name, calls, *cells, number(best_rows.mean()), best, f"{ratio:.2f}", floor)
     columns = len(found) * len(MEASURES) * len(CALLS)
-    totals = ", ".join(f"{n} of {columns} rows on {p}" for n, p in zip(holds, PROCESSES, strict=True))
+    totals = ", ".join(f"{n} of {columns} rows on {p}" for n, p in zip(holds, rows_of_ours, strict=True))
     table.line(f"\nHolds in {totals}.")
 
 

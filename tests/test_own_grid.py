@@ -1,0 +1,62 @@
+"""The grid that a run searches for its own model: where its steps lie, what it is worth, and who takes it."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import sciddm as sd
+from sciddm import grids
+from sciddm.own_grid import by_coordinates, search_own
+
+
+def test_coordinates_find_the_least_error_and_stay_where_samples_do_not_agree():
+    best, spread = np.array([-1.1, np.log(0.8), np.log(1.9)]), np.linspace(0.5, 1.5, 16)
+
+    def squares(shape):
+        place = np.array([shape[0], np.log(shape[1]), np.log(shape[2])])
+        return spread * np.sum((place - best) ** 2)
+
+    found = by_coordinates(squares, (0.3, 1.0, 1.4))
+    assert squares(found).mean() < 0.12 * squares((0.3, 1.0, 1.4)).mean()
+
+    def of_one_sample(shape):  # the mean falls with the centre, by one of sixteen samples alone
+        errors = np.ones(16)
+        errors[3] += 5.0 - shape[0]
+        return errors
+
+    assert by_coordinates(of_one_sample, (0.3, 1.0, 1.4)) == (0.3, 1.0, pytest.approx(1.4))
+    assert by_coordinates(lambda shape: np.full(4, np.nan), (0.3, 1.0, 1.4)) == (0.3, 1.0, pytest.approx(1.4))
+
+
+def test_the_own_grid_of_narrow_data_halves_the_error_for_new_noise():
+    angle = 2.0 * np.pi * np.arange(12) / 12
+    ring = sd.oracle.GaussianMixture(np.ones(12), 7.0 * np.stack([np.cos(angle), np.sin(angle)], 1), 0.2**2)
+    denoiser = ring.denoiser(sd.GaussianProcess.vp())
+    grid = search_own(0, denoiser, (32, 2))
+    assert [row[0] for row in grid.rows[:-1]] == [5, 10, 20] and float(grid.data_std) == pytest.approx(ring.std)
+    assert search_own(0, denoiser, (32, 2)).rows == grid.rows  # the same whenever it is asked
+    fine, info = sd.sample(7, denoiser, (300, 2), steps=100, return_path=True)
+
+    def error(grid):
+        return float(np.sqrt(np.mean((sd.sample(7, denoiser, (300, 2), steps=10, grid=grid, start=info["path"][0])[0] - fine) ** 2)))
+
+    assert error(grid) < 0.5 * error(None)
+    with pytest.raises(ValueError, match="deterministic one of fixed steps"):
+        search_own(0, denoiser, (32, 2), solver="ddpm")
+
+
+def test_a_finished_run_keeps_its_own_grid_and_samples_by_it_and_others_take_the_table(toy_run, tmp_path):
+    model = sd.load(toy_run)
+    rows = json.loads((toy_run / "checkpoints" / "60" / "meta" / "metadata").read_text())["grid"]
+    assert model.grid == "own" and model.denoiser.sampling.grid == grids.Logistic(tuple(map(tuple, rows)))
+    options = model.sampling_options(model.denoiser)
+    assert options["grid"] == model.denoiser.sampling.grid
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((2, *leaf.shape), leaf.dtype), model.domain.example)
+    own, by_default = (sd.sample(0, model.denoiser, like, grid=grid) for grid in ("own", None))
+    np.testing.assert_array_equal(own[1]["times"], by_default[1]["times"])
+    np.testing.assert_allclose(own[1]["times"], options["grid"](model.denoiser.process, 20), rtol=1e-5)
+    earlier = sd.load(toy_run, step=40)  # before its budget was spent
+    assert earlier.grid == "optimised" and earlier.sampling_options(earlier.denoiser)["grid"] == "optimised"
+    assert sd.load(toy_run, changes={"sampling.grid": "logsnr"}).grid == "logsnr"
