@@ -8,7 +8,11 @@ particles whatever the twist, and nearly so with few where the twist is good.
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
+import jax.numpy as jnp
+
 from sciddm.denoiser import Denoiser
+from sciddm.grids import log_snr_bounds
 from sciddm.lookahead.observe.observation import Observation, need_density
 from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import Resampling, run
@@ -20,7 +24,7 @@ from sciddm.sample import fill_defaults
 
 def smc(
     key, denoiser: Denoiser, potential, shape, *, num_particles: int | None = None, budget: int | None = None, cond=None, proposal=None,
-    solver="ddpm", steps: int = 100, grid="logsnr", twist="mmps", resample="systematic", ess_threshold: float = 0.5, chunk=None,
+    solver="ddpm", steps: int = 100, grid=None, twist="mmps", resample="systematic", ess_threshold: float = 0.5, chunk=None,
     sharding=None,
 ) -> Result:  # fmt: skip
     """Weighted particles of p(x_0) exp(potential), and log E[exp potential].
@@ -34,6 +38,7 @@ def smc(
             model's own step.
         solver: one whose steps have a density: "ddpm", "ddim-eta", "flow-sde" or an object of theirs; `DDPM(covariance="exact")` has those
             of the right width, and with twist "mmps" of an Observation of few values the step given what is measured.
+        grid: as in `sample`; None: "logsnr", and for data at least WIDE times as wide as the noise `Shifted`.
         twist: "mmps" (the denoiser's own covariance; `MomentMatched` of an Observation, `Tail` of an `Exceeds`, else `Tilted`), "pigdm" (of
             an Observation), "plain" (potential of x0_hat), "tempered" (the same, let in slowly), "none" (weights at the end alone), a
             function (x_t, t) -> (K,) of log h, or a `Twist`.
@@ -46,6 +51,7 @@ def smc(
     """
     need_density(potential, "smc")
     guess = make_twist(twist, potential)
+    grid = particle_grid(denoiser) if grid is None else grid
     own_step = proposal is denoiser
     proposal = None if own_step else proposal
     calls = denoiser.calls + (0 if proposal is None else proposal.calls)
@@ -54,6 +60,33 @@ def smc(
         key, denoiser, guess, potential, shape, count, cond=cond, proposal=proposal, own_step=own_step, solver=solver,
         steps=steps, grid=grid, resampling=Resampling(resample, ess_threshold), chunk=chunk, sharding=sharding,
     )  # fmt: skip
+
+
+WIDE = 3.0  # widths of the noise; data that are no wider take "logsnr"
+
+
+class Shifted(eqx.Module):
+    """The grid "logsnr", but where std, of the data, is at least WIDE: uniform in log-SNR between -5 - 2 log std and 10 - 2 log std.
+
+    Outside of it such data are noise, and all but known. A plug-in step of length D in log-SNR is too narrow by about D SNR Cov[x_0 | x_t],
+    so that the weights of modes are off by the steps at which they are decided, and these are few on a grid for data of unit width.
+    """
+
+    std: Any
+
+    def __call__(self, process, steps: int):
+        low, high = log_snr_bounds(process)
+        shift = 2.0 * jnp.log(self.std)
+        last = jnp.where(self.std < WIDE, high, jnp.clip(10.0 - shift, low, high))
+        first = jnp.where(self.std < WIDE, low, jnp.clip(-5.0 - shift, low, last))
+        inner = process.time(first + jnp.arange(1, steps) / steps * (last - first))
+        return jnp.concatenate([jnp.ones(1), inner, jnp.zeros(1)])
+
+
+def particle_grid(denoiser: Denoiser):
+    """The grid of particles where none is given: by what the denoiser says of the width of its data."""
+    std = getattr(denoiser.sampling.grid, "data_std", None)
+    return "logsnr" if std is None else Shifted(std)
 
 
 TWISTS: dict[str, Callable[[Any], Twist]] = {

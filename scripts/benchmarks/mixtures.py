@@ -6,6 +6,7 @@ import numpy as np
 
 import sciddm as sd
 from sciddm.answer import Answer
+from sciddm.denoiser import for_width
 
 
 def unit_mixture(seed: int, dimension: int, components: int, std: float) -> sd.oracle.GaussianMixture:
@@ -44,6 +45,11 @@ class IsotropicDenoiser(sd.Denoiser):
     inside: sd.Denoiser
     basis: jax.Array  # (d, r), orthonormal
     process: sd.GaussianProcess
+    std: jax.Array  # of the mixture
+
+    @property
+    def sampling(self):
+        return for_width(self.std)
 
     def evaluate(self, x_t, t, cond=None):
         z = x_t @ self.basis
@@ -58,7 +64,7 @@ def isotropic_denoiser(prior: sd.oracle.GaussianMixture, process: sd.GaussianPro
     _, values, right = np.linalg.svd(means, full_matrices=False)
     basis = right[values > 1e-9 * values.max()].T
     inside = sd.oracle.GaussianMixture(prior.weights, means @ basis, 1.0).denoiser(process)
-    return IsotropicDenoiser(inside, jnp.asarray(basis, jnp.float32), process)
+    return IsotropicDenoiser(inside, jnp.asarray(basis, jnp.float32), process, jnp.asarray(prior.std))
 
 
 def isotropic_posterior(prior: sd.oracle.GaussianMixture, A, y, noise_std):

@@ -34,7 +34,7 @@ def solve(method, denoiser, observation, dimension, key, arguments):
     options = {"num_particles": arguments.particles, "steps": arguments.steps}
     if method == "mcgdiff":
         return particles.mcgdiff(key, denoiser, observation, (dimension,), **options)
-    return particles.smc(key, denoiser, observation, (dimension,), twist=method, **options)
+    return particles.smc(key, denoiser, observation, (dimension,), twist=method, grid="logsnr", **options)
 
 
 def one_problem(method, dimension, seen, seed, arguments):

@@ -110,7 +110,8 @@ def samples(table, arguments, count=1500):
 
 @eqx.filter_jit
 def population(key, denoiser, observation, solver, steps, count):
-    result = particles.smc(key, denoiser, observation, denoiser_shape(denoiser), num_particles=count, steps=steps, solver=solver)
+    options = {"num_particles": count, "steps": steps, "solver": solver, "grid": "logsnr"}
+    result = particles.smc(key, denoiser, observation, denoiser_shape(denoiser), **options)
     return result.resampled(jax.random.fold_in(key, 1)), result.log_evidence, jnp.mean(result.info["ess"]) / count
 
 

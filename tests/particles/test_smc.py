@@ -12,6 +12,7 @@ from gaussian_posterior import mixture_draws, mixture_posterior
 import sciddm as sd
 from sciddm import particles
 from sciddm.particles.engine import lineage
+from sciddm.particles.smc import particle_grid
 
 STEPS = 12
 
@@ -110,11 +111,25 @@ def test_the_exact_twist_keeps_its_weights_nearly_equal_and_more_so_with_more_st
     for number in steps:
         result, _ = populated(
             jax.random.key(0), particles.smc, prior.denoiser(process), sd.lookahead.Observation(A, y, noise_std), (dimension,),
-            num_particles=400, steps=number, twist=log_h, ess_threshold=1.0,
+            num_particles=400, steps=number, twist=log_h, ess_threshold=1.0, grid="logsnr",
         )  # fmt: skip
         shares.append(np.mean(result.info["ess"]) / 400)
     assert shares[-1] > least and (len(steps) == 1 or shares[0] < shares[1] - 0.03)
     assert abs(result.log_evidence - evidence) < 0.15
+
+
+def test_steps_are_where_wide_data_are_decided_and_as_ever_for_data_as_wide_as_the_noise():
+    for std in (1.0, 2.9, 3.1, 20.0):
+        grid = particle_grid(sd.FunctionDenoiser(lambda x, t, cond: x, PROCESS, data_std=std))
+        times = sd.grids.uniform_log_snr(PROCESS, 50) if isinstance(grid, str) else grid(PROCESS, 50)
+        ends = PROCESS.log_snr(times[1:-1])[np.array([0, -1])]
+        if std < 3:
+            np.testing.assert_array_equal(times, sd.grids.uniform_log_snr(PROCESS, 50))
+        else:  # as many steps between less of it, but for where the process begins
+            first, last = max(-5.0 - 2.0 * np.log(std), float(PROCESS.log_snr(1.0))), 10.0 - 2.0 * np.log(std)
+            np.testing.assert_allclose(ends, [first + (last - first) / 50, last - (last - first) / 50], rtol=1e-3)
+        assert np.all(np.diff(times) < 0) and times[0] == 1 and times[-1] == 0
+    assert particle_grid(gaussian()) == "logsnr"
 
 
 def test_another_measurement_law_is_weighed_as_it_is_whatever_the_twist_takes_it_for():
