@@ -209,7 +209,7 @@ def rewards(table, arguments, count=1000, repeats=10, slope=2.0):
 @eqx.filter_jit
 def probabilities(key, denoiser, event, solver, steps, count, repeats, shape):
     def one(key):
-        return particles.smc(key, denoiser, event, shape, num_particles=count, steps=steps, solver=solver).log_evidence
+        return particles.smc(key, denoiser, event, shape, num_particles=count, steps=steps, solver=solver, grid="logsnr").log_evidence
 
     return jnp.exp(particles.for_each(key, one, count=repeats))
 
