@@ -3,8 +3,8 @@
     c = alpha s / sqrt(alpha^2 s^2 + sigma^2),   s the standard deviation of the data;   c = 0 is pure noise, 1 the data
 
 For data N(m, s^2 Sigma) x0_hat - m is a multiple of c along every path of the flow, so that two answers on it extrapolate it exactly,
-onto the data too. For others x0_hat is linear in c near pure noise, where alpha/sigma is small, and smooth in c near the data, where it is even in
-sigma/alpha. A polynomial in log-SNR runs away at both ends, where its order has to fall to 1.
+onto the data too. For others x0_hat is linear in c near pure noise, where alpha/sigma is small, and smooth in c near the data, where it
+is even in sigma/alpha. A polynomial in log-SNR runs away at both ends, where its order has to fall to 1.
 """
 
 from typing import Any
@@ -73,7 +73,8 @@ class UniPCSignal(AbstractDenoiserSolver):
         With q = e^{h (v - 1)} that is int p dq from e^{-h} to 1, where the signal is q times that of s beside the noise of s.
         """
         low = jnp.exp(-log_step(level_t, level_s))
-        places = self._place(level_s) + jnp.log(low + (1.0 - low) * PLACES)
+        q, quadrature = (jnp.asarray(values, low.dtype) for values in (PLACES, QUADRATURE))
+        places = self._place(level_s) + jnp.log(low + (1.0 - low) * q)
         counted = [j < order for j in range(len(nodes))]
         gaps = {(j, k): gap_of_shares(nodes[j], nodes[k]) for j in range(len(nodes)) for k in range(j)}
         # Next to the data shares may agree in all digits: the newest answer alone is as good there.
@@ -86,7 +87,7 @@ class UniPCSignal(AbstractDenoiserSolver):
                 if k != j:
                     gap = jnp.where(counted[j] & counted[k], gaps[j, k] if k < j else -gaps[k, j], 1.0)
                     basis = basis * jnp.where(counted[k], gap_of_shares(places, nodes[k]) / gap, 1.0)
-            weights.append(jnp.where(counted[j], (1.0 - low) * jnp.sum(QUADRATURE * basis), 0.0))
+            weights.append(jnp.where(counted[j], (1.0 - low) * jnp.sum(quadrature * basis), 0.0))
         return weights
 
 

@@ -1,4 +1,4 @@
-"""What the rows of `sciddm.grids.OPTIMISED` are chosen from: grids of three numbers on laws of many kinds, none of which a benchmark scores.
+"""Where the rows of `sciddm.grids.OPTIMISED` come from: grids of three numbers on laws of many kinds, none of which a benchmark scores.
 
 Usage: python scripts/benchmarks/optimised_grids.py        (about 10 minutes on 2 quiet cores; writes results/optimised_grids.md)
 """
@@ -64,8 +64,8 @@ def main() -> None:
         print(name, flush=True)
     mean, worst, table = np.mean(regrets, 0), np.max(regrets, 0), Table()
     table.line(
-        "Root mean square error over that of each law's best grid: the geometric mean over ten laws, and the worst law. 1 is the best that one "
-        f"of {len(candidates) - len(STEPS)} grids of (centre, left, right) reaches on every law by itself; unipc2-signal, VP, exact scores. The "
+        "Root mean square error over that of each law's best grid: the geometric mean over ten laws, and the worst law. 1 is the best that "
+        f"any of {len(candidates) - len(STEPS)} grids of (centre, left, right) reaches on a law; unipc2-signal, VP, exact scores. The "
         "best grid here is that of the least mean and half of the worst, in logarithms; `OPTIMISED` is rounded from such, smooth in steps."
     )
     table.head("steps", "best grid", "mean", "worst", "OPTIMISED", "mean", "worst", "uniform in rectified t (0, 1, 1): mean", "worst")

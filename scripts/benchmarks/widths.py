@@ -20,7 +20,7 @@ CALLS, SAMPLES, WIDTHS = (5, 10, 20), 2500, (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 def main() -> None:
     table, unit, process = Table(), unit_mixture(1, 16, 10, 0.2), sd.GaussianProcess.vp()
     table.line(
-        "Sliced Wasserstein distance to exact samples over the width of the data: 10 Gaussians in 16 dimensions, VP, unipc2, exact scores, "
+        "Sliced Wasserstein distance to exact samples over the width of the data: 10 Gaussians in 16 dimensions, VP, exact scores, "
         f"{SAMPLES} samples, one seed. Less is better, and at the floor nothing is left to gain."
     )
     table.head("width", "floor", *(f"{which}, {calls} calls" for which in ("default", "optimised") for calls in CALLS))
