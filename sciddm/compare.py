@@ -36,6 +36,7 @@ def describe(run: Run) -> str:
         "tasks": ", ".join(run.tasks) or "none",
         "units": "; ".join(str(row["units"]) for row in meta["normalizer"].values() if "units" in row),
         "checkpoints": ", ".join(f"{step:,}" for step in run.checkpoints),
+        "sampling": _sampling(meta),
     }
     if origin := meta.get("init_from"):
         facts["begun with"] = f"{origin['path']}, step {origin['step']:,}, statistics {origin['statistics']}"
@@ -154,6 +155,12 @@ def bars(points: Sequence[tuple[int, float]], width: int = WIDTH) -> str:
     low, high = filled.min(), filled.max()
     heights = np.round((filled - low) / max(high - low, 1e-9) * (len(BARS) - 1)).astype(int)
     return "".join(BARS[height] for height in heights)
+
+
+def _sampling(meta) -> str:
+    sampling = meta["config"]["sampling"]
+    own = "its own grid, searched at the end of training" if meta.get("grid") else "grid optimised, as none of its own was searched"
+    return f"{sampling['solver']}, {sampling['steps']} steps, {own if sampling['grid'] == 'own' else 'grid ' + sampling['grid']}"
 
 
 def _time(run: Run) -> str:
