@@ -1,6 +1,6 @@
 """Ancestral steps as wide as the denoiser's covariance says, beside the plug-in ones: samples, posteriors, rewards and extremes.
 
-Usage: python scripts/benchmarks/step_width.py [--parts samples posteriors rewards extremes] [--steps 20 50 100] [--seeds 2]
+Usage: python scripts/benchmarks/step_width.py [--parts samples posteriors cost rewards extremes] [--steps 20 50 100] [--seeds 2]
        [--only A D] [--out FILE]
 """
 
@@ -172,6 +172,25 @@ def posteriors(table, arguments, count=1000, keys=2):
     )
 
 
+def cost(table, arguments, steps=20, count=1000, turns=9):
+    """CPU time of one population by each step, in turns."""
+    _, _, _, denoiser, (A, y, std) = next(problems(2))
+    observation = lookahead.Observation(jnp.asarray(A, jnp.float32), jnp.asarray(y, jnp.float32), jnp.float32(std))
+    times = {name: [] for name in chosen(8)}
+    for turn in range(turns + 1):
+        for name, solver in chosen(8).items():
+            start = time.process_time()
+            jax.block_until_ready(population(jax.random.key(turn), denoiser, observation, solver, steps, count))
+            times[name].append(time.process_time() - start)
+    table.head(*times)
+    table.row(*(f"{np.median(each[1:]) / np.median(times['plug-in'][1:]):.2f}" for each in times.values()))
+    table.line()
+    table.line(
+        f"CPU time over that of plug-in steps: `smc` of {count} particles and {steps} steps on the first of the problems of 25 components, "
+        f"medians of {turns} turns."
+    )
+
+
 @eqx.filter_jit
 def rewarded(key, denoiser, solver, steps, slope, count):
     result = particles.fk_steering(
@@ -234,7 +253,7 @@ def extremes(table, arguments, count=400, repeats=10, threshold=3.5):
 
 
 def main() -> None:
-    parts = {"samples": samples, "posteriors": posteriors, "rewards": rewards, "extremes": extremes}
+    parts = {"samples": samples, "posteriors": posteriors, "cost": cost, "rewards": rewards, "extremes": extremes}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", default=list(parts), choices=list(parts))
     parser.add_argument("--steps", type=int, nargs="+", default=[20, 50, 100])
