@@ -175,7 +175,8 @@ def main() -> None:
     for place, (dimension, seen) in enumerate(tuple(int(part) for part in text.split(",")) for text in arguments.cells):
         names = arguments.methods or (OFTEN if place else [name for name in METHODS if name not in CHEAPER.values()])
         for name in names:
-            keys = arguments.keys if place == 0 and name in OFTEN else max(arguments.keys // 4, 1)
+            often = arguments.methods or (place == 0 and name in OFTEN)
+            keys = arguments.keys if often else max(arguments.keys // 4, 1)
             own, exact = rows(CHEAPER.get(name, name) if dimension > 16 else name, dimension, seen, arguments, keys)
             table.row(*own)
         table.row(*exact)
