@@ -18,7 +18,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("samplers", "inverse"))
     parser.add_argument("--seeds", type=int, default=10, help="of the samplers")
-    parser.add_argument("--sets", type=int, default=2, help="of observations of the inverse problems")
+    parser.add_argument("--sets", type=int, default=1, help="of observations of the inverse problems")
     parser.add_argument("--laws", nargs="+", choices=NAMES, default=list(NAMES), metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--out", type=pathlib.Path, help="the folder of the tables; results/ beside this script")
     parser.add_argument("--keep", type=pathlib.Path, help="a folder to keep the peers' rows of samplers in, and to take them from")
