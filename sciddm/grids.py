@@ -156,7 +156,7 @@ def _between(process, steps, curve):
 GRIDS: dict[str, Callable] = {"logsnr": uniform_log_snr, "edm": edm, "t": uniform_time, "optimised": optimised}
 
 # steps, centre, left, right, by scripts/benchmarks/optimised_grids.py; the last row, where all are good, for solvers of other kinds.
-OPTIMISED = ((5, 0.3, 0.95, 1.4), (10, 0.5, 0.85, 1.4), (20, 0.8, 0.85, 1.3), (60, 0.8, 1.3, 1.6))
+OPTIMISED = ((5, 0.4, 1.0, 1.5), (10, 0.8, 0.95, 1.5), (20, 1.1, 0.85, 1.5), (60, 0.8, 1.3, 1.6))
 
 
 KIND = Kind(

@@ -13,7 +13,6 @@ from sciddm.solvers import DenoiserTerm, UniPCSignal
 from sciddm.solvers.adams_bashforth import History
 from sciddm.solvers.unipc_signal import gap_of_shares
 
-
 MEAN = 0.7
 
 
