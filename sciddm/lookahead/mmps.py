@@ -15,7 +15,7 @@ from sciddm.lookahead.observe.observation import Observation
 
 
 def mmps(denoiser: Denoiser, observation: Observation, *, iterations: int = 8) -> Denoiser:
-    """`denoiser` drawn towards the observation; the nearest to the exact posterior of all plug-in guides.
+    """`denoiser` drawn towards the observation; the nearest to the exact posterior of all plug-in guides where that is one Gaussian.
 
     Args: iterations: at most so many conjugate-gradient steps, each one vector-Jacobian product of the network.
     """
