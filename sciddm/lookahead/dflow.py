@@ -21,7 +21,7 @@ from sciddm.keys import whole
 from sciddm.lookahead.observe.observation import Observation, need_density
 from sciddm.lookahead.prescribed import Prescribed
 from sciddm.solvers.base import AbstractDenoiserSolver, DenoiserTerm
-from sciddm.solvers.unipc import UniPC
+from sciddm.solvers.unipc_signal import UniPCSignal
 
 TRIALS = 6
 
@@ -30,7 +30,7 @@ def dflow(denoiser: Denoiser, potential, *, ode_steps: int = 10, iterations: int
     """`denoiser` to be sampled by D-Flow, a solver of its own from noise to data in one step: `sd.sample` takes no other for it.
 
     Args:
-        potential: (x_0, t) -> (B,) in nats, or an Observation; ode_steps: of "unipc2" on the optimised grid, a network call each.
+        potential: (x_0, t) -> (B,) in nats, or an Observation; ode_steps: of "unipc2-signal" on the optimised grid, a network call each.
         iterations: of L-BFGS, each up to 6 trials of a step's length; weight: of the noise's own log density.
     """
     whole(ode_steps, "ode_steps")
@@ -55,7 +55,7 @@ class DFlow(AbstractDenoiserSolver):
         return None
 
     def advance(self, term, t, s, x_t, memory):
-        process, solver = term.denoiser.process, UniPC(2)
+        process, solver = term.denoiser.process, UniPCSignal(2)
         times = s + (t - s) * grids.optimised(process, self.ode_steps)
 
         @jax.checkpoint

@@ -17,7 +17,7 @@ def test_guides_compose_with_every_solver_and_with_guidance(solver):
     mean, covariance = gaussian_posterior(np.zeros(3), np.eye(3), A, Y, 0.5)
     conditional = sd.guidance.classifier_free(gaussian_denoiser(sd.GaussianProcess.vp(), 1.0), 1.0)
     guided = sd.lookahead.mmps(conditional, sd.lookahead.Observation(A, Y, 0.5))
-    steps = 4 if solver in ("tsit5", "dopri8") else 100
+    steps = 6 if solver in ("tsit5", "dopri8") else 100
     if solver in ("ddpm", "ddim-eta", "sde-dpmpp2m", "seeds2", "edm", "flow-sde", "euler-maruyama"):
         count = 2000
         samples, info = sd.sample(jax.random.key(0), guided, (count, 3), solver=solver, steps=steps)
