@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sciddm.answer import Answer
 from sciddm.arithmetic import combine, expand
@@ -281,7 +282,7 @@ class FunctionDenoiser(Denoiser):
     data_std: Any = 1.0
 
     def __check_init__(self):
-        if isinstance(self.data_std, (int, float)) and not 0 < self.data_std < float("inf"):
+        if isinstance(self.data_std, (int, float, np.generic)) and not 0 < self.data_std < float("inf"):
             raise ValueError(f"data_std = {self.data_std}: expected the standard deviation of the data, a positive number")
 
     @property

@@ -56,6 +56,12 @@ def optimised(process: GaussianProcess, steps: int):
     return Logistic()(process, steps)
 
 
+def check_width(data_std) -> None:
+    """Raises: ValueError where the standard deviation of the data is a number, and negative or no finite one."""
+    if isinstance(data_std, (int, float, np.generic)) and not 0 <= data_std < float("inf"):
+        raise ValueError(f"data_std = {data_std}: expected the standard deviation of the data, a positive number")
+
+
 class Logistic(eqx.Module):
     """Log-SNRs at quantiles of a skewed logistic law, which steps of a share u = k / steps of the path go through:
 
@@ -70,6 +76,14 @@ class Logistic(eqx.Module):
 
     rows: tuple[tuple[float, ...], ...] = eqx.field(static=True, default_factory=lambda: OPTIMISED)
     data_std: Any = 1.0
+
+    def __check_init__(self):
+        check_width(self.data_std)
+        table = np.asarray(self.rows, float)
+        if table.ndim != 2 or table.shape[1:] != (4,) or not np.isfinite(table).all() or np.any(table[:, [0, 2, 3]] <= 0):
+            raise ValueError(f"rows = {self.rows}: expected (steps, centre, left, right), finite, all but the centre above 0")
+        if np.any(np.diff(table[:, 0]) <= 0):
+            raise ValueError(f"rows = {self.rows}: their numbers of steps must increase")
 
     def shape(self, steps: int) -> tuple[float, float, float]:
         """centre, left and right for so many steps, of data of unit variance."""

@@ -26,22 +26,27 @@ from sciddm.solvers.base import DenoiserTerm
 STEPS = (5, 10, 20)
 FINE = 60  # steps of the path that is held to be exact
 MOST = 60  # looks, about
+FEWEST = 8  # samples
 SURE = 1.1  # standard errors of the samples' differences: what one sample alone gains is 1 of them
 STRIDES = (0.8, 0.3)  # of the centre; of the logarithms of left and right half as much
 CENTRE, SCALES = 4.0, 4.0  # as far as the search goes, from 0 and by a factor
 
 
-def search_own(key, denoiser: Denoiser, shape, *, cond=None, solver=None, sharding=None, progress: bool = False) -> Logistic:
+def search_own(
+    key, denoiser: Denoiser, shape, *, cond=None, solver=None, sharding=None, progress: bool = False, given_up=lambda: False
+) -> Logistic | None:
     """The grid that serves `denoiser` best, at STEPS and in between, for `sd.sample`.
 
     Args: shape: of a batch, some 32 samples; cond: as for `sd.sample`; solver: a deterministic one, None: the denoiser's default;
-    sharding: of the batch.
-    Raises: Refusal of a solver that draws noise, or takes steps of its own.
+    sharding: of the batch; given_up: asked now and then, True ends the search with None.
+    Raises: Refusal of a solver that draws noise, or takes steps of its own; ValueError on less than FEWEST samples.
     """
     like, process = as_structs(shape), denoiser.given(cond).process
+    if batch_size(like) < FEWEST:
+        raise ValueError(f"a batch of {batch_size(like)} says too little of a grid: expected at least {FEWEST} samples, some 32 are good")
     solver, _, begin = fill_defaults(denoiser, solver)
     if solver.draws_noise() or solver.network_calls(1) is None:
-        raise Refusal(f"solver {type(solver).__name__}: expected a deterministic one of fixed steps, such as unipc2-signal")
+        raise Refusal(f"solver {type(solver).__name__}: expected a deterministic one of fixed steps, such as solver='unipc2-signal'")
     begin = begin if isinstance(begin, Logistic) else Logistic()
     keys = sample_keys(one_key(key), batch_size(like))
     noise = start_from_noise(key, process, like, 1, "t")
@@ -57,6 +62,8 @@ def search_own(key, denoiser: Denoiser, shape, *, cond=None, solver=None, shardi
             return np.asarray(_squares(_ends(denoiser, solver, cond, keys, noise, *times), exact), np.float64)
 
         for steps in STEPS:
+            if given_up():
+                return None
             found[steps] = by_coordinates(partial(squares, steps=steps), begin.shape(steps))
     rows = ((steps, *(round(value, 3) for value in found[steps])) for steps in STEPS)
     return Logistic((*rows, OPTIMISED[-1]), begin.data_std)

@@ -94,7 +94,10 @@ def fill_defaults(denoiser: Denoiser, solver=None, steps=None, grid=None):
     defaults = denoiser.sampling
     if defaults.sampler is not None and solver is not None:
         raise Refusal(f"{defaults.sampler} is a sampler of its own, not a shift of x0_hat: leave `solver` out")
+    named = isinstance(solver, str)
     solver = solvers.resolve(next(s for s in (solver, defaults.solver, "unipc2-signal") if s is not None))
+    if named and isinstance(solver, solvers.UniPCSignal) and isinstance(defaults.solver, solvers.UniPCSignal):
+        solver = solvers.UniPCSignal(solver.points, defaults.solver.data_std)  # a name can't say how wide the data are
     grid = None if isinstance(grid, str) and grid == grids.OWN else grid
     grid = next(g for g in (grid, defaults.grid, "optimised") if g is not None)
     steps = whole(next(s for s in (steps, defaults.steps, 20) if s is not None), "steps")

@@ -5,10 +5,14 @@ import json
 import jax
 import numpy as np
 import pytest
+from toy_domain import toy_config
 
 import sciddm as sd
+import sciddm.train.own_grid
 from sciddm import grids
 from sciddm.own_grid import by_coordinates, search_own
+from sciddm.sample import fill_defaults
+from sciddm.train import fit
 
 
 def test_coordinates_find_the_least_error_and_stay_where_samples_do_not_agree():
@@ -45,6 +49,9 @@ def test_the_own_grid_of_narrow_data_halves_the_error_for_new_noise():
     assert error(grid) < 0.5 * error(None)
     with pytest.raises(ValueError, match="deterministic one of fixed steps"):
         search_own(0, denoiser, (32, 2), solver="ddpm")
+    with pytest.raises(ValueError, match="at least 8 samples"):
+        search_own(0, denoiser, (2, 2))
+    assert search_own(0, denoiser, (32, 2), given_up=lambda: True) is None
 
 
 def test_a_finished_run_keeps_its_own_grid_and_samples_by_it_and_others_take_the_table(toy_run, tmp_path):
@@ -60,3 +67,26 @@ def test_a_finished_run_keeps_its_own_grid_and_samples_by_it_and_others_take_the
     earlier = sd.load(toy_run, step=40)  # before its budget was spent
     assert earlier.grid == "optimised" and earlier.sampling_options(earlier.denoiser)["grid"] == "optimised"
     assert sd.load(toy_run, changes={"sampling.grid": "logsnr"}).grid == "logsnr"
+
+
+def test_a_name_of_the_default_solver_is_that_of_the_width_of_the_data_and_odd_tables_are_refused():
+    denoiser = sd.FunctionDenoiser(lambda x, t, cond: x, sd.GaussianProcess.vp(), data_std=30.0)
+    assert fill_defaults(denoiser, "unipc2-signal")[0].data_std == fill_defaults(denoiser)[0].data_std == 30.0
+    for rows in ((), ((5, 0.0, 1.0),), ((5, 0.0, -1.0, 1.0),), ((5, np.nan, 1.0, 1.0),), ((5, 0.0, 1.0, 1.0), (5, 0.0, 1.0, 1.0))):
+        with pytest.raises(ValueError, match="rows = "):
+            grids.Logistic(rows)
+    for width in (-1.0, np.float32(-2.0), np.nan):
+        with pytest.raises(ValueError, match="data_std = "):
+            grids.Logistic(data_std=width)
+
+
+def test_a_search_that_fails_leaves_the_training_its_checkpoint(tmp_path, monkeypatch, capsys):
+    def fails(*args, **options):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(sciddm.train.own_grid, "search_own", fails)
+    config = toy_config(steps=2)
+    config.sampling.grid = "own"
+    fit(config, tmp_path, progress=False)
+    assert "no room; it takes the grid optimised" in capsys.readouterr().err
+    assert sd.load(tmp_path).grid == "optimised"

@@ -30,7 +30,8 @@ def dps(denoiser: Denoiser, observation: Observation, *, scale=None) -> Denoiser
     """`denoiser` drawn down the residual's norm: one gradient of the network, whatever the operator.
 
     Args: scale: zeta' of the published step (1 for images, .3 to 1), to be searched for each problem and number of steps; None: the
-        length that the likelihood gives, at any number of steps and by any solver.
+        length that the likelihood gives, at any number of steps of "ddpm". By a solver that draws no noise samples go beyond y, with
+        too small a spread, as the direction is none of the flow's: take mmps there.
     As published it is sampled by "ddpm" in 1000 steps uniform in t, unless `sd.sample` is given others.
     """
     return DPS(denoiser, observation, None if scale is None else jnp.asarray(scale, jnp.float32))

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciddm.arithmetic import combine
+from sciddm.grids import WIDTHS, check_width
 from sciddm.process import Level
 from sciddm.solvers.adams_bashforth import History
 from sciddm.solvers.base import AbstractDenoiserSolver
@@ -23,6 +24,7 @@ from sciddm.solvers.exponential import exponential_step, log_step, weighted_sum
 # Gauss-Legendre in sqrt(q) on [0, 1], close where c changes most. There is a closed form, whose digits cancel in small steps.
 _ROOTS, _WEIGHTS = ((1.0 + np.polynomial.legendre.leggauss(12)[0]) / 2.0, np.polynomial.legendre.leggauss(12)[1] / 2.0)
 PLACES, QUADRATURE = _ROOTS**2, 2.0 * _ROOTS * _WEIGHTS
+END = 30.0  # of log(alpha s / sigma)
 
 
 class UniPCSignal(AbstractDenoiserSolver):
@@ -34,8 +36,7 @@ class UniPCSignal(AbstractDenoiserSolver):
     def __check_init__(self):
         if not 1 <= self.points <= 4:
             raise ValueError(f"points = {self.points}: expected 1 to 4")
-        if isinstance(self.data_std, (int, float)) and not 0 < self.data_std < float("inf"):
-            raise ValueError(f"data_std = {self.data_std}: expected the standard deviation of the data, a positive number")
+        check_width(self.data_std)
 
     def order(self, terms):
         return self.points + 1
@@ -65,7 +66,7 @@ class UniPCSignal(AbstractDenoiserSolver):
 
     def _place(self, level: Level):
         """log(alpha s / sigma), from which c keeps its digits at both ends; -inf is pure noise."""
-        return 0.5 * level.log_snr + jnp.log(self.data_std)
+        return 0.5 * level.log_snr + jnp.log(jnp.clip(jnp.asarray(self.data_std, jnp.result_type(float)), *WIDTHS))
 
     def _weights(self, nodes, level_t: Level, level_s: Level, order):
         """w_j with sum_j w_j x0_hat_j = int_0^1 h e^{h (v - 1)} p(v) dv, p the polynomial in c through the first `order` nodes.
@@ -95,6 +96,7 @@ def gap_of_shares(first, second):
     """c(first) - c(second), c(l) = 1 / sqrt(1 + e^{-2 l}), without loss of digits where both are near 1."""
 
     def parts(place):
+        place = jnp.clip(place, -END, END)  # finite, as derivatives need it
         small = jnp.exp(-2.0 * jnp.abs(place))  # noise over signal or the other way round, in variance
         noisy = jnp.sqrt(small / (1.0 + small))
         missing = small / (1.0 + small + jnp.sqrt(1.0 + small))  # 1 - c

@@ -96,7 +96,7 @@ class Checkpoints:
             )
         except Exception as error:  # orbax and tensorstore wrap the operating system's word in types of their own
             self._clear_unfinished()
-            raise UserError(self._full(_first_line(error))) from error
+            raise UserError(self._full(first_line(error))) from error
 
     def wait(self) -> None:
         """Until everything started is on the disk. Raises: UserError if it is not."""
@@ -104,7 +104,7 @@ class Checkpoints:
             self._manager.wait_until_finished()
         except Exception as error:
             self._clear_unfinished()
-            raise UserError(self._full(_first_line(error))) from error
+            raise UserError(self._full(first_line(error))) from error
 
     def meta(self, step: int | None = None) -> dict | None:
         """The newest readable metadata, or that of a step; None if there is no checkpoint.
@@ -118,7 +118,7 @@ class Checkpoints:
             try:
                 return self._read_meta(candidate)
             except Exception as error:
-                self._set_aside(candidate, f"its metadata can't be read ({_first_line(error)})")
+                self._set_aside(candidate, f"its metadata can't be read ({first_line(error)})")
         if steps:
             raise UserError(
                 f"{self.directory}: none of the checkpoints {steps} can be read; choose another --workdir, or copy the run again"
@@ -170,7 +170,7 @@ class Checkpoints:
             except UserError:
                 raise
             except Exception as error:
-                self._set_aside(candidate, f"it can't be read ({_first_line(error)})")
+                self._set_aside(candidate, f"it can't be read ({first_line(error)})")
                 continue
             wrong = [name for name, digest in seen.items() if meta["digests"].get(name) != digest]
             if not wrong:
@@ -331,7 +331,8 @@ def to_host(leaf):
     return np.ascontiguousarray(leaf)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """What an error says, in one line."""
     if "No space left on device" in str(error):  # at the end of a long line of tensorstore's
         return "no space left on the disk"
     return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:160]}"

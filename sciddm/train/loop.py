@@ -151,7 +151,7 @@ def train(config, workdir: Path, mesh, init_from, statistics: str, progress: boo
                     # The rows of an interval that is not over go along, so that its line will be that of the unbroken run.
                     recent, saved = as_floats(recent), step
                     if over:
-                        grid = searched(config, domain, denoiser, state.ema, batch_sharding(mesh), progress)
+                        grid = searched(config, domain, denoiser, state.ema, batch_sharding(mesh), progress, lambda: stop.asked)
                     about = {
                         "elapsed": budget.elapsed(), "progress": min(budget.progress(step), 1.0), "recent": recent, "held_out": looks,
                         "grid": grid,

@@ -80,6 +80,7 @@ def test_gaps_of_shares_keep_their_digits_at_both_ends_and_answers_that_agree_in
             gap = missing[k] - missing[i] if places[k] > 0 else exact[i] - exact[k]
             assert float(gap_of_shares(jnp.float32(places[i]), jnp.float32(places[k]))) == pytest.approx(gap, rel=1e-4)
     assert float(gap_of_shares(jnp.inf, -jnp.inf)) == 1.0
+    assert np.isfinite(jax.grad(gap_of_shares, (0, 1))(jnp.inf, jnp.asarray(2.0))).all()  # as a search by gradients needs it
     level = Level(jnp.asarray(1.0), jnp.asarray(1e-9), jnp.asarray(41.4))
     data = Level(jnp.asarray(1.0), jnp.asarray(0.0), jnp.asarray(jnp.inf))
     weights = UniPCSignal(2)._weights([jnp.asarray(60.0), jnp.asarray(60.0)], level, data, jnp.asarray(2))
