@@ -16,7 +16,8 @@ SMALL = [
     "--config.data.resolution=16", "--config.data.count=96", "--config.data.held_out=8", "--config.network.channels=(16,)",
     "--config.network.attention_levels=()", "--config.training.steps=4", "--config.training.wall_minutes=null",
     "--config.checkpoint.every=2", "--config.training.held_out=0", "--config.training.batch_size=8", "--config.sampling.steps=3",
-    "--config.sampling.batch_size=2", "--config.evaluation.problems=1", "--config.tasks.forward.steps=3", "--config.tasks.inverse.steps=3",
+    "--config.sampling.batch_size=2", "--config.sampling.grid=optimised",
+    "--config.evaluation.problems=1", "--config.tasks.forward.steps=3", "--config.tasks.inverse.steps=3",
     "--config.tasks.superresolve.steps=3", "--config.tasks.generate.steps=3",
 ]  # fmt: skip
 

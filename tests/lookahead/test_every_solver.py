@@ -8,11 +8,12 @@ from lookahead.common import A, Y, law_of_the_end
 
 import sciddm as sd
 
-# dopri8 is tsit5 with a longer table, and takes five times as long to compile as any other
-SOLVERS = sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral", "dopri8"})
+# dopri8 is tsit5 with a longer table, and takes five times as long to compile as any other; unipc-signal is unipc2-signal with one more answer
+SLOW = {"dopri8", "unipc-signal"}
+SOLVERS = sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral"} - SLOW)
 
 
-@pytest.mark.parametrize("solver", [*SOLVERS, pytest.param("dopri8", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("solver", [*SOLVERS, *(pytest.param(name, marks=pytest.mark.slow) for name in sorted(SLOW))])
 def test_guides_compose_with_every_solver_and_with_guidance(solver):
     mean, covariance = gaussian_posterior(np.zeros(3), np.eye(3), A, Y, 0.5)
     conditional = sd.guidance.classifier_free(gaussian_denoiser(sd.GaussianProcess.vp(), 1.0), 1.0)

@@ -126,6 +126,7 @@ def test_the_pod_config_makes_its_network_and_trains_at_a_level_a_frame(tmp_path
     config.network.update({"dim": 16, "depth": 1, "heads": 2, "features": 16})
     config.objective.levels = "frame"
     config.training.update({"steps": 2, "batch_size": 4, "held_out": 0})
+    config.sampling.grid = "optimised"
     assert int(fit(config, tmp_path / "run", progress=False).step) == 2
     model = sd.load(tmp_path / "run")
     # the denoiser takes a time a frame: the past nearly known, the future not at all
