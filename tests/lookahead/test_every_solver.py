@@ -8,7 +8,7 @@ from lookahead.common import A, Y, law_of_the_end
 
 import sciddm as sd
 
-# dopri8 is tsit5 with a longer table, and takes five times as long to compile as any other; unipc-signal is unipc2-signal with one more answer
+# dopri8 is tsit5 with a longer table, five times as long to compile as any other; unipc-signal is unipc2-signal with one more answer
 SLOW = {"dopri8", "unipc-signal"}
 SOLVERS = sorted(set(sd.solvers.SOLVERS) - {"dpmpp1", "ancestral"} - SLOW)
 
