@@ -60,17 +60,17 @@ def fold(keys, data):
     return jax.vmap(jax.random.fold_in, (0, None))(keys, data)
 
 
-def whole(value, name: str, least: int = 1) -> int:
+def whole(value, name: str, least: int = 1, most: int | None = None) -> int:
     """`value` as a Python integer, numpy's too, so that counts are never traced.
 
-    Raises: ValueError unless it is an integer of at least `least`.
+    Raises: ValueError unless it is an integer of at least `least`, and of at most `most` where that is given.
     """
     try:
         number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)
     except TypeError:
         number = None
-    if number is None or number < least:
-        raise ValueError(f"{name} = {value!r}: expected an integer, at least {least}")
+    if number is None or number < least or (most is not None and number > most):
+        raise ValueError(f"{name} = {value!r}: expected an integer, {f'at least {least}' if most is None else f'{least} to {most}'}")
     return number
 
 

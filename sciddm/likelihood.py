@@ -16,7 +16,7 @@ import numpy as np
 
 from sciddm.arithmetic import batch_size, combine, widen
 from sciddm.denoiser import Denoiser
-from sciddm.keys import sample_keys
+from sciddm.keys import sample_keys, whole
 from sciddm.match_snr import denoise_at
 from sciddm.process import GaussianProcess
 from sciddm.solvers.adaptive import evaluations, solve_each
@@ -48,7 +48,7 @@ def log_prob(
     _refuse(denoiser)
     if trace not in TRACES:
         raise ValueError(f"trace {trace!r} is none of {sorted(TRACES)}")
-    if trace != "exact" and probes < (least := 3 if trace == "hutch++" else 1):
+    if trace != "exact" and whole(probes, "probes", 0) < (least := 3 if trace == "hutch++" else 1):
         raise ValueError(f"probes = {probes}: trace {trace!r} needs at least {least}")
     keys = sample_keys(key, batch_size(x_0))
     log_p, info = _log_prob(keys, denoiser, x_0, cond, trace, probes, float(rtol), float(atol))

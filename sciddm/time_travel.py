@@ -14,6 +14,7 @@ import numpy as np
 
 from sciddm import grids
 from sciddm.arithmetic import combine
+from sciddm.keys import whole
 from sciddm.process import Level
 
 
@@ -34,8 +35,7 @@ class TimeTravel(eqx.Module):
     window: tuple = eqx.field(static=True)
 
     def __init__(self, grid="logsnr", *, jump: int = 1, repeats: int = 10, window=(0.0, 1.0)):
-        if jump < 1 or repeats < 1:
-            raise ValueError(f"time travel: jump = {jump}, repeats = {repeats}; both count steps, from 1 on")
+        jump, repeats = whole(jump, "time travel: jump"), whole(repeats, "time travel: repeats")
         if not 0.0 <= window[0] < window[1] <= 1.0:
             raise ValueError(f"time travel: window = {window}; expected shares of the path, 0 <= start < stop <= 1")
         if not (isinstance(grid, str) or callable(grid)):

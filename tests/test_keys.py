@@ -1,5 +1,6 @@
 """Keys, seeds, counts, times and starts: what can't be meant is said at once, in one line."""
 
+import diffrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -92,6 +93,43 @@ def test_steps_that_are_no_positive_integer_are_an_error_that_names_them(steps):
         sample(steps=steps)
     with pytest.raises(ValueError, match="expected an integer"):
         whole(steps, "anything")
+
+
+GUIDES, SMALL = sd.lookahead, {"num_particles": 4, "steps": 3}
+COUNTS = {
+    "probes": lambda n: sd.solvers.DDPM(covariance="diagonal", probes=n),
+    "points of unipc": lambda n: sd.solvers.UniPC(n),
+    "points of unipc-signal": lambda n: sd.solvers.UniPCSignal(n),
+    "points of adams-bashforth": lambda n: sd.solvers.AdamsBashforth(n),
+    "max_steps": lambda n: sd.solvers.Adaptive(diffrax.Tsit5(), max_steps=n),
+    "moves": lambda n: GUIDES.Langevin(n),
+    "depth": lambda n: GUIDES.steer(DENOISER, reward, depth=n),
+    "truncate": lambda n: GUIDES.steer(DENOISER, reward, depth=2, truncate=n),
+    "backward_steps": lambda n: GUIDES.universal(DENOISER, reward, backward_steps=n),
+    "every of svdd": lambda n: particles.svdd(0, DENOISER, reward, (3,), every=n, **SMALL),
+    "every of fk_steering": lambda n: particles.fk_steering(0, DENOISER, reward, (3,), every=n, **SMALL),
+    "chunk of smc": lambda n: particles.smc(0, DENOISER, reward, (3,), chunk=n, **SMALL),
+    "chunk of best_of_n": lambda n: particles.best_of_n(0, DENOISER, reward, (3,), chunk=n, **SMALL),
+    "chunk of search_over_paths": lambda n: particles.search_over_paths(0, DENOISER, reward, (3,), copies=2, steps=10, chunk=n),
+    "chunk of rollover_budget": lambda n: particles.rollover_budget(0, DENOISER, reward, (3,), budget=40, steps=3, chunk=n),
+    "probes of log_prob": lambda n: sd.log_prob(0, DENOISER, np.ones((2, 3), np.float32), trace="hutchinson", probes=n),
+    "jump": lambda n: sd.TimeTravel(jump=n),
+    "repeats": lambda n: sd.TimeTravel(repeats=n),
+}
+
+
+@pytest.mark.parametrize("option", COUNTS)
+@pytest.mark.parametrize("count", [2.5, "3", True, -1])
+def test_a_count_that_is_none_is_one_line_that_names_it_wherever_it_is_taken(option, count):
+    with pytest.raises(ValueError, match=f"{option.split()[0]} = {count!r}") as said:
+        COUNTS[option](count)
+    assert len(str(said.value).splitlines()) == 1
+
+
+def test_a_chunk_that_does_not_divide_the_particles_is_an_error_that_says_how_many_there_are():
+    for option, count in {"smc": 4, "best_of_n": 4, "search_over_paths": 4, "rollover_budget": 2}.items():
+        with pytest.raises(ValueError, match=f"chunk = 3: expected a divisor of the {count} particles"):
+            COUNTS[f"chunk of {option}"](3)
 
 
 @pytest.mark.parametrize(

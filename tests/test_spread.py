@@ -170,6 +170,7 @@ def test_the_step_given_what_is_measured_is_drawn_and_weighed_as_linear_algebra_
         ({"covariance": "exact", "prior_variance": 1.0}, "one of the two"),
         ({"covariance": "exact", "probes": 3}, "probes = 3"),
         ({"covariance": "diagonal", "probes": 0}, "probes = 0"),
+        ({"covariance": "low_rank", "probes": 2.5}, "probes = 2.5: expected an integer, at least 1"),
         ({"probes": 3}, "none is given"),
     ],
 )

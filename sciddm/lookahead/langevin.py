@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import batch_size, combine
 from sciddm.denoiser import eps_from
-from sciddm.keys import fold
+from sciddm.keys import fold, whole
 from sciddm.reverse import Correction
 
 
@@ -27,6 +27,9 @@ class Langevin(Correction):
 
     moves: int = eqx.field(static=True, default=1)
     strength: float = 0.25
+
+    def __check_init__(self):
+        whole(self.moves, "moves", 0)
 
     def network_calls(self, steps):
         return self.moves * (steps - 1)

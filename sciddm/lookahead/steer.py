@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser, Guide
+from sciddm.keys import whole
 from sciddm.lookahead.gradients import gain, guidance_norm, potential_report, value_and_gradient
 from sciddm.lookahead.observe.observation import need_density
 from sciddm.solvers.base import DenoiserTerm
@@ -37,11 +38,10 @@ def steer(
     need_density(potential, "steer")
     if through not in ("network", "x0"):
         raise ValueError(f"through = {through!r}: expected 'network' or 'x0'")
-    if depth < 0 or (depth and through != "network"):
-        raise ValueError(f"depth = {depth}: expected 0 or more, and through = 'network' where it is not 0")
+    if whole(depth, "depth", 0) and through != "network":
+        raise ValueError(f"depth = {depth}: expected 0, or through = 'network'")
     truncate = depth + 1 if truncate is None else truncate
-    if not 1 <= truncate <= depth + 1:
-        raise ValueError(f"truncate = {truncate}: expected 1 to {depth + 1}, the evaluations at depth {depth}")
+    whole(truncate, "truncate", 1, depth + 1)  # of the evaluations
     return Steered(denoiser, potential, jnp.asarray(scale, jnp.float32), depth, through, truncate)
 
 

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from sciddm.answer import Answer, Kick
 from sciddm.arithmetic import batch_size, combine
 from sciddm.denoiser import Denoiser, Draws, Guide
+from sciddm.keys import whole
 from sciddm.lookahead.gradients import gain, guidance_norm
 from sciddm.lookahead.views import Views
 from sciddm.noise import White
@@ -57,8 +58,8 @@ def synchronize(
         raise ValueError(
             "strategy = 'bethe' needs the overlaps of windows or patches: use 'x0' or 'centre' with other views"
         )
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk = {chunk}: expected 1 or more views at a time, or None for all")
+    if chunk is not None:
+        whole(chunk, "chunk")
     if not isinstance(denoiser.process.noise, White):
         raise ValueError(
             f"synchronize: the process has {type(denoiser.process.noise).__name__} noise, expected White, whose windows are white"

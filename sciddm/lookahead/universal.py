@@ -30,6 +30,7 @@ def universal(
         repeats: k, how often each noise level is visited, by a `TimeTravel` where `sd.sample` is not given a grid.
     """
     whole(repeats, "repeats")
+    whole(backward_steps, "backward_steps", 0)
     need_density(potential, "universal")
     scale, rate = (jnp.asarray(value, jnp.float32) for value in (scale, backward_rate))
     return Universal(denoiser, potential, scale, rate, backward_steps, repeats)

@@ -11,7 +11,7 @@ from sciddm.denoiser import Denoiser
 from sciddm.keys import sample_keys
 from sciddm.lookahead.observe.observation import need_density
 from sciddm.particles.budget import particles_for
-from sciddm.particles.engine import by_chunks, population
+from sciddm.particles.engine import by_chunks, checked_chunk, population
 from sciddm.particles.resample import log_mean_exp
 from sciddm.particles.result import Result
 from sciddm.sample import fill_defaults, planned_calls, sample
@@ -28,6 +28,7 @@ def best_of_n(
     need_density(potential, "best_of_n")
     calls = int(planned_calls(denoiser, *fill_defaults(denoiser, solver, steps, grid), denoiser.sampling.corrections).sum())
     count = particles_for(num_particles, budget, calls)
+    chunk = checked_chunk(chunk, count)
     like = population(shape, chunk or count)
 
     def draw(keys):

@@ -17,7 +17,7 @@ from sciddm.answer import Answer
 from sciddm.arithmetic import as_structs, batch_size
 from sciddm.denoiser import Denoiser, Draws, Guide
 from sciddm.errors import Refusal
-from sciddm.keys import fold, one_key, sample_keys
+from sciddm.keys import fold, one_key, sample_keys, whole
 from sciddm.lookahead.observe.observation import need_density
 from sciddm.particles.resample import effective_sample_size, log_mean_exp, resolve
 from sciddm.particles.result import Result
@@ -188,8 +188,7 @@ def run(
     for guide in (denoiser, proposal):
         if guide is not None:
             guide.sampling.refuse("give steps that have no density", "take a plain guide")
-    if chunk is not None and count % chunk:
-        raise ValueError(f"chunk = {chunk}: expected a divisor of the {count} particles")
+    chunk = checked_chunk(chunk, count)
     solver, steps, grid = fill_defaults(denoiser, solver, steps, grid)
     if not (isinstance(solver, AncestralSolver) and solver.draws_noise()):
         raise Refusal(
@@ -220,6 +219,15 @@ def _run(key, loop: Population, potential, cond, steps, grid, start, tilted_star
 
     state, info = jax.lax.scan(step, loop.init(start, cond), (jnp.arange(len(times) - 1), times[:-1], times[1:]))
     return state.x, loop.end(state, potential), {"times": times, **info}
+
+
+def checked_chunk(chunk, count: int) -> int | None:
+    """`chunk` of `by_chunks`, None or a divisor of the `count` particles. Raises: ValueError."""
+    if chunk is None:
+        return None
+    if count % (chunk := whole(chunk, "chunk")):
+        raise ValueError(f"chunk = {chunk}: expected a divisor of the {count} particles")
+    return chunk
 
 
 def by_chunks(function, args, chunk: int | None):

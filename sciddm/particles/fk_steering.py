@@ -12,6 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser
+from sciddm.keys import whole
 from sciddm.particles.budget import particles_for, scaled
 from sciddm.particles.engine import Resampling, run
 from sciddm.particles.result import Result
@@ -36,7 +37,7 @@ def fk_steering(
     if kind not in KINDS:
         raise ValueError(f"kind = {kind!r}: expected one of {KINDS}")
     count = particles_for(num_particles, budget, fill_defaults(denoiser, solver, steps, grid)[1] * denoiser.calls)
-    every = max(1, steps // 5) if every is None else every
+    every = max(1, steps // 5) if every is None else whole(every, "every")
     potential = scaled(potential, scale)
     return run(
         key, denoiser, History(potential, kind), potential, shape, count, cond=cond, solver=solver, steps=steps, grid=grid,

@@ -20,6 +20,7 @@ from sciddm.arithmetic import combine
 from sciddm.denoiser import Denoiser
 from sciddm.errors import Refusal
 from sciddm.grids import log_snr_bounds
+from sciddm.keys import whole
 from sciddm.lookahead.observe.measurement import Gaussian
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.noise import White
@@ -48,7 +49,7 @@ def mcgdiff(
     basis, values, target = _directions(observation, shape)
     ratio = law.std / jnp.maximum(values, 1e-6 * jnp.max(values))
     twist = Followed(basis, values, target, ratio, jnp.asarray(kappa, float))
-    if len(values) > steps - 2:
+    if len(values) > whole(steps, "steps") - 2:
         raise ValueError(f"steps = {steps}: with {len(values)} values seen at least {len(values) + 2} are needed")
     chosen, given, grid = fill_defaults(denoiser, solver, steps, grid)
     if getattr(chosen, "covariance", None) is not None:

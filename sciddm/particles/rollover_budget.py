@@ -17,7 +17,7 @@ from sciddm.denoiser import Denoiser, Draws
 from sciddm.errors import Refusal
 from sciddm.keys import fold, one_key, sample_keys, whole
 from sciddm.lookahead.observe.observation import need_density
-from sciddm.particles.engine import by_chunks, population
+from sciddm.particles.engine import by_chunks, checked_chunk, population
 from sciddm.particles.result import Result
 from sciddm.reverse import reverse_step
 from sciddm.sample import fill_defaults, grid_times, start_from_noise
@@ -52,6 +52,7 @@ def rollover_budget(
         raise ValueError(
             f"budget = {budget}: the least is {least * denoiser.calls} network calls; give as many, or fewer steps"
         )
+    chunk = checked_chunk(chunk, initial)
     keys, process = sample_keys(key, initial), denoiser.given(cond).process
     start = start_from_noise(keys, process, population(shape, initial), steps, grid)
     quotas = np.diff(np.arange(steps) * ((units - initial) // batch) // max(steps - 1, 1))  # in batches of children

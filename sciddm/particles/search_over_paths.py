@@ -15,7 +15,7 @@ from sciddm.arithmetic import batch_size
 from sciddm.denoiser import Denoiser, Draws
 from sciddm.keys import fold, one_key, sample_keys, whole
 from sciddm.lookahead.observe.observation import need_density
-from sciddm.particles.engine import by_chunks, population
+from sciddm.particles.engine import by_chunks, checked_chunk, population
 from sciddm.particles.result import Result
 from sciddm.reverse import by, reverse_step
 from sciddm.sample import fill_defaults, grid_times, planned_calls, start_from_noise
@@ -51,12 +51,14 @@ def search_over_paths(
     first, each = int(num_particles * calls[:forth].sum()), int(num_particles * sum(rounds))
     if copies is None:
         copies = (whole(budget, "budget") - first) // max(each, 1)
-    if copies < 1:
-        raise ValueError(f"budget = {budget}: the least is {first + each} network calls; give as many, or fewer steps")
+        if copies < 1:
+            raise ValueError(f"budget = {budget}: the least is {first + each} network calls; give as many, or fewer steps")
+    copies = whole(copies, "copies")
+    chunk = checked_chunk(chunk, num_particles * copies)
     keys, process = sample_keys(key, num_particles), denoiser.given(cond).process
     start = start_from_noise(keys, process, population(shape, num_particles), steps, grid)
     x_0, values, best = _search(
-        key, denoiser, potential, cond, solver, steps, grid, start, begins, forth, whole(copies, "copies"), chunk
+        key, denoiser, potential, cond, solver, steps, grid, start, begins, forth, copies, chunk
     )
     log_weights = jnp.where(jnp.arange(len(values)) == jnp.argmax(values), 0.0, -jnp.inf)
     info = {"network_calls": first + copies * each, "best": best, "potential": values}

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.denoiser import Denoiser
-from sciddm.keys import one_key
+from sciddm.keys import one_key, whole
 from sciddm.particles.budget import particles_for
 from sciddm.particles.engine import Resampling, run
 from sciddm.particles.result import Result
@@ -28,7 +28,7 @@ def svdd(
     Args: num_particles: children, 10 as published; the first are so many draws of noise; temperature: alpha; every: steps between choices.
     A steered `denoiser` makes children that are better to choose from.
     """
-    key = one_key(key)
+    key, every = one_key(key), whole(every, "every")
     count = particles_for(num_particles, budget, fill_defaults(denoiser, solver, steps, grid)[1] * denoiser.calls)
     result = run(
         key, denoiser, Plain(potential, gradient=False), potential, shape, count, cond=cond, solver=solver, steps=steps, grid=grid,

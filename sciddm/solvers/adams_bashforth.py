@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.keys import whole
 from sciddm.solvers.base import AbstractDenoiserSolver
 from sciddm.solvers.exponential import add_noise, exponential_step, interpolation_weights, log_step, place, weighted_sum
 
@@ -53,11 +54,10 @@ class AdamsBashforth(AbstractDenoiserSolver):
     """Of any order from 1 to 4, one call a step. eta: 0 the probability flow, 1 the reverse equation (then of weak order 2 at most)."""
 
     points: int = eqx.field(static=True, default=3)
+    eta: float = eqx.field(static=True, default=0.0)
 
     def __check_init__(self):
-        if not 1 <= self.points <= 4:
-            raise ValueError(f"points = {self.points}: expected 1 to 4")
-    eta: float = eqx.field(static=True, default=0.0)
+        whole(self.points, "points", 1, 4)
 
     def draws_noise(self):
         return self.eta > 0

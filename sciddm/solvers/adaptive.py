@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.arithmetic import batch_size, cast, combine, widen
+from sciddm.keys import whole
 from sciddm.match_snr import denoise_at
 from sciddm.solvers.base import AbstractDenoiserSolver
 from sciddm.solvers.ddim import ddim_step
@@ -26,6 +27,9 @@ class Adaptive(AbstractDenoiserSolver):
     rtol: float = eqx.field(static=True, default=1e-5)
     atol: float = eqx.field(static=True, default=1e-5)
     max_steps: int = eqx.field(static=True, default=4096)
+
+    def __check_init__(self):
+        whole(self.max_steps, "max_steps")
 
     def order(self, terms):
         return self.solver.order(terms)

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from sciddm.denoiser import linearize
 from sciddm.errors import Refusal
 from sciddm.grids import LOG_SNR_RANGE
+from sciddm.keys import whole
 from sciddm.named import near
 from sciddm.process import posterior_kernel
 from sciddm.solvers.base import AncestralSolver
@@ -49,8 +50,10 @@ class DDPM(AncestralSolver):
             raise ValueError(f"covariance = {self.covariance!r}: expected None or one of {sorted(KINDS)}{near(self.covariance, KINDS)}")
         if self.prior_variance:
             raise ValueError(f"prior_variance = {self.prior_variance} beside covariance = {self.covariance!r}: expected one of the two")
-        if self.probes is not None and (self.covariance == "exact" or not self.probes >= 1):
-            raise ValueError(f"probes = {self.probes}: expected 1 or more, of covariance 'diagonal' or 'low_rank'")
+        if self.probes is not None and self.covariance == "exact":
+            raise ValueError(f"probes = {self.probes} are those of covariance 'diagonal' or 'low_rank', not of 'exact'")
+        if self.probes is not None:
+            whole(self.probes, "probes")
 
     def asks_at(self, process, t):
         # At alpha = 0 the Jacobian is 0, while Cov[x_0 | x_t] is that of the data: it is asked for just below, where x_t is noise as well.

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from sciddm.arithmetic import combine
+from sciddm.keys import whole
 from sciddm.solvers.adams_bashforth import History, usable_order
 from sciddm.solvers.base import AbstractDenoiserSolver
 from sciddm.solvers.exponential import exponential_step, interpolation_weights, log_step, place, weighted_sum
@@ -22,8 +23,7 @@ class UniPC(AbstractDenoiserSolver):
     points: int = eqx.field(static=True, default=3)
 
     def __check_init__(self):
-        if not 1 <= self.points <= 4:
-            raise ValueError(f"points = {self.points}: expected 1 to 4")
+        whole(self.points, "points", 1, 4)
 
     def order(self, terms):
         return self.points + 1

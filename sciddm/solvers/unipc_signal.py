@@ -16,6 +16,7 @@ import numpy as np
 
 from sciddm.arithmetic import combine
 from sciddm.grids import WIDTHS, check_width
+from sciddm.keys import whole
 from sciddm.process import Level
 from sciddm.solvers.adams_bashforth import History
 from sciddm.solvers.base import AbstractDenoiserSolver
@@ -34,8 +35,7 @@ class UniPCSignal(AbstractDenoiserSolver):
     data_std: Any = 1.0
 
     def __check_init__(self):
-        if not 1 <= self.points <= 4:
-            raise ValueError(f"points = {self.points}: expected 1 to 4")
+        whole(self.points, "points", 1, 4)
         check_width(self.data_std)
 
     def order(self, terms):
