@@ -53,12 +53,25 @@ def duration(seconds: float) -> str:
 class Bar(tqdm):
     """A bar of tqdm whose clock goes on every second: a part of what it counts may take a minute.
 
-    In a `with` statement: an error within ends it, too, however long its traceback is kept.
+    While another one runs inside, that one has the line. In a `with` statement: an error within ends it, too, however long its traceback
+    is kept.
     """
 
     def __init__(self, *arguments, **options):
+        if not options.get("disable") and (outer := _BARS[-1:]):
+            outer[0].clear()
+            options = {"position": 0} | options
         super().__init__(*arguments, **options)
+        if not self.disable:
+            _BARS.append(self)
         self._stop = None if self.disable else _every_tick(self._tick)
+
+    def display(self, msg=None, pos=None):
+        """Writes its line, but not into that of a bar inside."""
+        inner = _BARS[-1:]
+        if inner and inner[0] is not self and any(bar is self for bar in _BARS):
+            return False
+        return super().display(msg, pos)
 
     def _tick(self):
         if self._time() - self.start_t >= self.delay:
@@ -70,9 +83,14 @@ class Bar(tqdm):
             self._stop = None
             stop()
         super().close()
+        if any(bar is self for bar in _BARS):  # bars of one place are equal
+            _BARS[:] = [bar for bar in _BARS if bar is not self]
+            if outer := _BARS[-1:]:
+                outer[0].refresh()
 
 
 _SPEAKING: list[object] = []  # activities under way, the innermost last
+_BARS: list[Bar] = []  # bars that are shown, the innermost last
 
 
 def _bars() -> bool:

@@ -34,6 +34,22 @@ def test_the_clock_is_quiet_while_a_bar_or_another_activity_speaks(capsys):
         assert "outer" in capsys.readouterr().err
 
 
+def test_a_bar_within_another_has_the_line_and_gives_it_back(capsys):
+    with activity.Bar(total=9, desc="outer", mininterval=0.0) as outer:
+        outer.update(2)
+        with activity.Bar(total=7, desc="inner", leave=False):
+            capsys.readouterr()
+            time.sleep(0.1)
+            outer.update(1)  # counted, and shown afterwards
+            said = capsys.readouterr().err
+            assert said.count("inner") > 2 and "outer" not in said
+            assert not re.search(r"\n|\x1b", said)  # one line, where two would move up and down
+        time.sleep(0.1)
+        said = capsys.readouterr().err
+        assert "3/9" in said and "inner" not in said.rpartition("outer")[2]
+    assert not activity._BARS
+
+
 def test_nothing_is_said_where_nothing_is_to_be_shown_and_an_error_goes_through(capsys):
     with pytest.raises(KeyError), activity.activity("quiet", show=False):
         raise KeyError
