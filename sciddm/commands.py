@@ -21,11 +21,15 @@ def run_train(arguments, rest) -> None:
         config = load_config(arguments.config, rest)  # what is wrong with it is said before the imports below, which take seconds
         check_shared(config)
         from sciddm.train import fit
+        from sciddm.train.own_grid import lacking, search_afterwards
         from sciddm.train.sharding import use_cores
 
     use_cores(config)
     announce(arguments.device)
+    before = lacking(arguments.workdir, config)
     fit(config, arguments.workdir, **beginning(arguments))
+    if before is not None and lacking(arguments.workdir, config) == before:  # and was not trained further
+        search_afterwards(arguments.workdir, config, not arguments.quiet)
     if was_stopped(arguments.workdir, config):
         print(f"stopped: {arguments.workdir}; the same command goes on")
         return
@@ -107,6 +111,7 @@ def run_sample(arguments, rest) -> None:
             model = load(arguments.workdir, overrides=[*rest, *changes]) if changes else model
     announce(arguments.device, 1)
     warn_of(model)
+    warn_of_grid(model, rest, arguments.grid)
     options = {name: value for name in ("solver", "steps", "grid") if (value := getattr(arguments, name))}
     name = f"{task or 'generate'}-step{model.step}-seed{arguments.seed}{model.domain.suffix}"
     written = write_members(
@@ -123,6 +128,18 @@ def warn_of(model) -> None:
     """On stderr, of a run that was not trained enough to be believed."""
     if model.verdict.undertrained:
         print(model.verdict, file=sys.stderr)
+
+
+def warn_of_grid(model, rest, grid=None) -> None:
+    """On stderr, where the run's own sampling times were asked for by name and there are none."""
+    from sciddm.overrides import as_changes
+
+    asked = [grid, *(value for key, value in as_changes(rest).items() if key.rpartition(".")[2] == "grid")]
+    if "own" in asked and not model.has_own_grid:
+        from sciddm.runs import read
+        from sciddm.train.own_grid import way_to_one
+
+        print(f"grid own: the run has none, it is sampled by the grid optimised; {way_to_one(read(model.workdir))}", file=sys.stderr)
 
 
 def steering(model, arguments) -> list[str]:
@@ -158,6 +175,7 @@ def run_evaluate(arguments, rest) -> None:
 
         model = load(arguments.workdir, overrides=rest)
     announce(arguments.device, 1)
+    warn_of_grid(model, rest)
     if arguments.steer:
         members, budget = arguments.members or model.config.evaluation.members, arguments.budget or 0
         check_answers(model.domain.example, members, f"--members {members}")

@@ -36,7 +36,7 @@ def describe(run: Run) -> str:
         "tasks": ", ".join(run.tasks) or "none",
         "units": "; ".join(str(row["units"]) for row in meta["normalizer"].values() if "units" in row),
         "checkpoints": ", ".join(f"{step:,}" for step in run.checkpoints),
-        "sampling": _sampling(meta),
+        "sampling": _sampling(run),
     }
     if origin := meta.get("init_from"):
         facts["begun with"] = f"{origin['path']}, step {origin['step']:,}, statistics {origin['statistics']}"
@@ -157,10 +157,16 @@ def bars(points: Sequence[tuple[int, float]], width: int = WIDTH) -> str:
     return "".join(BARS[height] for height in heights)
 
 
-def _sampling(meta) -> str:
-    sampling = meta["config"]["sampling"]
-    own = "its own grid, searched at the end of training" if meta.get("grid") else "grid optimised, as none of its own was searched"
-    return f"{sampling['solver']}, {sampling['steps']} steps, {own if sampling['grid'] == 'own' else 'grid ' + sampling['grid']}"
+def _sampling(run: Run) -> str:
+    sampling = run.meta["config"]["sampling"]
+    said = f"{sampling['solver']}, {sampling['steps']} steps"
+    if sampling["grid"] != "own":
+        return f"{said}, grid {sampling['grid']}"
+    if run.meta.get("grid"):
+        return f"{said}, its own grid, searched at the end of training"
+    from sciddm.train.own_grid import way_to_one  # which takes seconds to import
+
+    return f"{said}, grid optimised, as none of its own was searched; {way_to_one(run)}"
 
 
 def _time(run: Run) -> str:

@@ -62,6 +62,14 @@ def check_width(data_std) -> None:
         raise ValueError(f"data_std = {data_std}: expected the standard deviation of the data, a positive number")
 
 
+def _plain_rows(rows) -> tuple[tuple[float, ...], ...]:
+    # lists and arrays too; as tuples of Python's numbers they are compared and hashed, as what programs are compiled for has to be
+    try:
+        return tuple(tuple(float(value) for value in row) for row in rows)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"rows = {rows!r}: expected numbers (steps, centre, left, right), a row or several") from error
+
+
 class Logistic(eqx.Module):
     """Log-SNRs at quantiles of a skewed logistic law, which steps of a share u = k / steps of the path go through:
 
@@ -74,13 +82,13 @@ class Logistic(eqx.Module):
     alpha^2 data_std^2 / sigma^2 is what it was. Wider or narrower data than `WIDTHS` take the grid of its ends.
     """
 
-    rows: tuple[tuple[float, ...], ...] = eqx.field(static=True, default_factory=lambda: OPTIMISED)
+    rows: tuple[tuple[float, ...], ...] = eqx.field(static=True, converter=_plain_rows, default_factory=lambda: OPTIMISED)
     data_std: Any = 1.0
 
     def __check_init__(self):
         check_width(self.data_std)
-        table = np.asarray(self.rows, float)
-        if table.ndim != 2 or table.shape[1:] != (4,) or not np.isfinite(table).all() or np.any(table[:, [0, 2, 3]] <= 0):
+        table = np.asarray(self.rows if {len(row) for row in self.rows} == {4} else np.nan)
+        if not np.isfinite(table).all() or np.any(table[:, [0, 2, 3]] <= 0):
             raise ValueError(f"rows = {self.rows}: expected (steps, centre, left, right), finite, all but the centre above 0")
         if np.any(np.diff(table[:, 0]) <= 0):
             raise ValueError(f"rows = {self.rows}: their numbers of steps must increase")

@@ -181,7 +181,12 @@ class Model:
     def grid(self) -> str:
         """config.sampling.grid; "optimised" for "own" where the run has searched none: an older one, or one that was stopped."""
         grid = self.config.sampling.grid
-        return "optimised" if grid == grids.OWN and not isinstance(self.denoiser.sampling.grid, grids.Logistic) else grid
+        return "optimised" if grid == grids.OWN and not self.has_own_grid else grid
+
+    @property
+    def has_own_grid(self) -> bool:
+        """Whether times were searched for this model, which "own" is."""
+        return isinstance(self.denoiser.sampling.grid, grids.Logistic)
 
     def sampling_options(self, denoiser: Denoiser, **options) -> dict:
         """Options of `sd.sample`: what the caller says, else what the config says, checked before the work begins.
@@ -191,7 +196,7 @@ class Model:
         settings = self.config.sampling
         options = {"solver": settings.solver, "steps": settings.steps, "grid": settings.grid} | options
         if options["grid"] == grids.OWN:  # the network's, whatever the guides around it would take
-            options["grid"] = self.denoiser.sampling.grid if self.grid == grids.OWN else "optimised"
+            options["grid"] = self.denoiser.sampling.grid if self.has_own_grid else "optimised"
         if isinstance(options["grid"], str) and options["grid"].endswith(".json"):
             grid = options["grid"] = grids.load(options["grid"])
             if grid.steps != options["steps"]:

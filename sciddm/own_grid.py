@@ -38,35 +38,49 @@ def search_own(
     """The grid that serves `denoiser` best, at STEPS and in between, for `sd.sample`.
 
     Args: shape: of a batch, some 32 samples; cond: as for `sd.sample`; solver: a deterministic one, None: the denoiser's default;
-    sharding: of the batch; given_up: asked now and then, True ends the search with None.
+    sharding: of the batch; given_up: asked before every look, True ends the search with None.
     Raises: Refusal of a solver that draws noise, or takes steps of its own; ValueError on less than FEWEST samples.
     """
-    like, process = as_structs(shape), denoiser.given(cond).process
+    like, process, asked = as_structs(shape), denoiser.given(cond).process, solver
     if batch_size(like) < FEWEST:
         raise ValueError(f"a batch of {batch_size(like)} says too little of a grid: expected at least {FEWEST} samples, some 32 are good")
+    if own := denoiser.sampling.sampler:
+        raise Refusal(f"{own} is a sampler of its own, with times of its own: search those of the denoiser within")
     solver, _, begin = fill_defaults(denoiser, solver)
     if solver.draws_noise() or solver.network_calls(1) is None:
-        raise Refusal(f"solver {type(solver).__name__}: expected a deterministic one of fixed steps, such as solver='unipc2-signal'")
+        name = type(solver).__name__
+        by_default = f"{type(denoiser).__name__} is sampled by {name} where no solver is given"
+        said = by_default if asked is None else f"solver {asked!r}" if isinstance(asked, str) else f"solver {name}"
+        raise Refusal(f"{said}: expected a deterministic one of fixed steps, such as solver='unipc2-signal'")
     begin = begin if isinstance(begin, Logistic) else Logistic()
     keys = sample_keys(one_key(key), batch_size(like))
     noise = start_from_noise(key, process, like, 1, "t")
     if sharding is not None:
         keys, noise = jax.device_put((keys, noise), sharding)
+    if given_up():
+        return None
     exact = _ends(denoiser, solver, cond, keys, noise, *_padded(begin, process, FINE))
     found = {}
     with Bar(total=MOST, desc="sampling times", disable=not progress, leave=False) as bar:
 
         def squares(shape, steps):
+            if given_up():
+                raise _GivenUp
             bar.update(1)
             times = _padded(Logistic(((steps, *shape),), begin.data_std), process, steps)
             return np.asarray(_squares(_ends(denoiser, solver, cond, keys, noise, *times), exact), np.float64)
 
-        for steps in STEPS:
-            if given_up():
-                return None
-            found[steps] = by_coordinates(partial(squares, steps=steps), begin.shape(steps))
+        try:
+            for steps in STEPS:
+                found[steps] = by_coordinates(partial(squares, steps=steps), begin.shape(steps))
+        except _GivenUp:
+            return None
     rows = ((steps, *(round(value, 3) for value in found[steps])) for steps in STEPS)
     return Logistic((*rows, OPTIMISED[-1]), begin.data_std)
+
+
+class _GivenUp(Exception):
+    """Ends a search, from within it."""
 
 
 def by_coordinates(squares: Callable, begin) -> tuple[float, float, float]:

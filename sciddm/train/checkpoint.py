@@ -13,6 +13,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from sciddm.data.made import replace_text
 from sciddm.errors import UserError
 
 CONFIG_VERSION = 1
@@ -124,6 +125,12 @@ class Checkpoints:
                 f"{self.directory}: none of the checkpoints {steps} can be read; choose another --workdir, or copy the run again"
             )
         return None
+
+    def amend(self, step: int, changes: dict) -> None:
+        """Put `changes` into the metadata of a finished checkpoint, whole or not at all; its arrays stay as they are."""
+        meta = self._read_meta(step) | changes
+        meta = json.loads(json.dumps(meta | {"digest": meta_digest(meta)}))
+        replace_text(self.directory / str(step) / "meta" / "metadata", json.dumps(meta))
 
     def restore(self, abstract_state, step: int | None = None):
         """(state, meta) of the newest whole checkpoint, placed as `abstract_state` says; None if there is none.

@@ -1,13 +1,19 @@
-"""The sampling times of a run's own model, searched once at the end of training and kept in its last checkpoint."""
+"""The sampling times of a run's own model, searched once at the end of training, or later, and kept in its last checkpoint."""
 
+import shlex
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
 
 from sciddm import grids, solvers
+from sciddm.devices import chosen
+from sciddm.errors import UserError
+from sciddm.export import is_export
 from sciddm.own_grid import FEWEST, search_own
-from sciddm.train.checkpoint import first_line
+from sciddm.runs import finished, read
+from sciddm.train.checkpoint import Checkpoints, first_line
 from sciddm.train.sharding import place
 from sciddm.train.state import with_params
 
@@ -22,7 +28,7 @@ def searched(config, domain, denoiser, params, sharding, progress: bool, given_u
     given_up: see `search_own`.
     """
     solver = solvers.resolve(config.sampling.solver)
-    if config.sampling.grid != grids.OWN or solver.draws_noise() or solver.network_calls(1) is None or given_up():
+    if config.sampling.grid != grids.OWN or not searched_with(solver) or given_up():
         return None
     dataset = domain.dataset("test")
     dataset = dataset if len(dataset) else domain.dataset("train")
@@ -41,3 +47,49 @@ def searched(config, domain, denoiser, params, sharding, progress: bool, given_u
         print(f"no sampling times of the run's own: {first_line(error)}; it takes the grid optimised", file=sys.stderr)
         return None
     return found and found.rows
+
+
+def searched_with(solver) -> bool:
+    """Whether times are searched for a solver, or a name of one: of fixed steps, without noise."""
+    solver = solvers.resolve(solver)
+    return not solver.draws_noise() and solver.network_calls(1) is not None
+
+
+def lacking(workdir, config) -> int | None:
+    """The last step of a run whose budget is spent and that lacks the grid that `config` asks for: an older run, or one of another
+    config.sampling. None for any other."""
+    if config.sampling.grid != grids.OWN or not searched_with(config.sampling.solver) or jax.process_count() > 1:
+        return None
+    try:
+        run = read(workdir)
+    except UserError:  # nothing of a run is there yet
+        return None
+    return run.step if finished(run, config) and not run.meta.get("grid") else None
+
+
+def search_afterwards(workdir, config, progress: bool) -> None:
+    """Puts the grid of a finished run into its last checkpoint, without a step of training, and what `config` says of sampling with it."""
+    from sciddm.model import load
+    from sciddm.train.loop import alone
+
+    with alone(Path(workdir)):
+        model = load(workdir)
+        device = jax.sharding.SingleDeviceSharding(chosen()[0])
+        params = model.denoiser.network.params
+        grid = searched(config, model.domain, model.denoiser, params, device, progress, lambda: False)
+        if grid is not None:
+            stored = model.about["config"]
+            sampling = stored["sampling"] | {"grid": grids.OWN, "solver": config.sampling.solver}
+            Checkpoints(workdir, read_only=True).amend(model.step, {"grid": grid, "config": stored | {"sampling": sampling}})
+
+
+def way_to_one(run) -> str:
+    """Of a run without a grid of its own, in words: how it comes by one."""
+    solver, path = run.meta["config"]["sampling"]["solver"], shlex.quote(str(run.path))
+    if not searched_with(solver):
+        return f"none is searched with {solver}, but with solvers of fixed steps that draw no noise"
+    if is_export(run.path):
+        return "the run that it was exported from searches one by `sciddm train`; export that again"
+    if not finished(run):
+        return "the same `sciddm train` goes on, and searches one at its end"
+    return f"`sciddm train --config {path}/config.json --workdir {path} --config.sampling.grid=own` searches one, without training further"
