@@ -137,8 +137,13 @@ class Attention(nnx.Module):
 
 def attend(query, key, value, heads: int):
     """Multi-head attention: softmax(q k^T / sqrt(C / heads)) v in each head. query: (B, L, C); key, value: (B, K, C)."""
-    split = lambda y: y.reshape(*y.shape[:2], heads, -1)  # noqa: E731
-    return jax.nn.dot_product_attention(split(query), split(key), split(value)).reshape(query.shape)
+    query, key, value = (y.reshape(*y.shape[:2], heads, -1) for y in (query, key, value))
+    logits = jnp.einsum("blhc,bkhc->bhlk", query * query.shape[-1] ** -0.5, key, preferred_element_type=jnp.float32)
+    weights = jnp.exp(logits - jax.lax.stop_gradient(logits.max(-1, keepdims=True)))
+    # Divided by the weights' sum last: (B, L, C) numbers and not (B, heads, L, K), forwards and backwards.
+    total = weights.sum(-1).swapaxes(1, 2)[..., None]
+    answer = jnp.einsum("bhlk,bkhc->blhc", weights.astype(value.dtype), value) * (1 / total).astype(value.dtype)
+    return answer.reshape(*query.shape[:2], -1)
 
 
 def layer_norm(x, epsilon: float = 1e-6):

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sciddm.keys import sample_keys
+from sciddm.train.gradient import with_params
 from sciddm.train.sharding import place
-from sciddm.train.state import loss_weight_of, make_objective, with_params
+from sciddm.train.state import loss_weight_of, make_objective
 
 LEVELS = 8
 RATIO = 1.3  # from one look to the next, in steps

@@ -122,7 +122,7 @@ def train(config, workdir: Path, mesh, init_from, statistics: str, progress: boo
     log, stop = Log(workdir, step), StopSignal()
     waiting, recent, saved = None, about.get("recent", []), step if earlier else None
     over = budget.progress(step) >= 1.0
-    train_step = Compiled(make_train_step(config, domain, denoiser), (shardings, None))
+    train_step = Compiled(make_train_step(config, domain, denoiser, mesh), (shardings, None))
     stream = batches.from_step(step)
     if not over:
         with activity("reading the first batch", progress):

@@ -9,7 +9,7 @@ import numpy as np
 from sciddm.denoiser import NetworkDenoiser
 from sciddm.domain import Domain, get_domain
 from sciddm.errors import UserError
-from sciddm.train.state import with_params
+from sciddm.train.gradient import with_params
 
 STATISTICS = ("kept", "measured")
 SAME = ("domain", "process", "network")  # groups of keys that weights depend on

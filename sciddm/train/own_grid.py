@@ -14,8 +14,8 @@ from sciddm.export import is_export
 from sciddm.own_grid import FEWEST, search_own
 from sciddm.runs import finished, read
 from sciddm.train.checkpoint import Checkpoints, first_line
+from sciddm.train.gradient import with_params
 from sciddm.train.sharding import place
-from sciddm.train.state import with_params
 
 SAMPLES = 32
 

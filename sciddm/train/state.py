@@ -21,7 +21,7 @@ from sciddm.networks.kinds import make_network
 from sciddm.noise import White
 from sciddm.objective import Objective, measure_sigma_data
 from sciddm.process import PROCESSES, GaussianProcess
-from sciddm.train.precision import in_precision
+from sciddm.train.gradient import make_loss
 
 
 class TrainState(NamedTuple):
@@ -149,11 +149,6 @@ def make_objective(config) -> Objective:
         raise UserError(f"config.objective: {error}") from error
 
 
-def with_params(denoiser: NetworkDenoiser, params) -> NetworkDenoiser:
-    """The same denoiser with other network parameters."""
-    return NetworkDenoiser(denoiser.network.replace(params), denoiser.process, denoiser.prediction, denoiser.sigma_data, denoiser.grid)
-
-
 def make_optimizer(config) -> optax.GradientTransformation:
     """Adam with clipping and decoupled weight decay; the learning rate multiplies in `train_step`, which knows the progress."""
     return optax.chain(
@@ -177,35 +172,9 @@ def learning_rate(config, step, progress, peak=1.0, warm_from=0.0):
     return config.training.learning_rate * warmup * 0.5 * (1.0 + jnp.cos(math.pi * jnp.clip(progress, 0.0, 1.0))) * peak
 
 
-def make_loss(config, objective: Objective):
-    """A pure function (denoiser, key, x_0, cond, loss_weight) -> (loss, gradient) of the network's parameters, with config.training's
-    precision, in `accumulate` parts one after the other: the same gradient but for rounding, with the memory of one part."""
-    accumulate, precision = config.training.accumulate, config.training.precision
-
-    def of_part(params, denoiser, keys, t, x_0, cond, loss_weight):
-        model = in_precision(with_params(denoiser, params), precision)
-        return objective.at(model, keys, t, x_0, cond, loss_weight).mean()
-
-    def loss_and_gradient(params, denoiser, key, x_0, cond, loss_weight):
-        batch = (*objective.draws(denoiser, key, x_0), x_0, cond, loss_weight)
-        slope = jax.value_and_grad(of_part)
-        if accumulate == 1:
-            return slope(params, denoiser, *batch)
-        # Every part has rows of all devices: part j is rows j, j + accumulate, ...
-        parts = jax.tree.map(lambda leaf: leaf.reshape(-1, accumulate, *leaf.shape[1:]).swapaxes(0, 1), batch)
-
-        def add(total, part):
-            return jax.tree.map(lambda a, b: a + b / accumulate, total, slope(params, denoiser, *part)), None
-
-        zero = (jnp.float32(0.0), jax.tree.map(jnp.zeros_like, params))
-        return jax.lax.scan(add, zero, parts)[0]
-
-    return loss_and_gradient
-
-
-def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser):
-    """A pure function (state, batch in physical units, progress, peak, warm_from) -> (state, metrics); see `learning_rate`."""
-    loss_and_gradient = make_loss(config, make_objective(config))
+def make_train_step(config, domain: Domain, denoiser: NetworkDenoiser, mesh=None):
+    """A pure function (state, batch in physical units, progress, peak, warm_from) -> (state, metrics); see `learning_rate`, `make_loss`."""
+    loss_and_gradient = make_loss(config, make_objective(config), mesh)
     optimizer, training, key = make_optimizer(config), config.training, jax.random.key(config.seed)
 
     def train_step(state: TrainState, batch, progress, peak=1.0, warm_from=0.0):

@@ -39,7 +39,7 @@ def main():
     state = initial_state(config, denoiser)
     shardings = state_sharding(state, mesh)
     state = place(state, shardings)
-    step = jax.jit(make_train_step(config, domain, denoiser), donate_argnums=0, out_shardings=(shardings, None))
+    step = jax.jit(make_train_step(config, domain, denoiser, mesh), donate_argnums=0, out_shardings=(shardings, None))
 
     def batches():
         size = config.training.batch_size

@@ -76,7 +76,7 @@ def jax_steps(name):
     mesh, denoiser = sharding.make_mesh(config), state.make_denoiser(config, domain, 1.0)
     fresh = state.initial_state(config, denoiser)
     shardings = sharding.state_sharding(fresh, mesh)
-    step = jax.jit(state.make_train_step(config, domain, denoiser), donate_argnums=0, out_shardings=(shardings, None))
+    step = jax.jit(state.make_train_step(config, domain, denoiser, mesh), donate_argnums=0, out_shardings=(shardings, None))
     here = sharding.place(fresh, shardings)
     batch = sharding.place({"x": batch}, jax.tree.map(lambda _: sharding.batch_sharding(mesh), {"x": batch}))
     held = [here]

@@ -15,8 +15,9 @@ from sciddm.domain import domain_type
 from sciddm.networks import split
 from sciddm.networks.kinds import make_network
 from sciddm.noise import White
+from sciddm.train.gradient import make_loss
 from sciddm.train.precision import in_precision
-from sciddm.train.state import initial_state, make_denoiser, make_loss, make_objective, make_process, make_train_step
+from sciddm.train.state import initial_state, make_denoiser, make_objective, make_process, make_train_step
 
 
 def _products(jaxpr, found):
