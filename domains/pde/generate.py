@@ -21,6 +21,7 @@ from sciddm.memory import check_memory
 
 CHUNK = 64  # samples made and stored together; fixed, so that the bits never depend on the number of workers
 SAID, MOST = 60.0, 30 * 86400.0  # seconds of work from which on it is said, and refused
+LITTLE = 2_000_000  # values that are made in this process: starting others takes longer
 
 
 def _darcy(rngs, size):
@@ -145,8 +146,7 @@ def _write(path, equation, resolution, count, seed, progress, workers):
 
     jobs = [range(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK)]
     spec = EQUATIONS[equation]
-    # Starting processes takes longer than making little data.
-    many = spec.parallel and count * resolution**2 > 2_000_000
+    many = spec.parallel and count * resolution**2 > LITTLE
     run = joblib.Parallel(n_jobs=(workers or os.cpu_count()) if many else 1, return_as="generator")
     parts = run(joblib.delayed(make_chunk)(equation, resolution, seed, job) for job in jobs)
     with Bar(parts, total=len(jobs), desc=f"{equation} {resolution}x{resolution}", unit="chunk", disable=not progress) as bar:

@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -84,6 +85,29 @@ def test_killed_ten_times_equals_never_killed_to_the_bit(tmp_path):
 
 
 def test_sigterm_saves_and_ends_cleanly(tmp_path):
+    # Sent to this process, once the run has its handler, which is gone afterwards.
+    metrics, before, over = tmp_path / "metrics.jsonl", signal.getsignal(signal.SIGTERM), threading.Event()
+
+    def ask():
+        while not (metrics.exists() and len(metrics.read_text().splitlines()) >= 4):
+            if over.wait(0.01):
+                return
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        state = fit(toy_config(steps=10**6), tmp_path, progress=False)
+    finally:
+        over.set()
+        asking.join()
+    assert signal.getsignal(signal.SIGTERM) is before
+    saved = Checkpoints(tmp_path, read_only=True).steps()[0]
+    assert saved == int(state.step) >= json.loads(metrics.read_text().splitlines()[-1])["step"]
+
+
+@pytest.mark.slow
+def test_a_process_that_sigterm_stops_ends_with_code_0(tmp_path):
     process = start(tmp_path / "run", 10**6)
     metrics = tmp_path / "run" / "metrics.jsonl"
     assert wait_for_lines(process, metrics, 4)

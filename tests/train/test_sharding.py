@@ -14,7 +14,7 @@ from toy_domain import toy_config
 from sciddm.errors import UserError
 from sciddm.train import fit
 from sciddm.train.checkpoint import Checkpoints
-from sciddm.train.sharding import make_mesh, usable_cores, virtual_devices
+from sciddm.train.sharding import make_mesh, usable_cores, use_cores, virtual_devices
 
 SCRIPT = """
 import sys
@@ -98,7 +98,7 @@ print("devices", len(jax.devices()))
 """
 
 
-@pytest.mark.parametrize("case", ["default", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mesh", "variable")), "flags"])
+@pytest.mark.parametrize("case", ["default", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mesh", "variable", "flags"))])
 def test_the_command_line_takes_a_device_a_core_unless_told_otherwise(case, tmp_path):
     (tmp_path / "toy.py").write_text(
         "from toy_domain import toy_config\n\n\ndef get_config(variant=''):\n    return toy_config(steps=2, held_out=0)\n"
@@ -116,6 +116,20 @@ def test_the_command_line_takes_a_device_a_core_unless_told_otherwise(case, tmp_
         [sys.executable, "-c", COMMAND_LINE, *command], env=environment, capture_output=True, text=True
     )
     assert f"devices {expected}\n" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("said", [{"JAX_NUM_CPU_DEVICES": "4"}, {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}])
+def test_a_number_of_devices_that_the_user_said_stands(said, monkeypatch):
+    asked = []
+    monkeypatch.setattr(type(jax.config), "update", lambda config, *what: asked.append(what))  # this process has its devices already
+    for name in ("JAX_NUM_CPU_DEVICES", "XLA_FLAGS"):
+        monkeypatch.delenv(name, raising=False)
+    use_cores(toy_config())
+    assert asked == [("jax_num_cpu_devices", virtual_devices(toy_config(), usable_cores()))]
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    use_cores(toy_config())
+    assert len(asked) == 1
 
 
 def test_steps_that_nothing_waits_for_come_to_their_end_over_two_devices(tmp_path):
