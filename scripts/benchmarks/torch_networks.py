@@ -187,19 +187,19 @@ class Layer(nn.Module):
         self.message, self.gate = nn.Linear(hidden, hidden), nn.Linear(hidden, 1)
         self.move_in, self.move_out = nn.Linear(hidden, hidden), nn.Linear(hidden, 1)
         self.self_in, self.gathered_in = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
-        self.update_out = nn.Linear(hidden, hidden)
+        self.level, self.update_out = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden)
 
-    def forward(self, positions, h, squared_at_start, pairs):
-        squared = squared_distances(positions)
-        to, of = self.pair(h).chunk(2, -1)
-        hidden = to[:, :, None] + of[:, None] + self.distances(torch.cat([squared, squared_at_start], -1))
+    def forward(self, positions, h, squared_at_start, known, pairs, embedding):
+        squared, of_points = squared_distances(positions), F.layer_norm(h, h.shape[-1:], eps=1e-6) + self.level(embedding)
+        to, of = self.pair(of_points).chunk(2, -1)
+        hidden = to[:, :, None] + of[:, None] + self.distances(torch.cat([squared, squared_at_start], -1)) + known
         message = F.silu(self.message(F.silu(hidden)))
         message = message * (torch.sigmoid(self.gate(message)) * pairs)
         weight = self.move_out(F.silu(self.move_in(message)))
         weight = (weight * pairs / (torch.sqrt(squared + 1e-8) + 1.0))[..., 0] / self.neighbours
         moved = positions + positions * weight.sum(2)[..., None] - weight @ positions
         gathered = message.sum(2) / self.neighbours
-        return moved, h + self.update_out(F.silu(self.self_in(h) + self.gathered_in(gathered)))
+        return moved, h + self.update_out(F.silu(self.self_in(of_points) + self.gathered_in(gathered))), message
 
 
 class EGNN(nn.Module):
@@ -215,14 +215,15 @@ class EGNN(nn.Module):
 
     def forward(self, x, noise_level):
         positions, features = x["positions"], x["features"]
-        h = self.stem(features) + self.noise(noise_level)[:, None]
+        h, embedding, known = self.stem(features), F.silu(self.noise(noise_level))[:, None], 0.0
         start = moved = positions - positions.mean(1, keepdim=True)
         points = positions.shape[1]
         pairs = (1 - torch.eye(points))[None, :, :, None]
         squared_at_start = squared_distances(start)
         for layer in self.layers:
-            moved, h = layer(moved, h, squared_at_start, pairs)
-        moved = moved - start
+            moved, h, message = layer(moved, h, squared_at_start, known, pairs, embedding)
+            known = known + message
+        moved, h = moved - start, F.layer_norm(h, h.shape[-1:], eps=1e-6)
         return {"positions": moved - moved.mean(1, keepdim=True), "features": self.head(h)}
 
 
