@@ -1,9 +1,10 @@
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 from networks.common import normal
 
-from sciddm.networks.layers import Attention, GroupNorm, depth_to_space, space_to_depth
+from sciddm.networks.layers import Attention, GroupNorm, attend, depth_to_space, space_to_depth, times
 
 
 def test_group_norm_is_flax_group_norm():
@@ -42,3 +43,29 @@ def test_attention_starts_as_the_identity_and_sees_all_points_or_tokens():
             np.testing.assert_allclose(attend(layer, x, *shuffled), attend(layer, x, *extra), rtol=1e-4, atol=1e-5)
         else:  # nor does that of points
             np.testing.assert_allclose(np.asarray(attend(layer, x[:, ::-1]))[:, ::-1], attend(layer, x), rtol=1e-4, atol=1e-5)
+
+
+def test_attention_is_a_softmax_of_scaled_products_also_where_they_are_large():
+    query, key, value = (jax.random.normal(jax.random.key(i), (2, 5 + 2 * (i > 0), 6)) for i in range(3))
+
+    def reference(query, key, value):
+        heads = (y.reshape(*y.shape[:2], 2, 3) for y in (query, key, value))
+        return jax.nn.dot_product_attention(*heads).reshape(query.shape)
+
+    for scale in (1.0, 100.0):  # products up to 1e5, whose exponentials overflow
+        found, expected = (
+            jax.value_and_grad(lambda *x, f=f: jnp.square(f(*x)).sum(), (0, 1, 2))(scale * query, scale * key, value)
+            for f in (lambda *x: attend(*x, heads=2), reference)
+        )
+        for one, other in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_narrowing_layer_has_the_gradient_of_the_plain_product_in_both_directions():
+    rows, kernel, dy = (jax.random.normal(jax.random.key(i), shape) for i, shape in enumerate([(7, 9), (9, 4), (7, 4)]))
+    found, pullback = jax.vjp(times, rows, kernel)
+    np.testing.assert_allclose(found, rows @ kernel, rtol=1e-5, atol=1e-6)
+    for one, expected in zip(pullback(dy), (dy @ kernel.T, rows.T @ dy), strict=True):
+        np.testing.assert_allclose(one, expected, rtol=1e-5, atol=1e-5)
+    tangent = jax.jvp(times, (rows, kernel), (2 * rows, kernel))[1]
+    np.testing.assert_allclose(tangent, 3 * rows @ kernel, rtol=1e-5, atol=1e-5)

@@ -15,7 +15,7 @@ from sciddm.domain import domain_type
 from sciddm.networks import split
 from sciddm.networks.kinds import make_network
 from sciddm.noise import White
-from sciddm.train.gradient import make_loss
+from sciddm.train import gradient as gradients
 from sciddm.train.precision import in_precision
 from sciddm.train.state import initial_state, make_denoiser, make_objective, make_process, make_train_step
 
@@ -44,7 +44,7 @@ def test_the_network_multiplies_in_bfloat16_and_nothing_else_leaves_float32(name
     network = split(nnx.eval_shape(lambda: make_network(config.network, kind.networks, outline.network_inputs, nnx.Rngs(0))))
     denoiser = NetworkDenoiser(network, make_process(config, White()), config.denoiser.prediction)
     config.training.precision = "bfloat16"
-    loss = make_loss(config, make_objective(config))
+    loss = gradients.make_loss(config, make_objective(config))
     batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((4, *leaf.shape), leaf.dtype), (outline.example, outline.cond_example))
 
     def traced(params, x_0, cond):
@@ -86,15 +86,29 @@ def test_training_in_bfloat16_follows_the_loss_curve_of_float32():
     assert not np.array_equal(curves["bfloat16"], curves["float32"])
 
 
-def test_a_batch_in_parts_has_the_loss_and_the_gradient_of_the_whole():
+def test_a_batch_in_parts_has_the_loss_and_the_gradient_of_the_whole(monkeypatch):
     config = toy_config()
     domain = Toy(config)
     denoiser = make_denoiser(config, domain, 1.0)
     x_0, found = domain.normalizer.normalize(domain.points[:16]), []
     weight = np.linspace(0.2, 1.0, 32, dtype=np.float32).reshape(16, 2)
-    for parts in (1, 4):
+    for parts, cached, rows in ((1, gradients.CACHED, 16), (4, gradients.CACHED, 4), (2, 1, 1)):
         config.training.accumulate = parts
-        loss = jax.jit(make_loss(config, make_objective(config)))
+        monkeypatch.setattr(gradients, "CACHED", cached)
+        sizes, objective = [], make_objective(config)
+        monkeypatch.setattr(type(objective), "at", counted(type(objective).at, sizes))
+        loss = jax.jit(gradients.make_loss(config, objective))
         found.append(loss(denoiser.network.params, denoiser, jax.random.key(3), x_0, None, weight))
-    for whole, part in zip(*map(jax.tree.leaves, found), strict=True):
-        np.testing.assert_allclose(part, whole, rtol=2e-5, atol=1e-6)
+        monkeypatch.undo()
+        assert sizes[-1] == rows
+    for one in found[1:]:
+        for whole, part in zip(*map(jax.tree.leaves, (found[0], one)), strict=True):
+            np.testing.assert_allclose(part, whole, rtol=2e-5, atol=1e-6)
+
+
+def counted(at, sizes):
+    def noted(self, denoiser, keys, *batch):
+        sizes.append(len(keys))
+        return at(self, denoiser, keys, *batch)
+
+    return noted
