@@ -23,7 +23,7 @@ class Annealed(sd.Denoiser):
         return Answer((1.0 - self.beta * (1.0 - shrink)) * x_t, {})
 
 
-@pytest.mark.parametrize("beta", [1.0, 3.0])
+@pytest.mark.parametrize("beta", [pytest.param(1.0, marks=pytest.mark.slow), 3.0])
 def test_a_multiplied_score_in_the_reverse_equation_has_variance_over_twice_beta_minus_one(beta, x64):
     # not VARIANCE / beta, the variance of the annealed law
     process = sd.GaussianProcess.ve(0.01, SIGMA_MAX, noise=Impulse())

@@ -59,7 +59,7 @@ def sd_config(domain):
     return config
 
 
-@pytest.mark.parametrize("transform, land", [("log", ()), ("log", LAND)])
+@pytest.mark.parametrize("transform, land", [pytest.param("log", (), marks=pytest.mark.slow), ("log", LAND)])
 def test_log_densities_are_those_of_the_physical_variable_over_what_is_not_masked(transform, land, tmp_path):
     model, mean, covariance, free = model_of(tmp_path, transform, land)
     g = np.random.default_rng(2).multivariate_normal(mean, covariance, 6)

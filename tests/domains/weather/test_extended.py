@@ -52,7 +52,7 @@ def test_wide_windows_are_conditioned_on_their_own_past(domain):
 def test_extreme_finds_the_event_and_its_probability_under_a_gaussian_forecast(tmp_path):
     # Independent pixels N(0, 1) in normalised units: P(x[0, 0, last] > c) = Phi(-(c - mean) / (std v^1/2)), v the variance that a chain
     # of 60 steps has, a little less than 1.
-    config = weather_config(tmp_path, size=16, past=2, future=2)
+    config = weather_config(tmp_path, size=16, past=1, future=1)
     config.tasks = {"extreme": {"threshold": 25.0}}
     domain = sd.get_domain(config)
     domain.rewards = {"last rain": Reward(lambda x: x[:, 0, 0, -1], "dBZ", held_out="last rain")}
