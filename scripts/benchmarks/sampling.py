@@ -17,12 +17,11 @@ def main() -> None:
     parser.add_argument("--only", choices=("speed", "errors"))
     parser.add_argument("--network", nargs="+", choices=("points", "unet", "dit"), default=["points", "unet", "dit"])
     parser.add_argument("--grid", default="logsnr", help="of our solvers' rows in the table of errors")
-    parser.add_argument("--seconds", type=float, default=2.0, help="timed for one ratio of speeds")
     parser.add_argument("--solver", nargs="+", default=[], help="ours to show; all by default")
     arguments = parser.parse_args()
     for name in arguments.network if arguments.only != "errors" else []:
         table = Table()
-        speed(table, name, arguments.solver, arguments.seconds)
+        speed(table, name, arguments.solver)
         keep(table, f"speed_{name}", arguments)
     if arguments.only != "speed":
         table = Table()
