@@ -30,6 +30,14 @@ EMA, RATE, CLIP = 0.999, 1e-3, 1.0
 # A round in which other processes took more than this share of the cores is taken again, up to so many times.
 DISTURBED, PATIENCE = 0.05, 400
 CORES = len(os.sched_getaffinity(0))
+HEAD = """# A training step beside PyTorch
+
+Whole steps of `sciddm train` (noise, loss, gradient, clipping, Adam, average, float32) beside PyTorch's, whose networks compute the same
+function of the same weights. U-Net: channels (48, 96), 32x32x2; DiT: dim 128, depth 6, patch 4, 32x32x2; EGNN: hidden 64, 4 layers,
+18 points. "A device a core" is what `sciddm train` takes on a CPU. Less is better; by `scripts/benchmarks/training.py --write` on a quiet
+machine.
+
+"""
 ROWS = ("jax", "jax beside itself", "jax, a device a core", "torch eager", "torch.compile")
 
 
@@ -275,7 +283,7 @@ def main() -> None:
         out = HERE / "results" / "training.md"
         old = out.read_text() if out.exists() else ""
         notes = old[old.index("\n## ") :] if "\n## " in old else ""
-        out.write_text("# A training step beside PyTorch\n\n" + "\n".join(lines) + "\n" + notes)
+        out.write_text(HEAD + "\n".join(lines) + "\n" + notes)
 
 
 if __name__ == "__main__":
