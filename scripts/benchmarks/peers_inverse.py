@@ -23,7 +23,7 @@ LIBRARIES = {"azula": "peers_azula_guidance", "deepinv": "peers_deepinv"}
 DDPM = {"solver": "ddpm"}
 GUIDES = {
     "mmps": (lambda d, o: sd.lookahead.mmps(d, o), DDPM),
-    "mmps, the default unipc2": (lambda d, o: sd.lookahead.mmps(d, o), {}),
+    "mmps, the default solver": (lambda d, o: sd.lookahead.mmps(d, o), {}),
     "pigdm": (lambda d, o: sd.lookahead.pigdm(d, o), DDPM),
     "dps": (lambda d, o: sd.lookahead.dps(d, o), {}),
     "dps, scale 1 (published)": (lambda d, o: sd.lookahead.dps(d, o, scale=1.0), {}),
