@@ -12,6 +12,7 @@ beside the noise's, and any f(T) is as cheap as T. What is asked is the square r
 
 import abc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -22,6 +23,7 @@ from jax.flatten_util import ravel_pytree
 from sciddm.arithmetic import batch_size, cast, divide, expand, inner, widen
 from sciddm.errors import Refusal
 from sciddm.keys import fold
+from sciddm.lapack import each
 from sciddm.noise import ByCondition, Masked, Noise, PerLeaf, White
 from sciddm.traces import AT_ONCE
 
@@ -115,21 +117,21 @@ def _exact(noise, product, x_t, least, keys, probes):
     units = jnp.broadcast_to(one[:, None], (d, batch_size(x_t), d))
     covariance = _symmetric(_images(product, x_t, units))
     if isinstance(noise, White):
-        values, vectors = jnp.linalg.eigh(covariance)
+        values, vectors = each(jnp.linalg.eigh, covariance)
         axes, there = jnp.swapaxes(vectors, 1, 2), jnp.ones_like(values)
     else:
         # Sigma + Q = R R^T, Q the projector off the support: whitened by R, with what is off the support below all else
         support = _images(lambda u: noise.each("project", u), x_t, units)
         off = one - support
-        root = jnp.linalg.cholesky(_symmetric(_images(lambda u: noise.each("covariance", u), x_t, units)) + off)
+        root = each(jnp.linalg.cholesky, _symmetric(_images(lambda u: noise.each("covariance", u), x_t, units)) + off)
 
         def whitened(matrix):
-            half = jax.scipy.linalg.solve_triangular(root, matrix, lower=True)
-            return jax.scipy.linalg.solve_triangular(root, jnp.swapaxes(half, 1, 2), lower=True)
+            solve = partial(jax.scipy.linalg.solve_triangular, lower=True)
+            return each(lambda root, matrix: solve(root, solve(root, matrix).T), root, matrix)
 
         seen = whitened(covariance)
         below = (1.0 + jnp.sum(jnp.abs(seen), (1, 2)))[:, None, None]
-        values, vectors = jnp.linalg.eigh(_symmetric(seen - below * whitened(off)))
+        values, vectors = each(jnp.linalg.eigh, _symmetric(seen - below * whitened(off)))
         there = (jnp.arange(d) >= d - size[:, None]).astype(values.dtype)
         axes = jnp.einsum("bij,bjr->bri", root, vectors) * there[..., None]
     return Axes(axes, jnp.maximum(values, least), there, None, size)
@@ -163,7 +165,7 @@ def _low_rank(noise, product, x_t, least, keys, probes):
     axes = _orthonormal(noise, x_t, _images(product, x_t, _probes(noise, keys, x_t, rank, signs=False)))
     dual = _dual(noise, x_t, axes)
     images = _images(product, x_t, jnp.swapaxes(dual, 0, 1))
-    values, vectors = jnp.linalg.eigh(_symmetric(jnp.einsum("brd,bsd->brs", dual, images)))
+    values, vectors = each(jnp.linalg.eigh, _symmetric(jnp.einsum("brd,bsd->brs", dual, images)))
     axes, dual = (jnp.einsum("bri,brd->bid", vectors, rows) for rows in (axes, dual))
     there = (jnp.einsum("bid,bid->bi", axes, dual) > 0.5).astype(values.dtype)
     # the mean variance off these axes, z^T C z / z^T Sigma z of probes z without their part along them
@@ -184,7 +186,7 @@ def _orthonormal(noise, like, rows):
     for _ in range(2):  # squared once, a condition number loses half of the digits
         length = jnp.sqrt(jnp.einsum("brd,brd->br", rows, _dual(noise, like, rows)))[..., None]
         rows = jnp.where(length > 0, rows / jnp.where(length > 0, length, 1.0), 0.0)
-        values, vectors = jnp.linalg.eigh(_symmetric(jnp.einsum("brd,bsd->brs", rows, _dual(noise, like, rows))))
+        values, vectors = each(jnp.linalg.eigh, _symmetric(jnp.einsum("brd,bsd->brs", rows, _dual(noise, like, rows))))
         kept = values > 1e-5 * values[:, -1:]
         scale = jnp.where(kept, jax.lax.rsqrt(jnp.where(kept, values, 1.0)), 0.0)
         rows = scale[..., None] * jnp.einsum("bri,brd->bid", vectors, rows)

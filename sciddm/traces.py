@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from sciddm.lapack import each
+
 # Backward passes made at once; the rest wait, so that memory does not grow with the dimension.
 AT_ONCE = 16
 
@@ -69,7 +71,7 @@ def _hutch_plus_plus(transpose, project, dim, x, probes):
     sketched, left = jax.tree.map(lambda p: p[: number // 2], probes), jax.tree.map(lambda p: p[number // 2 :], probes)
     images = jax.lax.map(lambda v: project(transpose(v)), sketched, batch_size=AT_ONCE)
     # (B, columns, d), orthonormal; fewer columns than probes where d is smaller
-    span = jnp.linalg.qr(_flat(images).transpose(1, 2, 0))[0].transpose(2, 0, 1)
+    span = each(jnp.linalg.qr, _flat(images).transpose(1, 2, 0))[0].transpose(2, 0, 1)
     # What the images do not span, where they are few, may point off the support.
     axes = jax.vmap(lambda q: project(_unflat(q, x)))(span)
     inside = jax.lax.map(lambda v: _dot(v, transpose(v)), axes, batch_size=AT_ONCE).sum(0)

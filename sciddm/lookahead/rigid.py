@@ -8,6 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from sciddm.lapack import each
 from sciddm.lookahead.constraints import CentreOfMass
 
 
@@ -21,7 +22,7 @@ def superpose(points, onto, weights=None):
     points = jnp.broadcast_to(points, onto.shape)
     middle, target = (jnp.sum(share * p, -2, keepdims=True) for p in (points, onto))
     covariance = jnp.swapaxes(share * (points - middle), -1, -2) @ (onto - target)
-    u, _, vt = jnp.linalg.svd(covariance)
+    u, _, vt = each(jnp.linalg.svd, covariance)
     handed = jnp.sign(jnp.linalg.det(u @ vt))
     turn = (u * jnp.stack([jnp.ones_like(handed), jnp.ones_like(handed), handed], -1)[..., None, :]) @ vt
     return (points - middle) @ turn + target

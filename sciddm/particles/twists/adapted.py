@@ -15,6 +15,7 @@ from jax.flatten_util import ravel_pytree
 
 from sciddm.arithmetic import combine, inner
 from sciddm.keys import fold
+from sciddm.lapack import each
 from sciddm.lookahead.observe.observation import Observation
 from sciddm.transition import WideTransition
 
@@ -62,7 +63,7 @@ class _Normal:
     """N(0, I + W) of (K, m), W (K, m, m) made symmetric and positive; densities without their constant."""
 
     def __init__(self, matrix):
-        values, self.vectors = jnp.linalg.eigh(0.5 * (matrix + jnp.swapaxes(matrix, 1, 2)))
+        values, self.vectors = each(jnp.linalg.eigh, 0.5 * (matrix + jnp.swapaxes(matrix, 1, 2)))
         self.values = 1.0 + jnp.maximum(values, 0.0)
 
     def _scaled(self, factor, u):

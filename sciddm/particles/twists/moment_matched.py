@@ -17,6 +17,7 @@ from jax.flatten_util import ravel_pytree
 
 from sciddm.arithmetic import batch_size, combine, expand, inner, root_mean_square
 from sciddm.denoiser import linearize
+from sciddm.lapack import each
 from sciddm.lookahead.conjugate_gradient import conjugate_gradient
 from sciddm.lookahead.gradients import gain, guidance_norm
 from sciddm.lookahead.observe.observation import Observation
@@ -99,7 +100,7 @@ def _dense(system, b, iterations):
 
     matrix = jnp.moveaxis(jax.vmap(column)(jnp.eye(flat.size, dtype=flat.dtype)), 0, -1)
     # A network's Jacobian is only nearly symmetric and positive: what is negative is no covariance.
-    values, vectors = jnp.linalg.eigh(0.5 * (matrix + jnp.swapaxes(matrix, 1, 2)))
+    values, vectors = each(jnp.linalg.eigh, 0.5 * (matrix + jnp.swapaxes(matrix, 1, 2)))
     values = 1.0 + jnp.maximum(values, 0.0)
     rotated = jnp.einsum("kij,ki->kj", vectors, rows(b))
     solution = jnp.einsum("kij,kj->ki", vectors, rotated / values)
@@ -138,5 +139,5 @@ def lanczos_log_determinant(system, like, iterations: int):
     carry = (start, jax.tree.map(jnp.zeros_like, start), jnp.zeros(batch_size(like), one.dtype))
     _, (diagonal, off) = jax.lax.scan(step, carry, length=min(iterations, m))
     matrix = jax.vmap(lambda d, o: jnp.diag(d) + jnp.diag(o, 1) + jnp.diag(o, -1), in_axes=1)(diagonal, off[:-1])
-    values, vectors = jnp.linalg.eigh(matrix)
+    values, vectors = each(jnp.linalg.eigh, matrix)
     return m * jnp.sum(vectors[:, 0, :] ** 2 * jnp.log1p(jnp.maximum(values, 0.0)), -1)
