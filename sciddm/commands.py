@@ -1,5 +1,6 @@
 """What each subcommand of `sciddm` does; heavy imports stand inside, so that help is immediate."""
 
+import contextlib
 import json
 import shlex
 import sys
@@ -21,7 +22,7 @@ def run_train(arguments, rest) -> None:
         config = load_config(arguments.config, rest)  # what is wrong with it is said before the imports below, which take seconds
         check_shared(config)
         from sciddm.train import fit
-        from sciddm.train.own_grid import lacking, search_afterwards
+        from sciddm.train.own_grid import lacking, search_afterwards, way_to_one
         from sciddm.train.sharding import use_cores
 
     use_cores(config)
@@ -29,10 +30,18 @@ def run_train(arguments, rest) -> None:
     before = lacking(arguments.workdir, config)
     fit(config, arguments.workdir, **beginning(arguments))
     if before is not None and lacking(arguments.workdir, config) == before:  # and was not trained further
-        search_afterwards(arguments.workdir, config, not arguments.quiet)
-    if was_stopped(arguments.workdir, config):
+        stopped = not search_afterwards(arguments.workdir, config, not arguments.quiet)
+    else:
+        stopped = was_stopped(arguments.workdir, config)
+    if stopped:
         print(f"stopped: {arguments.workdir}; the same command goes on")
         return
+    if asks_for_own_grid(rest):
+        from sciddm.runs import read
+
+        with contextlib.suppress(UserError):  # another machine holds the run
+            if not (run := read(arguments.workdir)).meta.get("grid"):
+                print(f"grid own: the run has none; {way_to_one(run, config.sampling.solver)}", file=sys.stderr)
     print(f"done: {arguments.workdir}; next: {found_beside(config)}sciddm evaluate --workdir {typed(arguments.workdir)}")
 
 
@@ -132,14 +141,18 @@ def warn_of(model) -> None:
 
 def warn_of_grid(model, rest, grid=None) -> None:
     """On stderr, where the run's own sampling times were asked for by name and there are none."""
-    from sciddm.overrides import as_changes
-
-    asked = [grid, *(value for key, value in as_changes(rest).items() if key.rpartition(".")[2] == "grid")]
-    if "own" in asked and not model.has_own_grid:
+    if asks_for_own_grid(rest, grid) and not model.has_own_grid:
         from sciddm.runs import read
         from sciddm.train.own_grid import way_to_one
 
         print(f"grid own: the run has none, it is sampled by the grid optimised; {way_to_one(read(model.workdir))}", file=sys.stderr)
+
+
+def asks_for_own_grid(rest, grid=None) -> bool:
+    """Whether the command line names it, by --grid or a key of the config."""
+    from sciddm.overrides import as_changes
+
+    return "own" in [grid, *(value for key, value in as_changes(rest).items() if key.rpartition(".")[2] == "grid")]
 
 
 def steering(model, arguments) -> list[str]:

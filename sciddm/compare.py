@@ -163,7 +163,7 @@ def _sampling(run: Run) -> str:
     if sampling["grid"] != "own":
         return f"{said}, grid {sampling['grid']}"
     if run.meta.get("grid"):
-        return f"{said}, its own grid, searched at the end of training"
+        return f"{said}, its own grid, searched for it"
     from sciddm.train.own_grid import way_to_one  # which takes seconds to import
 
     return f"{said}, grid optimised, as none of its own was searched; {way_to_one(run)}"

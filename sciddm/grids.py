@@ -65,9 +65,10 @@ def check_width(data_std) -> None:
 def _plain_rows(rows) -> tuple[tuple[float, ...], ...]:
     # lists and arrays too; as tuples of Python's numbers they are compared and hashed, as what programs are compiled for has to be
     try:
-        return tuple(tuple(float(value) for value in row) for row in rows)
+        return tuple(tuple(float(value + 0) for value in row) for row in rows)  # + 0: a text is no number, though it may look like one
     except (TypeError, ValueError) as error:
-        raise ValueError(f"rows = {rows!r}: expected numbers (steps, centre, left, right), a row or several") from error
+        said = " ".join(repr(rows).split())
+        raise ValueError(f"rows = {said:.100}: expected numbers (steps, centre, left, right), a row or several") from error
 
 
 class Logistic(eqx.Module):

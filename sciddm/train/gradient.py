@@ -23,7 +23,8 @@ def make_loss(config, objective: Objective, mesh: Mesh | None = None):
     and on a CPU as many as `CACHED` asks. Number of parts and devices change the rounding alone. mesh: where the batch is split over
     its devices and parameters are whole on each, every device adds up its own parts and the sums meet once.
     """
-    training = config.training
+    training, devices = config.training, 1 if mesh is None else mesh.size
+    apart = devices > 1 and mesh.shape["fsdp"] == 1
 
     def of_part(params, denoiser, keys, t, x_0, cond, loss_weight):
         model = in_precision(with_params(denoiser, params), training.precision)
@@ -31,7 +32,7 @@ def make_loss(config, objective: Objective, mesh: Mesh | None = None):
 
     def in_parts(params, denoiser, batch, accumulate):
         slope = jax.value_and_grad(of_part)
-        count = parts_of(of_part, params, denoiser, batch, accumulate)
+        count = parts_of(of_part, params, denoiser, batch, accumulate, 1 if apart else devices)
         if count == 1:
             return slope(params, denoiser, *batch)
         # Part j is rows j, j + count, ...: has rows of all devices where the batch is split over some.
@@ -45,7 +46,7 @@ def make_loss(config, objective: Objective, mesh: Mesh | None = None):
 
     def loss_and_gradient(params, denoiser, key, x_0, cond, loss_weight):
         batch = (*objective.draws(denoiser, key, x_0), x_0, cond, loss_weight)
-        if mesh is None or mesh.size == 1 or mesh.shape["fsdp"] > 1:
+        if not apart:
             return in_parts(params, denoiser, batch, training.accumulate)
 
         def of_device(params, batch):
@@ -59,17 +60,19 @@ def make_loss(config, objective: Objective, mesh: Mesh | None = None):
     return loss_and_gradient
 
 
-def parts_of(loss, params, denoiser, batch, accumulate: int) -> int:
-    """Into how many parts the batch of a device goes: a multiple of `accumulate` that divides it.
+def parts_of(loss, params, denoiser, batch, accumulate: int, devices: int = 1) -> int:
+    """Into how many parts a batch goes that lies on so many devices: a multiple of `accumulate` that divides what each of them has.
 
     loss: (params, denoiser, *batch) -> scalar, what is differentiated; only shapes are looked at.
     """
-    rows = jax.tree.leaves(batch)[0].shape[0]
+    rows = jax.tree.leaves(batch)[0].shape[0] // devices
     if jax.default_backend() != "cpu":
         return accumulate
     kept = jax.eval_shape(lambda params, batch: jax.vjp(lambda params: loss(params, denoiser, *batch), params)[1], params, batch)
-    size = _bytes(kept) - _bytes(params)
-    counts = [count for count in range(accumulate, rows + 1, accumulate) if rows % count == 0]
+    size = (_bytes(kept) - _bytes(params)) / devices
+    # A part costs a gradient to add up: it pays where what it keeps is no less than that, and no sliver.
+    least = max(_bytes(params), CACHED / 4)
+    counts = [n for n in range(accumulate, rows + 1, accumulate) if rows % n == 0 and (n == accumulate or size >= n * least)]
     return next((count for count in counts if size <= count * CACHED), counts[-1])
 
 

@@ -100,7 +100,7 @@ def train(config, workdir: Path, mesh, init_from, statistics: str, progress: boo
         earlier = checkpoints.restore(abstract)
         state = earlier[0] if earlier else place(fresh, shardings)
     about = earlier[1] if earlier else {}
-    step, looks, grid = int(state.step), list(about.get("held_out") or ()), about.get("grid")
+    step, looks, grid = int(state.step), list(about.get("held_out") or ()), None
     if stored and stored["samples"] != len(dataset):
         raise UserError(
             f"{workdir}: its run had {stored['samples']} training samples, now there are {len(dataset)}; choose another --workdir"
@@ -154,7 +154,7 @@ def train(config, workdir: Path, mesh, init_from, statistics: str, progress: boo
                         grid = searched(config, domain, denoiser, state.ema, batch_sharding(mesh), progress, lambda: stop.asked)
                     about = {
                         "elapsed": budget.elapsed(), "progress": min(budget.progress(step), 1.0), "recent": recent, "held_out": looks,
-                        "grid": grid,
+                        "grid": grid if over else None,
                     }  # fmt: skip
                     checkpoints.save(state, meta | about)
             if done:
@@ -258,8 +258,8 @@ def check_finite(bad_step, batches, checkpoints) -> None:
 class StopSignal:
     """SIGTERM and SIGINT ask for a last checkpoint and a clean end instead of ending the process."""
 
-    def __init__(self):
-        self.asked = False
+    def __init__(self, words="stopping: saving a checkpoint first; the same command goes on from there"):
+        self.asked, self._words = False, words
 
     def __enter__(self):
         self._before = {}
@@ -274,7 +274,7 @@ class StopSignal:
 
     def _ask(self, *_):
         self.asked = True
-        print("\nstopping: saving a checkpoint first; the same command goes on from there", file=sys.stderr)
+        print(f"\n{self._words}", file=sys.stderr)
 
 
 def check_same_run(config, stored: dict, workdir) -> None:

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from sciddm import grids, solvers
 from sciddm.devices import chosen
 from sciddm.errors import UserError
 from sciddm.export import is_export
+from sciddm.overrides import found_beside
 from sciddm.own_grid import FEWEST, search_own
 from sciddm.runs import finished, read
 from sciddm.train.checkpoint import Checkpoints, first_line
@@ -67,29 +69,39 @@ def lacking(workdir, config) -> int | None:
     return run.step if finished(run, config) and not run.meta.get("grid") else None
 
 
-def search_afterwards(workdir, config, progress: bool) -> None:
-    """Puts the grid of a finished run into its last checkpoint, without a step of training, and what `config` says of sampling with it."""
-    from sciddm.model import load
-    from sciddm.train.loop import alone
+def search_afterwards(workdir, config, progress: bool) -> bool:
+    """Puts the grid of a finished run into its last checkpoint, without a step of training, and what `config` says of sampling with it.
 
-    with alone(Path(workdir)):
+    Returns: whether it came to its end, and was not stopped.
+    """
+    from sciddm.model import load
+    from sciddm.train.loop import StopSignal, alone
+
+    stop = StopSignal("stopping: the run stays as it was; the same command searches its sampling times again")
+    with alone(Path(workdir)), stop:
+        if lacking(workdir, config) is None:  # since it was asked
+            return True
         model = load(workdir)
         device = jax.sharding.SingleDeviceSharding(chosen()[0])
         params = model.denoiser.network.params
-        grid = searched(config, model.domain, model.denoiser, params, device, progress, lambda: False)
+        grid = searched(config, model.domain, model.denoiser, params, device, progress, lambda: stop.asked)
         if grid is not None:
             stored = model.about["config"]
             sampling = stored["sampling"] | {"grid": grids.OWN, "solver": config.sampling.solver}
             Checkpoints(workdir, read_only=True).amend(model.step, {"grid": grid, "config": stored | {"sampling": sampling}})
+    return not stop.asked
 
 
-def way_to_one(run) -> str:
-    """Of a run without a grid of its own, in words: how it comes by one."""
-    solver, path = run.meta["config"]["sampling"]["solver"], shlex.quote(str(run.path))
+def way_to_one(run, solver=None) -> str:
+    """Of a run without a grid of its own, in words: how it comes by one. solver: None for the run's."""
+    config = run.meta["config"]
+    solver, path = solver or config["sampling"]["solver"], shlex.quote(str(run.path))
     if not searched_with(solver):
         return f"none is searched with {solver}, but with solvers of fixed steps that draw no noise"
+    own = f"--config.sampling.grid=own --config.sampling.solver={shlex.quote(str(solver))}"
     if is_export(run.path):
-        return "the run that it was exported from searches one by `sciddm train`; export that again"
+        return f"the run that it was exported from searches one by `sciddm train` with {own}; export that again"
     if not finished(run):
         return "the same `sciddm train` goes on, and searches one at its end"
-    return f"`sciddm train --config {path}/config.json --workdir {path} --config.sampling.grid=own` searches one, without training further"
+    before = found_beside(SimpleNamespace(domain=config["domain"]))
+    return f"`{before}sciddm train --config {path}/config.json --workdir {path} {own}` searches one, without training further"

@@ -92,7 +92,7 @@ def test_a_batch_in_parts_has_the_loss_and_the_gradient_of_the_whole(monkeypatch
     denoiser = make_denoiser(config, domain, 1.0)
     x_0, found = domain.normalizer.normalize(domain.points[:16]), []
     weight = np.linspace(0.2, 1.0, 32, dtype=np.float32).reshape(16, 2)
-    for parts, cached, rows in ((1, gradients.CACHED, 16), (4, gradients.CACHED, 4), (2, 1, 1)):
+    for parts, cached, rows in ((1, gradients.CACHED, 16), (4, gradients.CACHED, 4), (2, 1, 8)):
         config.training.accumulate = parts
         monkeypatch.setattr(gradients, "CACHED", cached)
         sizes, objective = [], make_objective(config)
@@ -112,3 +112,24 @@ def counted(at, sizes):
         return at(self, denoiser, keys, *batch)
 
     return noted
+
+
+@pytest.mark.parametrize(
+    ("rows", "per_row", "params", "devices", "parts"),
+    [
+        (32, 8, 7, 1, 8),  # megabytes: 40 of a part stay in the cache
+        (31, 8, 7, 1, 1),  # parts of a row each would be slivers
+        (32, 8, 60, 1, 2),  # a part costs as much as the parameters take
+        (32, 8, 7, 4, 2),  # 8 rows a device
+        (4, 80, 7, 4, 1),  # and a part has rows of all devices
+    ],
+)
+def test_a_batch_goes_in_parts_that_stay_in_the_cache_and_pay(rows, per_row, params, devices, parts):
+    weights = jnp.zeros(params * 2**18)
+    batch = (jax.ShapeDtypeStruct((rows, per_row * 2**18), jnp.float32),)
+
+    def loss(weights, denoiser, x):
+        return jnp.sum(jnp.sin(x * weights[0]))  # keeps x and its cosine, which is another x
+
+    half = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((rows, leaf.shape[1] // 2), leaf.dtype), batch)
+    assert gradients.parts_of(loss, weights, None, half, 1, devices) == parts
