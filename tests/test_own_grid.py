@@ -139,6 +139,17 @@ def test_a_finished_run_without_a_grid_gets_one_as_info_and_sample_say_without_a
     assert cli.main([*sample, "--seed", "4", "--grid=own"]) == 0 and "grid own" not in capsys.readouterr().err
 
 
+def test_a_grid_is_kept_with_the_model_that_it_was_searched_for_alone(toy_run, tmp_path, capsys):
+    run, kept = shutil.copytree(toy_run, tmp_path / "run"), Checkpoints(tmp_path / "run", read_only=True)
+    assert kept.meta(60)["grid"]
+    (tmp_path / "config.json").write_text((toy_run / "config.json").read_text())
+    changes = ["--config.training.steps=100", "--config.sampling.grid=own", "--config.sampling.solver=ddpm"]
+    command = ["train", "--config", str(tmp_path / "config.json"), "--workdir", str(run), "--quiet"]
+    assert cli.main([*command, *changes]) == 0
+    assert kept.meta(80)["grid"] is None and kept.meta(100)["grid"] is None
+    assert "grid own: the run has none; none is searched with ddpm" in capsys.readouterr().err
+
+
 def test_own_asked_for_beside_another_grid_of_the_config_is_the_run_s_own(toy_run):
     model = sd.load(toy_run, changes={"sampling.grid": "logsnr"})
     assert model.sampling_options(model.denoiser, grid="own")["grid"] == model.denoiser.sampling.grid
