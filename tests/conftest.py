@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 from functools import cache, partial
+from importlib.metadata import version
 
 # Before jax is imported, and for the processes that tests start: the backend whose figures the tests hold, and the cache.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -14,10 +15,10 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "0")  # where in Python an operation was made: written, and read by nobody here
 # From an empty cache most of the suite's time is compiling. Unoptimised machine code, made in one piece by the older emitters of loops,
-# takes a third of it and computes the same.
+# takes a third of it and computes the same. Later jaxlibs have those emitters no more, and end a process that asks for them.
 QUICK_TO_COMPILE = (
-    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
-    "--xla_llvm_disable_expensive_passes=true --xla_cpu_parallel_codegen_split_count=1"
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_parallel_codegen_split_count=1"
+    + " --xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10.")
 )
 os.environ.setdefault("XLA_FLAGS", QUICK_TO_COMPILE)
 
