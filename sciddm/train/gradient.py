@@ -30,9 +30,9 @@ def make_loss(config, objective: Objective, mesh: Mesh | None = None):
         model = in_precision(with_params(denoiser, params), training.precision)
         return objective.at(model, keys, t, x_0, cond, loss_weight).mean()
 
-    def in_parts(params, denoiser, batch, accumulate):
+    def in_parts(params, denoiser, batch):
         slope = jax.value_and_grad(of_part)
-        count = parts_of(of_part, params, denoiser, batch, accumulate, 1 if apart else devices)
+        count = parts_of(of_part, params, denoiser, batch, training.accumulate, 1 if apart else devices)
         if count == 1:
             return slope(params, denoiser, *batch)
         # Part j is rows j, j + count, ...: has rows of all devices where the batch is split over some.
@@ -47,11 +47,11 @@ def make_loss(config, objective: Objective, mesh: Mesh | None = None):
     def loss_and_gradient(params, denoiser, key, x_0, cond, loss_weight):
         batch = (*objective.draws(denoiser, key, x_0), x_0, cond, loss_weight)
         if not apart:
-            return in_parts(params, denoiser, batch, training.accumulate)
+            return in_parts(params, denoiser, batch)
 
         def of_device(params, batch):
             # As one vector: a sum over devices costs by the number of arrays, not by their size.
-            flat, as_tree = ravel_pytree(in_parts(params, denoiser, batch, training.accumulate))
+            flat, as_tree = ravel_pytree(in_parts(params, denoiser, batch))
             return as_tree(jax.lax.pmean(flat, "data"))
 
         whole, split = PartitionSpec(), PartitionSpec("data")
