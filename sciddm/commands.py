@@ -125,7 +125,7 @@ def run_sample(arguments, rest) -> None:
     name = f"{task or 'generate'}-step{model.step}-seed{arguments.seed}{model.domain.suffix}"
     written = write_members(
         model, arguments.out or arguments.workdir / "samples" / name, count=arguments.count, seed=arguments.seed, task=task,
-        given=arguments.given, events=events, command=shlex.join(["sciddm", *arguments.argv]), **options,
+        given=arguments.given, events=events, page=arguments.page, command=shlex.join(["sciddm", *arguments.argv]), **options,
     )  # fmt: skip
     for line in written.lines:
         print(line)

@@ -179,6 +179,10 @@ class Domain(abc.ABC):
     def plot(self, samples):
         """A matplotlib figure of native samples."""
 
+    def page(self, native, about: Mapping[str, Any]) -> str:
+        """One HTML page of native samples, see `Task.page`."""
+        raise UserError(f"{type(self).__name__} has no page")
+
     @abc.abstractmethod
     def metrics(self, samples, reference) -> dict[str, float]:
         """Scores of generated samples against reference data, both batches of x in physical units."""

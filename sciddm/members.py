@@ -20,13 +20,14 @@ import sciddm
 from sciddm import summary
 from sciddm.activity import activity
 from sciddm.data.made import PARTIAL, at_once
+from sciddm.domain import Domain
 from sciddm.errors import UserError, of_system
 from sciddm.evaluation import save_figure
 from sciddm.events import Event
 from sciddm.keys import sample_keys
 from sciddm.memory import check_answers
 from sciddm.parts import drop, in_parts, made_of
-from sciddm.tasks.base import draw_picture
+from sciddm.tasks.base import Task, draw_picture
 
 LONGEST = 200  # bytes of a name: 255 is what file systems take, and what is written has a longer one until it is whole
 
@@ -40,15 +41,15 @@ class Written:
 
 
 def write_members(
-    model, out, *, count: int, seed: int = 0, task: str | None = None, given=None, events: Sequence[Event] = (), command: str = "",
-    progress: bool = True, **options,
+    model, out, *, count: int, seed: int = 0, task: str | None = None, given=None, events: Sequence[Event] = (), page: bool = False,
+    command: str = "", progress: bool = True, **options,
 ) -> Written:  # fmt: skip
     """`count` answers at `out` in the domain's format, a summary beside them, and pictures in the workdir's plots.
 
     Members are kept in OUT.partial as they are made; the same call goes on where it was stopped. Member i depends on (seed, i) alone.
 
-    Args: task, given: as of `Model.sample`; events: whose probability is asked for; command: for the history within the file; options: of
-    `sd.sample`.
+    Args: task, given: as of `Model.sample`; events: whose probability is asked for; page: whether an HTML page is made beside them (see
+    `Task.page`); command: for the history within the file; options: of `sd.sample`.
     Raises: UserError if there is something at `out`, before anything is made; as `Model.problem`, and as saving does.
     """
     out, known = Path(out), model.domain.suffixes
@@ -56,7 +57,10 @@ def write_members(
     folder = out.with_name(f"{out.name}.partial")
     if known and out.suffix.lower() not in known:
         raise UserError(f"--out {out}: {out.suffix or 'a name without a suffix'} can't be written; expected {' or '.join(known)}")
-    for path in (out, *(out.with_name(f"{out.stem}-summary{suffix}") for suffix in summary.SUFFIXES)):
+    html = out.with_suffix(".html")
+    if page:
+        has_page(model, task)
+    for path in (out, *(out.with_name(f"{out.stem}-summary{suffix}") for suffix in summary.SUFFIXES), *([html] if page else [])):
         if path.exists():
             raise UserError(f"{path}: is there already; give another --out or --seed")
     check_writable(out.parent)
@@ -94,9 +98,13 @@ def write_members(
         with _whole(out) as partial:
             model.domain.save(model.domain.signed(native, about), partial)
             whole = summary.summarise(model.domain.quantities(native), events).assign_attrs(about)
-            beside = out.with_name(summary.save_summary(whole, partial).name)
+            files = {"members": out, "summary": out.with_name(summary.save_summary(whole, partial).name)}
+            if page:
+                asked = model.domain.page(native, about) if task is None else model.task(task).page(x, problem, about)
+                partial.with_name(html.name).write_text(asked, encoding="utf-8")
+                files["page"] = html
         drop(folder)
-        return _drawn(model, native, figure, {"members": out, "summary": beside}, plots, events)
+        return _drawn(model, native, figure, files, plots, events)
 
 
 @contextlib.contextmanager
@@ -109,6 +117,14 @@ def _whole(out):
             yield partial
         except UserError as error:
             raise UserError(str(error).replace(str(partial), str(out))) from error
+
+
+def has_page(model, task: str | None) -> None:
+    """That there are pages of these answers. Raises: UserError, before the work and not after it."""
+    whose, base = (model.domain, Domain) if task is None else (model.task(task), Task)
+    if type(whose).page is base.page:
+        what = f"domain {model.domain.name!r}" if task is None else f"task {task!r}"
+        raise UserError(f"--page: {what} has no page to look at or listen to; leave it out")
 
 
 def check_name(out: Path, suffix: str) -> None:

@@ -3,6 +3,7 @@
 import importlib
 
 from small_fields import write_small
+from small_sounds import write_sounds
 from toy_domain import toy_config
 
 from sciddm.config import complete
@@ -40,7 +41,16 @@ def _fields():
     return config
 
 
+def _audio():
+    config = importlib.import_module("configs.audio").get_config("smoke")
+    config.data.update({"bins": 32, "frames": 32, "clip": 0.3})
+    config.network.update({"channels": (8,), "attention_levels": (), "features": 16})
+    config.tasks.long.seconds = 0.2
+    return config
+
+
 DOMAINS = {
+    "audio": (_audio, ("inpaint", "declip", "bandwidth", "denoise", "long", "generate")),
     "fields": (_fields, ("observe", "fill", "superresolve", "forecast", "rollout", "wide", "generate")),
     "weather": (_weather, ("nowcast", "assimilate", "downscale", "fill", "interpolate", "extreme", "wide", "rollout")),
     "molecules": (_molecules, ("generate", "conformers", "scaffold", "linker", "property", "repair", "count")),
@@ -55,6 +65,8 @@ def small_config(name, cache):
     config.data.cache = str(cache)
     if name == "fields":
         config.data.path = str(write_small(cache))
+    if name == "audio":
+        config.data.path = str(write_sounds(cache))
     config.training.update({"steps": 2, "wall_minutes": None, "batch_size": 8, "held_out": 0})  # toy runs have held-out losses
     # batches of the two members that are asked for: each task needs one program
     config.sampling.update({"steps": 3, "grid": "optimised", "batch_size": 2})  # a grid of its own is searched by one test

@@ -108,6 +108,11 @@ class Task(abc.ABC):
         """The denoiser steered towards the problem's observation; itself where cond alone says what is known."""
         return denoiser
 
+    def page(self, samples, problem: Problem, about: Mapping[str, Any]) -> str:
+        """One HTML page on which answers (members, ...) in physical units are compared, for domains in which a picture says too little,
+        such as sounds. about: what made them, name -> plain value."""
+        raise UserError(f"{type(self).__name__} has no page")
+
     def depends(self, model) -> str:
         """What its samples depend on besides config and checkpoint, such as the digest of a file; when it changes they are made anew."""
         return ""

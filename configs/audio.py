@@ -1,0 +1,36 @@
+"""Sound: get_config("smoke" | "base" | "tpu"). Executed as Python by --config configs/audio.py:<variant>."""
+
+from sciddm.config import as_variant, base_config
+
+
+def get_config(variant: str = "smoke"):
+    """smoke: one second of speech at 8 kHz, 5 minutes on 2 cores; base: the same, at most 90 minutes; tpu: two seconds at 16 kHz, a pod."""
+    config = base_config()
+    config.domain = "domains.audio"
+    config.data.update(
+        {
+            "rate": 8000,  # Hz, of what the network hears; files of another are resampled
+            "bins": 128,  # frequencies of the transform, and samples from one frame to the next
+            "frames": 64,  # of what the network hears at once: frames * bins / rate seconds
+            "held_out": 0.1,  # share of the files that are never trained on, or how many
+            "clip": 3.0,  # seconds of the held-out clips that tasks are tried on
+            "speed": 0.05,  # training windows are played faster or slower by up to this share, in either polarity
+        }
+    )
+    config.network.update({"kind": "spectral", "channels": (96, 128, 128), "blocks": 1, "patch": 4, "attention_levels": (1, 2), "heads": 4})
+    config.process.name = "edm"
+    config.training.cond_dropout = 0.15
+    return as_variant(config, variant, smoke=_smoke, base=_base, tpu=_tpu)
+
+
+def _smoke(config):
+    config.training.update({"steps": 20000, "wall_minutes": 4.2, "batch_size": 16, "learning_rate": 1.5e-3})
+
+
+def _base(config):
+    config.training.update({"steps": 100000, "wall_minutes": 85.0, "batch_size": 16, "learning_rate": 1e-3, "ema": 0.999})
+    config.checkpoint.every = 500
+
+
+def _tpu(config):
+    config.training.update({"steps": 300000, "batch_size": 256, "learning_rate": 3e-4, "warmup": 2000, "ema": 0.9999})

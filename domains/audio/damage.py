@@ -1,0 +1,101 @@
+"""What can be wrong with a sound, as the network is conditioned on it, and drawn at random for its training."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from domains.audio.levels import REFERENCE, active_level
+from domains.audio.mdct import mdct, mdst
+from domains.audio.spectral import low_pass
+
+CHANNELS, NUMBERS = 7, 7  # of `condition`
+LOUDEST = 30.0  # times a bin's standard deviation, of noise
+LEAST, MOST = 0.004, 0.25  # seconds of the gaps that are drawn
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A sound, and what is wrong with it.
+
+    heard: (samples,), whatever where nothing is known; gap: (samples,) bool, where nothing is known; clipped: (samples,) of -1, 0 and 1,
+    where the sound lies beyond what is heard, and on which side; cutoff: Hz, nothing is heard above; noise: standard deviation of white
+    noise in what is heard. None of a kind of damage that is not there.
+    """
+
+    heard: np.ndarray
+    gap: np.ndarray | None = None
+    clipped: np.ndarray | None = None
+    cutoff: float | None = None
+    noise: float | None = None
+
+    def condition(self, std, rate: float) -> dict[str, np.ndarray]:
+        """What the network is conditioned on: "concat" (frames, bins, 1, CHANNELS) and "numbers" (frames, 1, 1, NUMBERS), float32.
+
+        Channels: coefficients of what is heard, by cosines and by sines, normalised to unit variance with its noise; those of `clipped`;
+        which share of a frame's first and second half is no gap; which bins are heard; the noise over `std`. Numbers, the same in all
+        frames: which of the kinds of damage are there, the level of clipping, the cut-off and the noise. std: (bins,) standard deviation
+        of coefficients of a whole sound.
+        """
+        bins = len(std)
+        gap = np.zeros(len(self.heard), bool) if self.gap is None else self.gap
+        clipped = np.zeros(len(self.heard)) if self.clipped is None else self.clipped
+        heard, scale = np.where(gap, 0.0, self.heard), np.sqrt(std**2 + (self.noise or 0.0) ** 2)
+        there = (~gap).reshape(-1, 2, bins // 2).mean(2)
+        frames, half = len(there), rate / 2
+        band = np.arange(bins) + 0.5 < (bins if self.cutoff is None else bins * self.cutoff / half)
+        everywhere = lambda row: np.broadcast_to(row, (frames, bins))  # noqa: E731
+        channels = [
+            mdct(heard, bins) / scale, mdst(heard, bins) / scale, mdct(clipped, bins), everywhere(there[:, :1]), everywhere(there[:, 1:]),
+            everywhere(band), everywhere(np.minimum((self.noise or 0.0) / std, LOUDEST)),
+        ]  # fmt: skip
+        numbers = [
+            self.gap is not None, self.clipped is not None, self.cutoff is not None, self.noise is not None,
+            0.0 if self.clipped is None else np.log(max(np.abs(self.heard).max(), 1e-6) / REFERENCE),
+            0.0 if self.cutoff is None else 2.0 * self.cutoff / half - 1.0,
+            0.0 if self.noise is None else np.log10(self.noise / REFERENCE),
+        ]  # fmt: skip
+        numbers = np.broadcast_to(np.asarray(numbers, np.float32), (frames, 1, 1, NUMBERS))
+        return {"concat": np.stack(channels, -1)[:, :, None].astype(np.float32), "numbers": numbers}
+
+
+def draw(rng: np.random.Generator, sound: np.ndarray, rate: float) -> tuple[np.ndarray, Damage]:
+    """(the sound, what is heard of it) with damage of one kind, in one case of five of two: gaps, clipping, a low-pass, noise.
+
+    Both are multiplied by a common number where the sound is clipped, so that what is heard is as loud as the sound was.
+    """
+    kinds = rng.permutation(4)[: 1 + (rng.random() < 0.2)]
+    heard, gap, clipped, cutoff, noise = sound, None, None, None, None
+    if 2 in kinds:
+        cutoff = rate / 2 * rng.uniform(0.2, 0.85)
+        heard = low_pass(heard, rate, cutoff)
+    if 3 in kinds:
+        noise = REFERENCE * 10.0 ** rng.uniform(-2.0, 0.25)
+        heard = heard + noise * rng.standard_normal(len(heard))
+    if 1 in kinds:
+        level = np.abs(heard).max() * 10.0 ** rng.uniform(-0.95, -0.1)
+        clipped, scale, heard = clip(heard, level, rate)
+        sound, noise = sound * scale, None if noise is None else noise * scale
+    if 0 in kinds:
+        gap = gaps(rng, len(heard), rate)
+    return sound, Damage(heard, gap, clipped, cutoff, noise)
+
+
+def clip(sound: np.ndarray, level: float, rate: float) -> tuple[np.ndarray, float, np.ndarray]:
+    """(which samples are clipped on which side, by what all is multiplied, what is heard), the latter as loud as the sound was."""
+    heard = np.clip(sound, -level, level)
+    before, after = active_level(sound, rate), active_level(heard, rate)
+    scale = before / after if after > 0 else 1.0
+    return np.sign(sound) * (np.abs(sound) > level), scale, heard * scale
+
+
+def gaps(rng: np.random.Generator, samples: int, rate: float) -> np.ndarray:
+    """(samples,) bool: one to three gaps of `LEAST` to `MOST` seconds, anywhere, or in one case of ten all from or up to some sample."""
+    if rng.random() < 0.1:
+        border = rng.integers(0, samples)
+        return (np.arange(samples) < border) == (rng.random() < 0.5)
+    hidden = np.zeros(samples, bool)
+    for _ in range(rng.integers(1, 4)):
+        length = int(rate * np.exp(rng.uniform(np.log(LEAST), np.log(MOST))))
+        first = rng.integers(-length // 2, samples - length // 2)
+        hidden[max(first, 0) : first + length] = True
+    return hidden

@@ -1,0 +1,133 @@
+"""Networks of sounds: a U-Net on the time-frequency plane, and for comparison one on the waveform."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from domains.audio.mdct import imdct, mdct, sines_of
+from sciddm.networks import UNet
+from sciddm.networks.layers import Linear, NoiseEmbedding
+
+PLACES = 4  # channels that say which frequency a bin is of
+SHARP = 0.01  # of the spread of a bin: differences are made no larger than in its units
+
+
+class OfSounds(nnx.Module):
+    """Abstract base of networks (x, noise_level, cond) -> like x, (B, frames, bins, 1) coefficients of `mdct`, normalised bin by bin.
+
+    It has what goes past a U-Net: gains that depend on bin, noise level and kind of damage alone, of x, which is a Wiener filter of the
+    average spectrum, and of what x and what is heard differ by, in units of the noise in both, where something is heard. With gains of 0
+    and 1 the latter answers what is heard at every noise level.
+    """
+
+    def __init__(self, bins: int, concat_channels: int, embedding_features: int, features: int, rngs: nnx.Rngs):
+        self.concat_channels = concat_channels
+        self.noise, self.gain = NoiseEmbedding(features, rngs=rngs), Linear(features, 2 * bins, scale=0.0, rngs=rngs)
+        self.numbers = Linear(embedding_features, features, rngs=rngs) if embedding_features else None
+
+    def asked(self, x, noise_level, cond):
+        """(what is heard and what differs (B, frames, bins, C + 1), the rest of cond for a `UNet`, what goes past it)."""
+        seen, cond = condition_of(cond, x, self.concat_channels)
+        embedding = self.noise(noise_level)
+        if self.numbers is not None and "embedding" in cond:
+            keep = cond.get("keep")
+            numbers = cond["embedding"] if keep is None else cond["embedding"] * keep[:, None]
+            embedding = embedding + self.numbers(numbers)
+        gains = self.gain(jax.nn.silu(embedding).astype(x.dtype))[:, None, :, None]
+        of_x, of_heard = jnp.split(gains, 2, axis=2)
+        if not self.concat_channels:
+            return seen, cond, of_x * x
+        differs, there = difference(x, noise_level, seen)
+        return jnp.concatenate([seen, differs], -1), cond, of_x * x + of_heard * there * differs
+
+
+class Spectral(OfSounds):
+    """A U-Net on the plane of frames and bins. It sees beside x the sine coefficients of the same sound, for cosines alone don't tell
+    amplitude from phase, where on the frequency axis it is, what is heard, and what that differs from x by.
+
+    Args: bins; concat_channels, embedding_features: of cond["concat"] (B, frames, bins, 1, C) and cond["numbers"]
+        (B, frames, 1, 1, E), which are the same in all frames; 0 for none; others: of `UNet`.
+    """
+
+    def __init__(
+        self, bins: int, *, concat_channels: int = 0, embedding_features: int = 0, channels: tuple[int, ...] = (96, 128, 128),
+        blocks: int = 1, patch: int = 4, attention_levels: tuple[int, ...] = (1, 2), heads: int = 4, features: int = 128, rngs: nnx.Rngs,
+    ):  # fmt: skip
+        super().__init__(bins, concat_channels, embedding_features, features, rngs)
+        self.unet = UNet(
+            2 + PLACES + concat_channels + bool(concat_channels), channels=channels, blocks=blocks, patch=patch,
+            attention_levels=attention_levels, heads=heads, features=features, embedding_features=embedding_features, rngs=rngs,
+        )  # fmt: skip
+
+    @property
+    def divisor(self) -> int:
+        """The number of frames must be a multiple of it."""
+        return self.unet.divisor
+
+    def __call__(self, x, noise_level, cond=None):
+        seen, cond, past = self.asked(x, noise_level, cond)
+        planes = [x, sines(x), jnp.broadcast_to(places(x.shape[2]).astype(x.dtype), (*x.shape[:3], PLACES)), seen]
+        return self.unet(jnp.concatenate(planes, -1), noise_level, cond)[..., :1] + past
+
+
+class Waveform(OfSounds):
+    """A U-Net on patches of the waveform, for comparison: what `Spectral` sees as planes it sees as waveforms.
+
+    Args: as of `Spectral`; patch: samples.
+    """
+
+    def __init__(
+        self, bins: int, *, concat_channels: int = 0, embedding_features: int = 0, channels: tuple[int, ...] = (128, 192, 256),
+        blocks: int = 1, patch: int = 32, attention_levels: tuple[int, ...] = (1, 2), heads: int = 4, features: int = 128, rngs: nnx.Rngs,
+    ):  # fmt: skip
+        super().__init__(bins, concat_channels, embedding_features, features, rngs)
+        self.unet = UNet(
+            1 + concat_channels + bool(concat_channels), ndim=1, channels=channels, blocks=blocks, patch=patch,
+            attention_levels=attention_levels, heads=heads, features=features, embedding_features=embedding_features, rngs=rngs,
+        )  # fmt: skip
+
+    @property
+    def divisor(self) -> int:
+        """The number of samples must be a multiple of it."""
+        return self.unet.divisor
+
+    def __call__(self, x, noise_level, cond=None):
+        seen, cond, past = self.asked(x, noise_level, cond)
+        waves = jnp.moveaxis(imdct(jnp.moveaxis(jnp.concatenate([x, seen], -1), 3, 1)), 1, -1)
+        return mdct(self.unet(waves, noise_level, cond)[..., 0], x.shape[2])[..., None] + past
+
+
+def difference(x, noise_level, seen):
+    """(what is heard less x in units of the noise in both, which share of it is heard), (B, frames, bins, 1) each.
+
+    x: sqrt(1 + sigma^2) times smaller than the noisy sound, sigma = exp(4 noise_level); seen: the channels of `Damage.condition`.
+    """
+    sigma = jnp.exp(4.0 * jnp.reshape(jnp.asarray(noise_level, x.dtype), (-1, 1, 1, 1)))
+    whole, spread = jnp.sqrt(1.0 + sigma**2), seen[..., 6:7]
+    heard = seen[..., :1] * jnp.sqrt(1.0 + spread**2)
+    there = seen[..., 3:5].mean(-1, keepdims=True) * seen[..., 5:6]
+    return there * (heard * whole - x) / jnp.sqrt(sigma**2 + spread**2 * whole**2 + SHARP**2), there
+
+
+def condition_of(cond, x, channels: int):
+    """What is heard, (B, frames, bins, channels), 0 where cond or its "keep" is, and the rest of cond for a `UNet`: the numbers."""
+    cond = dict(cond or {})
+    seen, numbers, keep = cond.pop("concat", None), cond.pop("numbers", None), cond.get("keep")
+    if numbers is not None:
+        cond["embedding"] = jnp.broadcast_to(numbers[:, 0, 0, 0], (x.shape[0], numbers.shape[-1])).astype(x.dtype)
+    if not channels or seen is None:
+        return jnp.zeros((*x.shape[:3], channels), x.dtype), cond
+    seen = jnp.broadcast_to(seen[..., 0, :].astype(x.dtype), (*x.shape[:3], channels))
+    return seen if keep is None else seen * keep.reshape(-1, 1, 1, 1).astype(x.dtype), cond
+
+
+def sines(x):
+    """(B, frames, bins, 1) of cosine coefficients -> those by sines of the same sound."""
+    return sines_of(x[..., 0])[..., None]
+
+
+def places(bins: int):
+    """(bins, PLACES): from -1 to 1 with the frequency, and waves of it."""
+    at = (np.arange(bins) + 0.5) / bins
+    return jnp.asarray(np.stack([2 * at - 1, np.cos(2 * np.pi * at), np.sin(2 * np.pi * at), np.cos(4 * np.pi * at)], -1), jnp.float32)
