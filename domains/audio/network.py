@@ -10,7 +10,8 @@ from sciddm.networks import UNet
 from sciddm.networks.layers import Linear, NoiseEmbedding
 
 PLACES = 4  # channels that say which frequency a bin is of
-SHARP = 0.01  # of the spread of a bin: differences are made no larger than in its units
+SHARP = 0.02  # of the spread of a bin: differences are made no larger than in its units
+LARGE = 4.0  # times the noise
 
 
 class OfSounds(nnx.Module):
@@ -39,7 +40,8 @@ class OfSounds(nnx.Module):
         if not self.concat_channels:
             return seen, cond, of_x * x
         differs, there = difference(x, noise_level, seen)
-        return jnp.concatenate([seen, differs], -1), cond, of_x * x + of_heard * there * differs
+        bounded = differs / jnp.sqrt(1.0 + (differs / LARGE) ** 2)  # where what is heard says little it differs by many times the noise
+        return jnp.concatenate([seen, bounded], -1), cond, of_x * x + of_heard * there * differs
 
 
 class Spectral(OfSounds):
@@ -99,15 +101,15 @@ class Waveform(OfSounds):
 
 
 def difference(x, noise_level, seen):
-    """(what is heard less x in units of the noise in both, which share of it is heard), (B, frames, bins, 1) each.
+    """(what is heard less x in units of the noise in both, where all of a frame is heard), (B, frames, bins, 1) each.
 
     x: sqrt(1 + sigma^2) times smaller than the noisy sound, sigma = exp(4 noise_level); seen: the channels of `Damage.condition`.
     """
     sigma = jnp.exp(4.0 * jnp.reshape(jnp.asarray(noise_level, x.dtype), (-1, 1, 1, 1)))
     whole, spread = jnp.sqrt(1.0 + sigma**2), seen[..., 6:7]
     heard = seen[..., :1] * jnp.sqrt(1.0 + spread**2)
-    there = seen[..., 3:5].mean(-1, keepdims=True) * seen[..., 5:6]
-    return there * (heard * whole - x) / jnp.sqrt(sigma**2 + spread**2 * whole**2 + SHARP**2), there
+    there = (seen[..., 3:5].min(-1, keepdims=True) == 1) * seen[..., 5:6]
+    return (heard * whole - x) / jnp.sqrt(sigma**2 + spread**2 * whole**2 + SHARP**2), there
 
 
 def condition_of(cond, x, channels: int):

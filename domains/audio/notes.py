@@ -13,8 +13,8 @@ PEAK = 0.5
 def notes(seed, seconds: float, rate: float = 8000) -> np.ndarray:
     """One or two voices, each of one instrument, in one key and tempo, with rests. The same for the same seed.
 
-    A note is sum_k a_k exp(-t / tau_k) sin(2 pi f_k t + phi_k) under an attack and a release, f_k = k f_0 sqrt(1 + B k^2), the partials below
-    .95 rate/2 only. Plucked: a_k of a string plucked somewhere, B > 0, the higher the shorter; blown: no decay, B = 0, a slow attack.
+    A note is sum_k a_k exp(-t / tau_k) sin(2 pi f_k t + phi_k) under an attack and a release, f_k = k f_0 sqrt(1 + B k^2), only of partials
+    below .95 rate/2. Plucked: a_k of a string plucked somewhere, B > 0, the higher the shorter; blown: no decay, B = 0, a slow attack.
     (Fletcher & Rossing 1998, The physics of musical instruments, 2.7 and 12.2-3)
 
     Args: seed: an int, or a sequence of ints; seconds: above 0; rate: Hz.

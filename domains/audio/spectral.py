@@ -77,7 +77,7 @@ def wiener(samples, noise_std, *, rate: float = 8000, spectrum=None, memory: flo
             xi = np.maximum(memory * before + (1 - memory) * np.maximum(gamma[..., t] - 1, 0), least)
             gain[..., t] = xi / (1 + xi)
             before = gain[..., t] ** 2 * gamma[..., t]
-    return transform.istft(spectra * gain, k1=np.shape(samples)[-1])
+    return _inverse(transform, spectra * gain, samples)
 
 
 def spectral_subtraction(samples, noise_std, *, rate: float = 8000, over: float = 4.0, floor: float = 0.02):
@@ -90,7 +90,7 @@ def spectral_subtraction(samples, noise_std, *, rate: float = 8000, over: float 
     transform, spectra, noise = _spectra(samples, noise_std, rate)
     gamma = np.maximum(_posterior(transform, spectra, noise), LEAST)
     gain = np.sqrt(np.maximum(gamma - over, floor) / gamma)
-    return transform.istft(spectra * np.minimum(gain, 1.0), k1=np.shape(samples)[-1])
+    return _inverse(transform, spectra * np.minimum(gain, 1.0), samples)
 
 
 def wiener_deconvolution(samples, response, noise_std, *, spectrum=None):
@@ -148,7 +148,7 @@ def nmf_separate(mixture, examples_a, examples_b, *, rate: float = 8000, compone
         weights, _, _ = non_negative_factorization(np.abs(spectra).T + LEAST, H=basis, update_H=False, n_components=len(basis), **options)
     count = len(learnt[0])
     a, b = ((weights[:, part] @ basis[part]).T ** 2 for part in (slice(count), slice(count, None)))
-    first = transform.istft(spectra * (a / np.maximum(a + b, LEAST**2)), k1=len(mixture))
+    first = _inverse(transform, spectra * (a / np.maximum(a + b, LEAST**2)), mixture)
     return first, np.asarray(mixture, np.float64) - first
 
 
@@ -169,6 +169,11 @@ def _stft(transform, samples):
     samples = np.asarray(samples, np.float64)
     short = max(0, transform.m_num - samples.shape[-1])  # it takes no less than half a window
     return transform.stft(np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, short)]))
+
+
+def _inverse(transform, spectra, samples):
+    n = np.shape(samples)[-1]
+    return transform.istft(spectra, k1=max(n, transform.m_num))[..., :n]
 
 
 def _posterior(transform, spectra, noise):
