@@ -1,14 +1,16 @@
-"""Sound: get_config("smoke" | "base" | "tpu"). Executed as Python by --config configs/audio.py:<variant>."""
+"""Sound: get_config("smoke" | "notes" | "base" | "tpu"). Executed as Python by --config configs/audio.py:<variant>."""
 
 from sciddm.config import as_variant, base_config
 
 
 def get_config(variant: str = "smoke"):
-    """smoke: one second of speech at 8 kHz, 5 minutes on 2 cores; base: the same, at most 90 minutes; tpu: two seconds at 16 kHz, a pod."""
+    """smoke: one second of speech at 8 kHz, 5 minutes on 2 cores; notes: the same of made melodies, for `separate`; base: speech, at most
+    90 minutes; tpu: two seconds at 16 kHz, a pod."""
     config = base_config()
     config.domain = "domains.audio"
     config.data.update(
         {
+            "source": "",  # "": the sounds of data.path, or speech that comes with the package; "notes": melodies that are made
             "rate": 8000,  # Hz, of what the network hears; files of another are resampled
             "bins": 128,  # frequencies of the transform, and samples from one frame to the next
             "frames": 64,  # of what the network hears at once: frames * bins / rate seconds
@@ -20,11 +22,16 @@ def get_config(variant: str = "smoke"):
     config.network.update({"kind": "spectral", "channels": (96, 128, 128), "blocks": 1, "patch": 4, "attention_levels": (1, 2), "heads": 4})
     config.process.name = "edm"
     config.training.cond_dropout = 0.15
-    return as_variant(config, variant, smoke=_smoke, base=_base, tpu=_tpu)
+    return as_variant(config, variant, smoke=_smoke, notes=_notes, base=_base, tpu=_tpu)
 
 
 def _smoke(config):
     config.training.update({"steps": 20000, "wall_minutes": 4.2, "batch_size": 16, "learning_rate": 1.5e-3})
+
+
+def _notes(config):
+    _smoke(config)
+    config.data.source = "notes"
 
 
 def _base(config):

@@ -113,6 +113,8 @@ def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any], where:
             with config.unlocked():
                 name = key.split(".")[1]
                 config.tasks[name] = dict(config.tasks.get(name, {})) | {"kind": str(value)}
+        if key.startswith("tasks."):
+            _begin(config, key.split(".")[1], changes)
         complete(config)  # which tasks there are hangs on the other keys
         known = known_keys(config)
         if key not in known and _is_open(config, key):
@@ -129,6 +131,24 @@ def change(config: ml_collections.ConfigDict, changes: Mapping[str, Any], where:
     for key in changes:
         if key.startswith("tasks.") and key.split(".")[1] not in config.tasks:
             raise UserError(f"config.{key}: this config has no such task; it has {sorted(config.tasks)}")
+
+
+def _begin(config, name: str, changes) -> None:
+    # A task of the domain that the config lacks, with what is changed of it: it may be one that is there by that alone, such as by the
+    # second run that it needs.
+    from sciddm.domain import domain_type
+    from sciddm.tasks.base import task_options
+
+    task = domain_type(config).task_types.get(name)
+    if name in config.tasks or not isinstance(task, type):
+        return
+    options, said = task_options(task), {key.removeprefix(f"tasks.{name}."): value for key, value in changes.items()}
+    with config.unlocked():
+        config.tasks[name] = {
+            option: parse_value(value, options[option], option) if isinstance(value, Text) else value
+            for option, value in said.items()
+            if option in options
+        }
 
 
 def _is_open(config, key: str) -> bool:

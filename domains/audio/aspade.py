@@ -9,7 +9,15 @@ REDUNDANCY = 2  # of the Fourier frame
 
 
 def declip(
-    samples, low: float, high: float, *, rate: float = 8000, window: float = 0.064, step: int = 2, every: int = 4, tolerance: float = 0.03
+    samples,
+    low: float,
+    high: float,
+    *,
+    rate: float = 8000,
+    window: float = 0.064,
+    step: int | None = None,
+    every: int = 4,
+    tolerance: float = 0.03,
 ):
     """A clipped signal restored, window by window: what agrees with every sample and has few frequencies.
 
@@ -18,7 +26,9 @@ def declip(
     ||A x - z|| <= tolerance ||y||. Hann windows, three quarters of overlap; y is what they leave of the samples.
     (Kitić, Bertin, Gribonval 2015, algorithm 2, arXiv:1506.01830; Záviška et al. 2018, arXiv:1807.03612)
 
-    Args: samples: (n,) or (n, channels); low, high: the levels that clip, in their units; window: seconds.
+    Args:
+      samples: (n,) or (n, channels); low, high: the levels that clip, in their units.
+      window: seconds; step: one per 256 samples of a window where None, which is 2 at 8 kHz.
     Returns: samples, float64; those between the levels as they were, up to rounding.
     """
     samples = np.asarray(samples, np.float64)
@@ -26,6 +36,7 @@ def declip(
         options = {"rate": rate, "window": window, "step": step, "every": every, "tolerance": tolerance}
         return np.stack([declip(x, low, high, **options) for x in samples.T], -1)
     width = 4 * max(1, round(window * rate / 4))
+    step = max(1, width // 256) if step is None else step
     hop, hann = width // 4, scipy.signal.get_window("hann", width)
     padded = np.pad(samples, width - hop)  # so that every sample is in four windows
     frames = framed(padded, width, hop)
@@ -47,7 +58,7 @@ def _spade(y, below, above, step, every, tolerance):
     width = y.shape[-1]
     length = REDUNDANCY * width
     enough = tolerance * np.linalg.norm(y, axis=-1)
-    x, bins, turn = y, length // 2 + 1, 0
+    bins, turn = length // 2 + 1, 0
 
     def analysed(x):
         return scipy.fft.rfft(x, length, norm="ortho")

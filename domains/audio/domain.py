@@ -10,10 +10,13 @@ import xarray as xr
 
 from domains.audio import damage, scores
 from domains.audio.collection import SUFFIXES, open_collection
+from domains.audio.dereverb import Dereverb
 from domains.audio.levels import REFERENCE, active_level
 from domains.audio.long import Long, Sounds
+from domains.audio.made_notes import MadeNotes
 from domains.audio.mdct import imdct, mdct
 from domains.audio.network import Spectral, Waveform
+from domains.audio.separate import Separate
 from domains.audio.sound import Sound, resample
 from domains.audio.tasks import Bandwidth, Declip, Denoise, Inpaint
 from domains.audio.written import CONTAINERS, write_answers
@@ -38,7 +41,8 @@ class AudioDomain(Domain):
 
     name, reads, suffix, suffixes = "audio", SUFFIXES, ".wav", (*CONTAINERS, *ARRAYS)
     task_types = {
-        "inpaint": Inpaint, "declip": Declip, "bandwidth": Bandwidth, "denoise": Denoise, "long": Long, "generate": Sounds,
+        "inpaint": Inpaint, "declip": Declip, "bandwidth": Bandwidth, "denoise": Denoise, "dereverb": Dereverb, "long": Long,
+        "generate": Sounds, "separate": Separate,
     }  # fmt: skip
     networks = {"spectral": Spectral, "waveform": Waveform}
     space_axes = (0, 2)
@@ -62,6 +66,7 @@ class AudioDomain(Domain):
             ("held_out", data.held_out > 0, "a share of the files below 1, or how many"),
             ("clip", 0 < data.clip <= 60, "seconds, 60 at most"),
             ("speed", 0 <= data.speed <= 0.3, "0 to 0.3"),
+            ("source", data.get("source", "") in ("", *([] if data.path else ["notes"])), "'', or 'notes', which takes no data.path"),
         ):
             if not fine:
                 raise UserError(f"config.data.{key} = {data[key]}: expected {expected}")
@@ -84,8 +89,9 @@ class AudioDomain(Domain):
 
     @cached_property
     def collections(self):
-        """(train, test) files: the user's own, or the speech that comes with the package."""
-        return open_collection(self.data.path or EMBEDDED, self.rate).split(self.data.held_out)
+        """(train, test) files: the user's own, or the speech that comes with the package; or made notes."""
+        notes = self.data.get("source") == "notes"
+        return (MadeNotes(self.rate) if notes else open_collection(self.data.path or EMBEDDED, self.rate)).split(self.data.held_out)
 
     @cached_property
     def _gains(self):

@@ -1,8 +1,8 @@
 """Gaps filled by autoregression: the classical answers to lost samples.
 
-`fill_gaps` is hard to beat where a gap is shorter than the sound stays the same (20 ms of speech). In longer ones `extrapolated` lets each
-side go on by its own law. Both are means, which fade to zero in the middle of a long gap; a seed draws what they leave out. The settings
-are those of the best medians on speech at 8 kHz, gaps of 5 to 200 ms.
+`fill_gaps` is hard to beat where a gap is shorter than the sound stays the same (20 ms of speech). From 60 ms on `extrapolated` is better,
+which lets each side go on by its own law. Both are means, which fade to zero in the middle of a long gap; a seed draws what they leave out.
+The settings are those of the best medians on speech at 8 kHz, gaps of 5 to 200 ms.
 """
 
 import numpy as np

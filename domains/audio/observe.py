@@ -4,6 +4,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import scipy
 
 from domains.audio.mdct import imdct, mdct
 
@@ -30,16 +31,21 @@ class Wave(eqx.Module):
 
 
 class Filtered(eqx.Module):
-    """(B, samples, C) convolved with `taps` (n,), n odd, along time, 0 outside; by Fourier transform."""
+    """(B, samples, C) convolved with `taps` (n,) along time, 0 outside; by Fourier transform.
+
+    before: how many of the taps look ahead, None: those before the middle one of an odd number; 0 for a causal filter.
+    """
 
     taps: Any
+    before: int | None = eqx.field(static=True, default=None)
 
     def __call__(self, waves):
-        count, half = waves.shape[1], self.taps.shape[0] // 2
-        size = count + 2 * half
+        count, taps = waves.shape[1], self.taps.shape[0]
+        first = taps // 2 if self.before is None else self.before
+        size = scipy.fft.next_fast_len(count + taps - 1, real=True)
         spectrum = jnp.fft.rfft(self.taps.astype(waves.dtype), size)
         found = jnp.fft.irfft(jnp.fft.rfft(waves, size, 1) * spectrum[:, None], size, 1)
-        return found[:, half : half + count]
+        return found[:, first : first + count]
 
 
 class Known(eqx.Module):

@@ -121,24 +121,26 @@ def wiener_deconvolution(samples, response, noise_std, *, spectrum=None):
     return scipy.fft.irfft(estimate, length)[: len(samples)]
 
 
-def nmf_separate(mixture, examples_a, examples_b, *, rate: float = 8000, components: int = 40, iterations: int = 200, seed: int = 0):
+def nmf_separate(mixture, examples_a, examples_b, *, rate: float = 8000, components: int = 160, iterations: int = 60, seed: int = 0):
     """A mixture of two kinds of sound taken apart by spectra that were learnt of each alone.
 
     |X_a| = W_a H_a and |X_b| = W_b H_b of least Kullback-Leibler divergence, then |Y| = W_a H_a + W_b H_b with both W kept; each source is
-    (W H)^2 over the sum of both, times Y.       (Smaragdis & Brown 2003; Févotte, Vincent, Ozerov 2018; windows of 64 ms every 16)
+    (W H)^2 over the sum of both, times Y, in windows of 128 ms every 32.
+    (Lee & Seung 2001; Smaragdis, Raj, Shashanka 2007, doi:10.1007/978-3-540-74494-8_52)
 
-    Args: mixture: (n,); examples_a, examples_b: (m,), or lists of such; components: spectra of each. Returns: a (n,), b (n,).
+    Args: mixture: (n,); examples_a, examples_b: (m,), or lists of such; components: spectra of each, fewer where examples are short.
+    Returns: a (n,), b (n,), whose sum is the mixture.
     """
-    from sklearn.decomposition import NMF, non_negative_factorization  # loads slowly, and only this needs it
+    from sklearn.decomposition import NMF, non_negative_factorization  # loads slowly
 
     options = {"solver": "mu", "beta_loss": "kullback-leibler", "max_iter": iterations, "tol": 1e-4}
-    transform = _transform(rate, 2 * WINDOW, 2 * HOP)
+    transform = _transform(rate, 4 * WINDOW, 4 * HOP)
     learnt = []
     for examples in (examples_a, examples_b):
         examples = [examples] if np.ndim(examples[0]) == 0 else examples
         heights = np.concatenate([np.abs(_stft(transform, x)).T for x in examples])
         heights = heights[heights.sum(-1) > 1e-3 * heights.sum(-1).max()] + LEAST  # silence teaches nothing
-        count = min(components, len(heights))
+        count = min(components, *heights.shape)
         model = NMF(count, init="nndsvda", random_state=seed, **options)
         with _unfinished():
             learnt.append(model.fit(heights).components_)
