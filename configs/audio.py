@@ -21,6 +21,7 @@ def get_config(variant: str = "smoke"):
     )
     config.network.update({"kind": "spectral", "channels": (96, 128, 128), "blocks": 1, "patch": 4, "attention_levels": (1, 2), "heads": 4})
     config.process.name = "edm"
+    config.denoiser.sigma_data = 1.0  # which the network takes for granted where it compares x with what is heard
     config.training.cond_dropout = 0.15
     return as_variant(config, variant, smoke=_smoke, notes=_notes, base=_base, tpu=_tpu)
 

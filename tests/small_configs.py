@@ -50,7 +50,7 @@ def _audio():
 
 
 DOMAINS = {
-    "audio": (_audio, ("inpaint", "declip", "bandwidth", "denoise", "dereverb", "long", "generate")),
+    "audio": (_audio, ("inpaint", "declip", "bandwidth", "denoise", "dereverb", "style", "long", "generate")),
     "fields": (_fields, ("observe", "fill", "superresolve", "forecast", "rollout", "wide", "generate")),
     "weather": (_weather, ("nowcast", "assimilate", "downscale", "fill", "interpolate", "extreme", "wide", "rollout")),
     "molecules": (_molecules, ("generate", "conformers", "scaffold", "linker", "property", "repair", "count")),

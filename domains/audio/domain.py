@@ -16,8 +16,10 @@ from domains.audio.long import Long, Sounds
 from domains.audio.made_notes import MadeNotes
 from domains.audio.mdct import imdct, mdct
 from domains.audio.network import Spectral, Waveform
+from domains.audio.rewards import make_rewards
 from domains.audio.separate import Separate
 from domains.audio.sound import Sound, resample
+from domains.audio.style import Style
 from domains.audio.tasks import Bandwidth, Declip, Denoise, Inpaint
 from domains.audio.written import CONTAINERS, write_answers
 from sciddm.data.saving import save_dataset
@@ -42,7 +44,7 @@ class AudioDomain(Domain):
     name, reads, suffix, suffixes = "audio", SUFFIXES, ".wav", (*CONTAINERS, *ARRAYS)
     task_types = {
         "inpaint": Inpaint, "declip": Declip, "bandwidth": Bandwidth, "denoise": Denoise, "dereverb": Dereverb, "long": Long,
-        "generate": Sounds, "separate": Separate,
+        "style": Style, "generate": Sounds, "separate": Separate,
     }  # fmt: skip
     networks = {"spectral": Spectral, "waveform": Waveform}
     space_axes = (0, 2)
@@ -55,6 +57,7 @@ class AudioDomain(Domain):
         self.network_inputs, self.noise = outline.network_inputs, White()
         self.data, self.seed = data, config.seed
         self.normalizer = Normalizer.from_json(stored, self.example) if stored else self._measure()
+        self.rewards = make_rewards(self)
 
     @classmethod
     def check(cls, config):
@@ -190,7 +193,7 @@ class AudioDomain(Domain):
         return mdct(fields["waveform"], self.bins)[..., None] if "waveform" in fields else x
 
     def quantities(self, native):
-        return super().quantities(native).drop_vars("changed", errors="ignore")
+        return scores.quantities(native)
 
     def save(self, samples: xr.Dataset, path) -> None:
         """A sound by the path's suffix, further answers beside it as NAME-2.wav, NAME-3.wav; or all in one netCDF or zarr."""

@@ -14,12 +14,15 @@ from domains.audio.segments import Segments
 from domains.audio.sound import resample
 
 FADE = 0.002  # s
+SHORT = 0.04  # s, of gaps that Janssen's method fills best
 
 
 def classical(brought: Brought, rate: float) -> np.ndarray:
-    """(n, channels) of the sound by the classical methods: gaps by autoregression, clipping by A-SPADE, noise by a Wiener filter.
+    """(n, channels) of the sound by the classical methods: clipping by A-SPADE, gaps by autoregression (Janssen's up to `SHORT`, else that
+    which runs on from either side), noise by a Wiener filter.
 
-    rate: Hz, at which the noise is known.
+    rate: Hz, of the model, at which the noise is known. Of a sound with more than the model hears, a long gap goes on with noise as strong
+    as around it: what is above the model's band is taken from here, and would fade to silence.
     """
     sound, found = brought.sound, brought.sound.samples
     if brought.side.any():
@@ -27,7 +30,9 @@ def classical(brought: Brought, rate: float) -> np.ndarray:
         low, high = -level.min() if (brought.side < 0).any() else -np.inf, level.min() if (brought.side > 0).any() else np.inf
         found = np.stack([aspade.declip(channel, low, high, rate=sound.rate) for channel in found.T], 1)
     if brought.gap.any():
-        found = janssen.fill_gaps(found, brought.gap, rate=sound.rate)
+        long = np.stack([_longer(channel, SHORT * sound.rate) for channel in brought.gap.T], 1)
+        found = janssen.fill_gaps(found, brought.gap, rate=sound.rate) if (brought.gap & ~long).any() else found
+        found = janssen.extrapolated(found, long, rate=sound.rate, seed=0 if sound.rate > rate else None) if long.any() else found
     if brought.noise is not None:
         noise = brought.noise * max(sound.rate / rate, 1.0) ** 0.5
         found = np.stack([spectral.wiener(channel, noise, rate=sound.rate) for channel in found.T], 1)
@@ -89,3 +94,11 @@ def _faded(outer, inner, gap, rate):
             depth = np.minimum(np.arange(stop - first) + 1, np.arange(stop - first, 0, -1)) / (FADE * rate)
             share[first:stop, channel] = 0.5 - 0.5 * np.cos(np.pi * np.minimum(depth, 1.0))
     return (1 - share) * outer + share * inner
+
+
+def _longer(gap, least):
+    # which of it lies in gaps of so many samples or more
+    found = np.zeros(len(gap), bool)
+    for first, stop in runs(gap):
+        found[first:stop] = stop - first >= least
+    return found

@@ -186,7 +186,8 @@ class Restore(Wide):
         brought = problem.extras["brought"]
         if not self.known(problem):
             native = self.to_native(samples, problem)["waveform"].values
-            rows = [("given", brought.sound.mono()), *((f"answer {i + 1}", one.mean(-1)) for i, one in enumerate(native[:3]))]
+            given = np.where(brought.gap.any(1), np.nan, brought.sound.mono())
+            rows = [("given", given), *((f"answer {i + 1}", one.mean(-1)) for i, one in enumerate(native[:3]))]
             return plots.restoration(rows, brought.sound.rate, marks=brought.marks)
         members = self.waves(samples)
         rows = [("truth", self.waves(problem.truth)), ("given", self.heard(problem))]

@@ -1,11 +1,13 @@
-"""Scores of generated sounds against held-out ones, by what their short-time spectra are like."""
+"""What sounds are like, in numbers: level and brightness over time, and generated ones beside held-out ones."""
 
 import numpy as np
+import xarray as xr
 
 from domains.audio import metrics
 from sciddm.metrics import sliced_wasserstein
 
 BANDS = 24  # of the spectrum, alike in width
+FRAME, SILENT = 0.032, -100.0  # s; dB of full scale
 
 
 def of_many(samples: np.ndarray, reference: np.ndarray, rate: float) -> dict[str, float]:
@@ -33,3 +35,24 @@ def _bands(power):
     # (frames, BANDS) dB
     parts = np.array_split(power.reshape(-1, power.shape[-1]), BANDS, -1)
     return np.stack([10 * np.log10(np.maximum(part.mean(-1), 1e-7)) for part in parts], -1).astype(np.float32)
+
+
+def quantities(native: xr.Dataset) -> xr.Dataset:
+    """level [dB] of full scale 1 and brightness [Hz], the mean frequency of the power, (member, time) in frames of 32 ms, over channels."""
+    first = native["waveform"].dims[0]
+    waves, rate = np.asarray(native["waveform"].values, np.float64), float(native.attrs["rate"])
+    waves = waves.reshape(*waves.shape[:2], -1)
+    size = min(max(round(FRAME * rate), 2), waves.shape[1])
+    frames = waves[:, : waves.shape[1] // size * size].reshape(len(waves), -1, size, waves.shape[2])
+    power = (frames**2).mean((2, 3))
+    spectrum = (np.abs(np.fft.rfft(frames * np.hanning(size)[:, None], axis=2)) ** 2).sum(3)
+    hertz = np.fft.rfftfreq(size, 1 / rate)
+    mean = (spectrum * hertz).sum(2) / np.maximum(spectrum.sum(2), 1e-30)
+    dims, time = ("member", "time"), (np.arange(power.shape[1]) + 0.5) * size / rate
+    level = 10 * np.log10(np.maximum(power, 10 ** (SILENT / 10)))
+    found = {
+        "level": (dims, level, {"units": "dB", "long_name": "level, full scale is 0"}),
+        "brightness": (dims, mean, {"units": "Hz", "long_name": "mean frequency of the power"}),
+    }
+    coords = {"time": ("time", time, {"units": "s", "long_name": "middle of a frame"})}
+    return xr.Dataset(found, coords | ({"member": native[first].values} if first in native.coords else {}))

@@ -40,8 +40,9 @@ class Inpaint(Restore):
         return problem.extras["brought"].gap[:, 0]
 
     def answers(self, problem):
-        """`linear` interpolation and `autoregression` (Janssen)."""
-        return {"linear": janssen.linear(self.heard(problem), self.where(problem)), "autoregression": self.classical(problem)}
+        """`linear` interpolation, and autoregression by `Janssen` and by `extrapolation` from either side."""
+        methods = {"linear": janssen.linear, "Janssen": janssen.fill_gaps, "extrapolation": janssen.extrapolated}
+        return {name: fill(self.heard(problem), self.where(problem)) for name, fill in methods.items()}
 
 
 class Declip(Restore):
