@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-DOMAINS = ("fields", "pde", "weather", "molecules")
+DOMAINS = ("fields", "pde", "weather", "molecules", "audio")
 
 project = "sciddm"
 author = "the sciddm developers"

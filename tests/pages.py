@@ -15,6 +15,7 @@ from own_rain import NOW, latlon, storm, times
 from rdkit import Chem
 from small_fields import write_small
 from small_molecules import embedded
+from small_sounds import write_sounds
 
 import sciddm as sd
 from sciddm.cli import main
@@ -28,7 +29,7 @@ PAGES = ["README.md", *(page for page in FOUND if not page.startswith(TAKEN_IN))
 # the workdirs that pages name, and the small run that stands there
 RUNS = {
     "runs/demo": "pde", "runs/darcy": "pde", "runs/mine": "fields", "runs/film": "fields", "runs/rain": "weather",
-    "runs/molecules": "molecules",
+    "runs/molecules": "molecules", "runs/audio": "audio", "runs/notes": "audio",
 }  # fmt: skip
 # the files that pages name as a user's own: (domain, task, the file among those of `sciddm info --example`)
 GIVEN = {
@@ -39,6 +40,11 @@ GIVEN = {
     "gaps.nc": ("weather", "fill", "gaps.nc"), "coarse_rain.nc": ("weather", "downscale", "coarse.nc"),
     "every15min.nc": ("weather", "interpolate", "apart.nc"),
     "ligand.sdf": ("molecules", "scaffold", "molecule.sdf"), "broken.sdf": ("molecules", "repair", "molecule.sdf"),
+    "interview.wav": ("audio", "inpaint", "sound.wav"), "gaps.txt": ("audio", "inpaint", "gaps.txt"),
+    "clipped.wav": ("audio", "declip", "sound.wav"), "narrow.wav": ("audio", "bandwidth", "sound.wav"),
+    "noisy.wav": ("audio", "denoise", "sound.wav"), "lecture.wav": ("audio", "dereverb", "sound.wav"),
+    "room.wav": ("audio", "dereverb", "room.wav"), "reference.wav": ("audio", "style", "reference.wav"),
+    "mixture.wav": ("audio", "style", "reference.wav"),
 }  # fmt: skip
 SMALLER = {"--count": "2", "--members": "2", "--problems": "1", "--steps": "3", "--budget": "6"}
 FEW = {"evaluate": {"--problems": "1", "--members": "2"}, "sample": {"--count": "2"}}  # where a page says nothing of them
@@ -108,7 +114,9 @@ class Reader:
         for workdir, name in RUNS.items():
             if re.search(rf"{workdir}\b", text) and not Path(workdir).exists() and not re.search(rf"train .*--workdir {workdir}\b", text):
                 shutil.copytree(self.small_run(name), workdir)
-        for name in set(re.findall(r"[\w-]+\.(?:nc|csv|sdf)\b", text)) - {path.name for path in self.folder.iterdir()}:
+        if "data.path=sounds" in text:
+            write_sounds(self.folder)
+        for name in set(re.findall(r"[\w-]+\.(?:nc|csv|sdf|txt|wav)\b", text)) - {path.name for path in self.folder.iterdir()}:
             if own_file(name, self.folder, self.small_model) or name not in GIVEN:
                 continue
             domain, task, brought = GIVEN[name]

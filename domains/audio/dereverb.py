@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import scipy
@@ -34,6 +36,19 @@ class Reverberant(Brought):
 
     response: np.ndarray = field(default_factory=partial(np.ones, 1))
     direct: int = 0
+
+
+class Whitened(eqx.Module):
+    """The first n samples of (B, samples, C) in another basis, y_k = g_k sum_m (cos + sin)(2 pi k m / n) x_m / sqrt(n): (B, n, C).
+
+    The Hartley transform is orthonormal and real, and turns filters that are symmetric in time into gains. gains: g, (n,).
+    """
+
+    gains: Any
+
+    def __call__(self, waves):
+        spectrum = jnp.fft.fft(waves[:, : self.gains.shape[0]], axis=1, norm="ortho")
+        return (spectrum.real - spectrum.imag) * self.gains[:, None]
 
 
 class Dereverb(Restore):
@@ -118,12 +133,17 @@ class Dereverb(Restore):
 
 
 def heard_through(part: Part, brought: Reverberant, domain) -> lookahead.Observation:
-    """Of all of a sound: (B, frames, bins, C) normalised coefficients -> (B, samples, C) as they are heard in the room."""
+    """Of all of a sound: (B, frames, bins, C) normalised coefficients -> (B, samples, C) as they are heard in the room, `Whitened` by what
+    sounds and noise have on average, so that the few iterations of a guide see a room that is nearly flat."""
     taps, direct = at_rate(brought, domain.rate)
-    there = (~part.gap).astype(np.float32)
-    room = Filtered(jnp.asarray(taps, jnp.float32), direct)
-    operator = lookahead.operators.Compose(part.wave(domain), room, lookahead.operators.Mask(there))
-    return lookahead.Observation(operator, jnp.asarray(part.heard * there, jnp.float32), part.noise)
+    count = int((~part.gap[:, 0]).sum())  # beyond the recording's end nothing is heard
+    places = np.abs(np.fft.fftfreq(count)) * 2
+    power = np.interp(places, (np.arange(domain.bins) + 0.5) / domain.bins, domain.std**2)
+    through = np.abs(np.fft.fft(taps, max(count, len(taps)))) ** 2
+    through = np.interp(places, np.abs(np.fft.fftfreq(len(through)))[: len(through) // 2] * 2, through[: len(through) // 2])
+    white = Whitened(jnp.asarray((through * power + part.noise**2) ** -0.5, jnp.float32))
+    operator = lookahead.operators.Compose(part.wave(domain), Filtered(jnp.asarray(taps, jnp.float32), direct), white)
+    return lookahead.Observation(operator, white(jnp.asarray(part.heard[None], jnp.float32))[0], part.noise * white.gains[:, None])
 
 
 def room(rng: np.random.Generator, rt60: float, rate: float) -> np.ndarray:

@@ -31,10 +31,9 @@ class OfSounds(nnx.Module):
         """(what is heard and what differs (B, frames, bins, C + 1), the rest of cond for a `UNet`, what goes past it)."""
         seen, cond = condition_of(cond, x, self.concat_channels)
         embedding = self.noise(noise_level)
-        if self.numbers is not None and "embedding" in cond:
-            keep = cond.get("keep")
-            numbers = cond["embedding"] if keep is None else cond["embedding"] * keep[:, None]
-            embedding = embedding + self.numbers(numbers)
+        if self.numbers is not None:  # zeros say that there is no damage, or nothing that is heard
+            numbers = cond.get("embedding", jnp.zeros((1, self.numbers.kernel.shape[0]), x.dtype))
+            embedding = embedding + self.numbers(numbers if "keep" not in cond else numbers * cond["keep"][:, None])
         gains = self.gain(jax.nn.silu(embedding).astype(x.dtype))[:, None, :, None]
         of_x, of_heard = jnp.split(gains, 2, axis=2)
         if not self.concat_channels:

@@ -6,6 +6,7 @@ import soundfile
 from small_sounds import sound
 
 from domains.audio.brought import Brought, read_given
+from domains.audio.mdct import mdct
 from domains.audio.merged import as_given, classical
 from domains.audio.segments import components, cut_out, places
 from domains.audio.sound import Sound, read_sound
@@ -59,7 +60,7 @@ def test_a_gap_of_one_channel_is_bound_by_the_other(small_model, stereo):
 
 
 def test_answers_that_are_the_truth_come_back_as_the_file(small_model, stereo):
-    """The way to the model's rate, level and components, and back: what a perfect model says of the lower band, and the upper one's fill."""
+    """The way to the model's rate, level and components, and back."""
     domain, whole = small_model("audio").domain, read_sound(stereo)
     low = Sound(whole.resampled(domain.rate).samples, domain.rate).resampled(RATE)  # of which the model's band is all there is
     low = Sound(low.samples[: len(whole.samples)], RATE, "DOUBLE")
@@ -72,8 +73,6 @@ def test_answers_that_are_the_truth_come_back_as_the_file(small_model, stereo):
     samples = np.stack([one.heard for one in truth.part.damages]) * scale
     if truth.part.mixing is not None:
         samples = (samples.T @ truth.part.mixing.T @ np.linalg.inv(segments.part.mixing).T).T
-    from domains.audio.mdct import mdct
-
     coefficients = np.moveaxis(mdct(samples, domain.bins), 0, -1)[None]
     answer = as_given(coefficients, brought, segments, classical(brought, domain.rate), domain)["waveform"].values[0]
     inside = gap[:, 0] & (np.abs(np.arange(len(gap)) - 21500) < 1200)

@@ -1,4 +1,4 @@
-"""What is heard of a sound is linear, with the adjoint that guides use; what is certain is a projection; and a gap's law is the exact one."""
+"""What is heard is linear, with the adjoint that guides use; what is certain is a projection; and a gap's law is the exact one."""
 
 import jax
 import jax.numpy as jnp

@@ -1,0 +1,94 @@
+"""What the network is conditioned on, what goes past it, and how training damages sounds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from domains.audio import damage
+from domains.audio.damage import Damage
+from domains.audio.mdct import imdct, mdct, mdst
+from domains.audio.network import Spectral, Waveform, difference
+
+BINS, FRAMES = 16, 8
+STD = np.linspace(1.0, 0.2, BINS)
+
+
+def heard(seed=0):
+    return 0.1 * np.random.default_rng(seed).standard_normal(BINS * FRAMES)
+
+
+def test_the_condition_of_a_whole_sound_is_its_spectrum_and_of_noise_unit_variance():
+    sound = heard()
+    found = Damage(sound).condition(STD, 8000.0)
+    planes = found["concat"][:, :, 0]
+    np.testing.assert_allclose(planes[..., 0], mdct(sound, BINS) / STD, atol=1e-6)
+    np.testing.assert_allclose(planes[..., 1], mdst(sound, BINS) / STD, atol=1e-6)
+    assert (planes[..., 3:6] == 1).all() and (planes[..., 6] == 0).all() and not found["numbers"].any()
+    rng = np.random.default_rng(1)
+    noisy = imdct(rng.standard_normal((400, FRAMES, BINS)) * STD) + 0.5 * rng.standard_normal((400, BINS * FRAMES))
+    planes = np.stack([Damage(one, noise=0.5).condition(STD, 8000.0)["concat"][..., 0, :2] for one in noisy])
+    np.testing.assert_allclose(planes[..., 0].std((0, 1)), 1.0, atol=0.06)
+
+
+def test_the_condition_says_what_is_lost():
+    gap = np.zeros(BINS * FRAMES, bool)
+    gap[BINS * 2 : BINS * 3 + BINS // 2] = True  # a frame and the first half of the next one
+    clipped = np.zeros(BINS * FRAMES)
+    clipped[5] = -1
+    sound = heard()
+    found = Damage(sound, gap, clipped, cutoff=1000.0, noise=0.01).condition(STD, 8000.0)
+    planes, numbers = found["concat"][:, :, 0], found["numbers"][:, 0, 0]
+    np.testing.assert_array_equal(planes[:, 0, 3], [1, 1, 0, 0, 1, 1, 1, 1])
+    np.testing.assert_array_equal(planes[:, 0, 4], [1, 1, 0, 1, 1, 1, 1, 1])
+    np.testing.assert_allclose(planes[..., 2], mdct(clipped, BINS), atol=1e-6)
+    np.testing.assert_array_equal(planes[0, :, 5], np.arange(BINS) + 0.5 < BINS / 4)
+    np.testing.assert_allclose(planes[0, :, 6], 0.01 / STD, rtol=1e-5)
+    np.testing.assert_array_equal(numbers[:, :4], 1)
+    np.testing.assert_allclose(numbers[0, 4:], [np.log(np.abs(sound).max() / 0.1), 2 * 1000 / 4000 - 1, -1.0], rtol=1e-5)
+    other = Damage(np.where(gap, 7.0, sound), gap, clipped, 1000.0, 0.01).condition(STD, 8000.0)
+    np.testing.assert_array_equal(other["concat"][..., :2], found["concat"][..., :2])  # what stands in a gap counts for nothing
+
+
+@pytest.mark.parametrize("sigma", [0.1, 1.0, 10.0])
+def test_a_gain_of_one_answers_what_is_heard_at_every_noise_level(sigma):
+    """x0_hat = c_skip x_t + c_out F with F the difference is the sound that is heard, where there is no noise in it."""
+    truth = mdct(heard(), BINS)[None, ..., None] / STD[:, None]
+    x_t = truth + sigma * np.random.default_rng(1).standard_normal(truth.shape)
+    seen = jnp.asarray(Damage(heard()).condition(STD, 8000.0)["concat"][:, :, 0][None])
+    differs, there = difference(jnp.asarray(x_t / np.sqrt(1 + sigma**2)), jnp.log(sigma) / 4, seen)
+    x0_hat = x_t / (1 + sigma**2) + sigma / np.sqrt(1 + sigma**2) * np.asarray(differs)
+    assert (np.asarray(there) == 1).all()
+    np.testing.assert_allclose(x0_hat, truth, atol=0.03 * np.abs(truth).max())
+
+
+@pytest.mark.parametrize("kind", [Spectral, Waveform])
+def test_a_network_is_blind_to_what_it_is_to_keep_from(kind):
+    """Where `keep` is 0 the condition changes nothing, and without a condition the answer is the same."""
+    small = {"channels": (8,), "attention_levels": (), "features": 16, "patch": 4}
+    network = kind(BINS, concat_channels=damage.CHANNELS, embedding_features=damage.NUMBERS, **small, rngs=nnx.Rngs(0))
+    graph, params = nnx.split(network)
+    params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(1), leaf.shape), params)
+    network = nnx.merge(graph, params)
+    x = jax.random.normal(jax.random.key(0), (2, FRAMES, BINS, 1))
+    conds = [Damage(heard(i), noise=0.01 * (i + 1)).condition(STD, 8000.0) for i in (0, 1)]
+    cond = {name: jnp.stack([one[name] for one in conds]) for name in conds[0]}
+    blind = network(x, 0.1, cond | {"keep": jnp.zeros(2)})
+    np.testing.assert_allclose(network(x, 0.1, None), blind, atol=1e-5)
+    seeing = network(x, 0.1, cond | {"keep": jnp.array([1.0, 0.0])})
+    np.testing.assert_allclose(seeing[1], blind[1], atol=1e-5)
+    assert np.abs(seeing[0] - blind[0]).max() > 0.01
+
+
+def test_training_damages_sounds_in_every_way_and_keeps_what_is_heard_loud():
+    drawn = [damage.draw(np.random.default_rng(i), heard(i).repeat(8), 8000.0) for i in range(300)]
+    kinds = np.array([[d.gap is not None, d.clipped is not None, d.cutoff is not None, d.noise is not None] for _, d in drawn])
+    assert (kinds.sum(1) <= 2).all() and (kinds.sum(1) >= 1).all()
+    assert (np.abs(kinds.mean(0) - 0.3) < 0.08).all()
+    for sound, d in drawn:
+        if d.clipped is not None and d.noise is None and d.cutoff is None:
+            beyond = d.clipped != 0
+            assert (np.sign(sound[beyond]) == d.clipped[beyond]).all()
+            np.testing.assert_allclose(np.abs(d.heard[beyond]), np.abs(d.heard).max(), rtol=1e-9)
+            np.testing.assert_allclose(d.heard[~beyond], sound[~beyond], rtol=1e-9)
