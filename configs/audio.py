@@ -41,4 +41,8 @@ def _base(config):
 
 
 def _tpu(config):
+    config.data.update({"rate": 16000, "bins": 256, "frames": 128})
+    config.network.update({"channels": (192, 384, 512), "blocks": 2, "heads": 8, "features": 512})
     config.training.update({"steps": 300000, "batch_size": 256, "learning_rate": 3e-4, "warmup": 2000, "ema": 0.9999})
+    config.checkpoint.every = 5000
+    config.sampling.steps = 50

@@ -94,8 +94,8 @@ answers = model.solve(0, "inpaint", problem, members=4)
 inpaint.plot(answers, problem, inpaint.baseline(problem))
 plt.show()
 
-gap, waves = inpaint.where(problem), inpaint.waves(answers)
-print(f"gaps {gap.mean():.1%} of the clip; elsewhere answers differ from the clip by {np.abs(waves - clip)[:, ~gap].max():.1e}")
+gap, waves, truth = inpaint.where(problem), inpaint.waves(answers), inpaint.waves(problem.truth)
+print(f"gaps {gap.mean():.1%} of the clip; elsewhere answers differ from it by {np.abs(waves - truth)[:, ~gap].max():.1e}")
 for name, found in {"model": answers, **{name: one[None] for name, one in inpaint.baseline(problem).items()}}.items():
     print(f"{name:16}", {key: round(value, 2) for key, value in inpaint.metrics(found, problem).items()})
 
@@ -127,7 +127,7 @@ listen(declip.waves(answers)[0])
 # nothing was missing; `changed` says where they are not.
 
 # %%
-own = Sound(1.5 * clip[:, None] * [1.0, 0.6], rate, "PCM_16").resampled(11025)
+own = Sound(1.5 * clip[:, None] * [1.0, 0.6], rate, source="a clip in stereo").resampled(11025)
 middle = 0.5 * own.seconds
 filled = model.sample(2, 2, task="inpaint", given=[own, {"gaps": [(middle, middle + 0.03)]}])
 print(filled)

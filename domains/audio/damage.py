@@ -32,7 +32,7 @@ class Damage:
         """What the network is conditioned on: "concat" (frames, bins, 1, CHANNELS) and "numbers" (frames, 1, 1, NUMBERS), float32.
 
         Channels: coefficients of what is heard, by cosines and by sines, normalised to unit variance with its noise; those of `clipped`;
-        which share of a frame's first and second half is no gap; which bins are heard; the noise over `std`. Numbers, the same in all
+        which share of a frame's first and second half is no gap; which bins are heard as they were; the noise over `std`. Numbers, the same in all
         frames: which of the kinds of damage are there, the level of clipping, the cut-off and the noise. std: (bins,) standard deviation
         of coefficients of a whole sound.
         """
@@ -42,7 +42,8 @@ class Damage:
         heard, scale = np.where(gap, 0.0, self.heard), np.sqrt(std**2 + (self.noise or 0.0) ** 2)
         there = (~gap).reshape(-1, 2, bins // 2).mean(2)
         frames, half = len(there), rate / 2
-        band = np.arange(bins) + 0.5 < (bins if self.cutoff is None else bins * self.cutoff / half)
+        band = np.arange(bins) + 1.5 < (bins + 1 if self.cutoff is None else 0.95 * bins * self.cutoff / half)
+        band = band & (self.clipped is None)  # of a clipped sound no bin is
         everywhere = lambda row: np.broadcast_to(row, (frames, bins))  # noqa: E731
         channels = [
             mdct(heard, bins) / scale, mdst(heard, bins) / scale, mdct(clipped, bins), everywhere(there[:, :1]), everywhere(there[:, 1:]),

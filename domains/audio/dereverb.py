@@ -61,7 +61,7 @@ class Dereverb(Restore):
     given_names = ("response", "noise")
 
     def __init__(
-        self, domain, *, rt60: float = 0.3, snr: float = 40.0, method: str = "mmps(iterations=5)", solver: str | None = "ddpm",
+        self, domain, *, rt60: float = 0.3, snr: float = 40.0, method: str = "mmps(iterations=10)", solver: str | None = "ddpm",
         steps: int | None = 40, grid: str | None = "logsnr", **restore,
     ):  # fmt: skip
         super().__init__(domain, method=method, solver=solver, steps=steps, grid=grid, **restore)
@@ -71,7 +71,7 @@ class Dereverb(Restore):
     def check(cls, config, options):
         need(options, "rt60", SHORTEST <= options["rt60"] <= LONGEST, f"{SHORTEST:g} to {LONGEST:g} s")
         need(options, "snr", 0 <= options["snr"] <= 80, "0 to 80 dB")
-        need(options, "method", options["method"], "a guide, such as 'mmps(iterations=5)': the network was told of no rooms")
+        need(options, "method", options["method"], "a guide, such as 'mmps(iterations=10)': the network was told of no rooms")
         super().check(config, options)
 
     def hurt(self, rng, wave):

@@ -11,7 +11,7 @@ from sciddm.networks.layers import Linear, NoiseEmbedding
 
 PLACES = 4  # channels that say which frequency a bin is of
 SHARP = 0.02  # of the spread of a bin: differences are made no larger than in its units
-LARGE = 4.0  # times the noise
+LARGE = 8.0  # times the noise
 
 
 class OfSounds(nnx.Module):
@@ -39,8 +39,7 @@ class OfSounds(nnx.Module):
         if not self.concat_channels:
             return seen, cond, of_x * x
         differs, there = difference(x, noise_level, seen)
-        bounded = differs / jnp.sqrt(1.0 + (differs / LARGE) ** 2)  # where what is heard says little it differs by many times the noise
-        return jnp.concatenate([seen, bounded], -1), cond, of_x * x + of_heard * there * differs
+        return jnp.concatenate([seen, differs], -1), cond, of_x * x + of_heard * there * differs
 
 
 class Spectral(OfSounds):
@@ -100,7 +99,9 @@ class Waveform(OfSounds):
 
 
 def difference(x, noise_level, seen):
-    """(what is heard less x in units of the noise in both, where all of a frame is heard), (B, frames, bins, 1) each.
+    """(what is heard less x in units of the noise in both, where it is heard as it was), (B, frames, bins, 1) each.
+
+    Of what is heard as it was it is noise of unit variance; elsewhere it may be many times as much, and is bounded by `LARGE`.
 
     x: sqrt(1 + sigma^2) times smaller than the noisy sound, sigma = exp(4 noise_level); seen: the channels of `Damage.condition`.
     """
@@ -108,7 +109,8 @@ def difference(x, noise_level, seen):
     whole, spread = jnp.sqrt(1.0 + sigma**2), seen[..., 6:7]
     heard = seen[..., :1] * jnp.sqrt(1.0 + spread**2)
     there = (seen[..., 3:5].min(-1, keepdims=True) == 1) * seen[..., 5:6]
-    return (heard * whole - x) / jnp.sqrt(sigma**2 + spread**2 * whole**2 + SHARP**2), there
+    differs = (heard * whole - x) / jnp.sqrt(sigma**2 + spread**2 * whole**2 + SHARP**2)
+    return differs / jnp.sqrt(1.0 + (differs / LARGE) ** 2), there
 
 
 def condition_of(cond, x, channels: int):

@@ -43,7 +43,9 @@ def test_the_condition_says_what_is_lost():
     np.testing.assert_array_equal(planes[:, 0, 3], [1, 1, 0, 0, 1, 1, 1, 1])
     np.testing.assert_array_equal(planes[:, 0, 4], [1, 1, 0, 1, 1, 1, 1, 1])
     np.testing.assert_allclose(planes[..., 2], mdct(clipped, BINS), atol=1e-6)
-    np.testing.assert_array_equal(planes[0, :, 5], np.arange(BINS) + 0.5 < BINS / 4)
+    assert (planes[..., 5] == 0).all()  # of a clipped sound no bin is heard as it was
+    band = Damage(sound, gap, None, 1000.0).condition(STD, 8000.0)["concat"][0, :, 0, 5]
+    np.testing.assert_array_equal(band, np.arange(BINS) + 1.5 < 0.95 * BINS / 4)
     np.testing.assert_allclose(planes[0, :, 6], 0.01 / STD, rtol=1e-5)
     np.testing.assert_array_equal(numbers[:, :4], 1)
     np.testing.assert_allclose(numbers[0, 4:], [np.log(np.abs(sound).max() / 0.1), 2 * 1000 / 4000 - 1, -1.0], rtol=1e-5)
@@ -60,7 +62,7 @@ def test_a_gain_of_one_answers_what_is_heard_at_every_noise_level(sigma):
     differs, there = difference(jnp.asarray(x_t / np.sqrt(1 + sigma**2)), jnp.log(sigma) / 4, seen)
     x0_hat = x_t / (1 + sigma**2) + sigma / np.sqrt(1 + sigma**2) * np.asarray(differs)
     assert (np.asarray(there) == 1).all()
-    np.testing.assert_allclose(x0_hat, truth, atol=0.03 * np.abs(truth).max())
+    np.testing.assert_allclose(x0_hat, truth, atol=0.05 * np.abs(truth).max())
 
 
 @pytest.mark.parametrize("kind", [Spectral, Waveform])
