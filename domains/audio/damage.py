@@ -32,9 +32,10 @@ class Damage:
         """What the network is conditioned on: "concat" (frames, bins, 1, CHANNELS) and "numbers" (frames, 1, 1, NUMBERS), float32.
 
         Channels: coefficients of what is heard, by cosines and by sines, normalised to unit variance with its noise; those of `clipped`;
-        which share of a frame's first and second half is no gap; which bins are heard as they were; the noise over `std`. Numbers, the same in all
-        frames: which of the kinds of damage are there, the level of clipping, the cut-off and the noise. std: (bins,) standard deviation
-        of coefficients of a whole sound.
+        which share of a frame's first and second half is no gap; which bins are heard as they were; the noise over `std`. Numbers, the
+        same in all frames: which of the kinds of damage are there, the level of clipping, the cut-off and the noise.
+
+        Args: std: (bins,) standard deviation of coefficients of a whole sound; rate: Hz.
         """
         bins = len(std)
         gap = np.zeros(len(self.heard), bool) if self.gap is None else self.gap

@@ -1,6 +1,6 @@
 """Odd and broken inputs through the command line, each in a process of its own: what is refused, what is read right, and what is wrong.
 
-    python scripts/reliability/inputs.py FOLDER [--only core|fields|weather|molecules] [--case WORDS] [--table FILE.md]
+    python scripts/reliability/inputs.py FOLDER [--only core|fields|weather|molecules|audio] [--case WORDS] [--table FILE.md]
 
 FOLDER holds a folder and a log of each case; the table counts by domain and kind. Exit code 1 where something is wrong.
 """
@@ -23,7 +23,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 import runs  # noqa: E402
 from case import attempt, last_line  # noqa: E402
 
-DOMAINS = ("core", "fields", "weather", "molecules")
+DOMAINS = ("core", "fields", "weather", "molecules", "audio")
 CAPTION = """Inputs tried and those that went wrong: {tried} tried, {wrong} wrong (good: none). {advice} refusals say a key to type;
 each was typed with the same command, and counts as wrong where the key or its value was not known.
 """
@@ -35,7 +35,8 @@ UNKNOWN = re.compile(
 def import_all() -> None:
     """What every case would else import anew; no accelerator is started, so that processes can be forked."""
     for name in ("sciddm.commands", "sciddm.train", "sciddm.evaluation", "sciddm.model", "sciddm.checks", "orbax.checkpoint",
-                 "domains.fields", "domains.pde", "domains.weather", "domains.molecules"):  # fmt: skip
+                 "domains.fields", "domains.pde", "domains.weather", "domains.molecules",
+                 "domains.audio.domain"):  # fmt: skip
         importlib.import_module(name)
 
 

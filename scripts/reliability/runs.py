@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NAMES = ("toy", "pde", "fields", "weather", "molecules")
+NAMES = ("toy", "pde", "fields", "weather", "molecules", "audio")
 PLACE = "SCIDDM_RELIABILITY_RUNS"  # of the environment: the folder that they are in
 
 

@@ -11,13 +11,14 @@ from small_sounds import sound
 import sciddm as sd
 from domains.audio import metrics
 from domains.audio.dereverb import Reverberant, Whitened, at_rate, dry, heard_through, in_room, room
-from domains.audio.mdct import mdct
+from domains.audio.mdct import imdct, mdct
 from domains.audio.observe import Filtered, Wave
 from domains.audio.part import Part
 from domains.audio.sound import Sound, resample
 from sciddm.errors import UserError
 from sciddm.given import things
 from sciddm.lookahead import mmps
+from sciddm.lookahead.conjugate_gradient import conjugate_gradient
 
 BINS, FRAMES = 8, 3
 SAMPLES = BINS * FRAMES
@@ -62,13 +63,13 @@ def test_the_law_of_a_dry_sound_is_the_closed_form():
     nothing = np.zeros((SAMPLES, 1))
     part = Part((), heard[:, None], nothing > 0, nothing, noise=noise)
     observation = heard_through(part, in_room(Sound(nothing, 8000), response, noise), Model)
-    count = 2000
-    guided = mmps(law.denoiser(sd.GaussianProcess.edm()), observation, iterations=20)
+    count = 1000
+    guided = mmps(law.denoiser(sd.GaussianProcess.edm()), observation, iterations=12)
     samples, _ = sd.sample(jax.random.key(0), guided, (count, FRAMES, BINS, 1), solver="dpmpp2m", steps=30, grid="logsnr")
     found, covariance = np.asarray(samples).reshape(count, -1), np.asarray(exact.covariances[0])
     spread = np.sqrt(np.diag(covariance))
     np.testing.assert_array_less(np.abs(found.mean(0) - np.asarray(exact.means[0])), 5 * spread / np.sqrt(count) + 0.01)
-    np.testing.assert_allclose(np.cov(found.T) / np.outer(spread, spread), covariance / np.outer(spread, spread), atol=0.12)
+    np.testing.assert_allclose(np.cov(found.T) / np.outer(spread, spread), covariance / np.outer(spread, spread), atol=0.16)
     assert np.mean(spread / np.sqrt(np.diag(prior))) < 0.7  # of which much was heard
 
 
@@ -80,17 +81,21 @@ def test_whitened_sounds_are_the_same_knowledge_in_which_a_room_is_nearly_flat(x
 
     nothing, response = np.zeros((count, 1)), room(rng, 0.05, 2000)
     model = type("Domain", (), {"std": std, "rate": 8000, "bins": BINS})
-    part = Part((), rng.standard_normal((count, 1)), nothing > 0, nothing, noise=0.01)
+    wave = np.convolve(imdct(rng.standard_normal((count // BINS, BINS)) * std), response)[:count, None]
+    part = Part((), wave, nothing > 0, nothing, noise=0.01)
     observation = heard_through(part, in_room(Sound(nothing, 8000), response, 0.01), model)
     basis = jnp.eye(count).reshape(count, -1, BINS, 1)
     plain = np.asarray(sd.lookahead.operators.Compose(*observation.operator.operators[:2])(basis))[..., 0].T
     white, noise = np.asarray(observation.operator(basis))[..., 0].T, np.asarray(observation.noise.std)[:, 0]
-    covariance = white @ white.T + np.diag(noise**2)
-    assert np.linalg.cond(covariance) < 0.05 * np.linalg.cond(plain @ plain.T + 0.01**2 * np.eye(count))
-    np.testing.assert_allclose(np.diag(covariance).mean(), 1.0, rtol=0.3)
-    # the same likelihood, up to the units of y
     exact = plain.T @ np.linalg.solve(plain @ plain.T + 0.01**2 * np.eye(count), part.heard[:, 0])
-    np.testing.assert_allclose(white.T @ np.linalg.solve(covariance, observation.value[:, 0]), exact, atol=2e-3 * np.abs(exact).max())
+    again = white.T @ np.linalg.solve(white @ white.T + np.diag(noise**2), observation.value[:, 0])
+    np.testing.assert_allclose(again, exact, atol=2e-3 * np.abs(exact).max())
+
+    def off(dense, value, variance):  # after as many iterations as a guide takes
+        found = conjugate_gradient(lambda u: u @ (dense @ dense.T), jnp.asarray(value, float)[None], 10, 0.0, variance[None])
+        return np.linalg.norm(dense.T @ found[0] - exact) / np.linalg.norm(exact)
+
+    assert off(white, observation.value[:, 0], noise**2) < 0.2 * off(plain, part.heard[:, 0], 0.01**2 * gains)
 
 
 def test_a_made_room_has_a_direct_path_of_one_a_tail_of_as_much_energy_and_decays_by_60_db():
