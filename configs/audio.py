@@ -15,6 +15,7 @@ def get_config(variant: str = "smoke"):
             "bins": 128,  # frequencies of the transform, and samples from one frame to the next
             "frames": 64,  # of what the network hears at once: frames * bins / rate seconds
             "held_out": 0.1,  # share of the files that are never trained on, or how many
+            "classes": (),  # names of folders in data.path, such as speakers, whose sounds the model is to tell apart
             "clip": 3.0,  # seconds of the held-out clips that tasks are tried on
             "speed": 0.05,  # training windows are played faster or slower by up to this share, in either polarity
         }

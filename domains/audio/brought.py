@@ -12,7 +12,7 @@ from sciddm.data.reading import kind_of
 from sciddm.errors import UserError
 from sciddm.given import Thing, refuse, say
 
-NAMES = ("gaps", "clip", "cutoff", "noise")
+NAMES = ("gaps", "clip", "cutoff", "noise", "class")
 TABLES = (".txt", ".csv", ".tsv", ".lab", ".dat")
 FILTERED = 0.9  # of half a file's rate that is below the model's: what is above is its converter's slope
 
@@ -21,7 +21,7 @@ FILTERED = 0.9  # of half a file's rate that is below the model's: what is above
 class Brought:
     """sound: as in the file; gap: (n, channels) bool, where nothing is known; side: (n, channels) of -1, 0 and 1, beyond which side of the
     sound a clipped sample lies; cutoff: Hz above which nothing is heard, noise: standard deviation of white noise in full scale, both None
-    where there is none; title: in words."""
+    where there is none; title: in words; label: its class, "" where that is not known."""
 
     sound: Sound
     gap: np.ndarray
@@ -29,6 +29,7 @@ class Brought:
     cutoff: float | None = None
     noise: float | None = None
     title: str = ""
+    label: str = ""
 
     @property
     def marks(self) -> list[tuple[float, float]]:
@@ -63,7 +64,7 @@ def read_given(given: Sequence[Thing], kinds: Sequence[str], rate: float, takes:
     say(f"{title}; {sound.rate} Hz, {channels}, {sound.seconds:.2f} s")
     if sound.rate > rate:
         say(f"the model hears up to {rate / 2:g} Hz; what is above comes of the classical method beside which it stands")
-    return Brought(sound, gap, side, cutoff, noise, title)
+    return Brought(sound, gap, side, cutoff, noise, title, str(said.get("class", "")))
 
 
 def sort_out(given: Sequence[Thing], takes: str) -> tuple[Sound, dict]:

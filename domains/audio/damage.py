@@ -28,14 +28,20 @@ class Damage:
     cutoff: float | None = None
     noise: float | None = None
 
-    def condition(self, std, rate: float) -> dict[str, np.ndarray]:
-        """What the network is conditioned on: "concat" (frames, bins, 1, CHANNELS) and "numbers" (frames, 1, 1, NUMBERS), float32.
+    @classmethod
+    def of_all(cls, samples: int) -> "Damage":
+        """Nothing is known of a sound."""
+        return cls(np.zeros(samples), np.ones(samples, bool))
+
+    def condition(self, std, rate: float, label=()) -> dict[str, np.ndarray]:
+        """What the network is conditioned on: "concat" (frames, bins, 1, CHANNELS) and "numbers" (frames, 1, 1, NUMBERS + K), float32.
 
         Channels: coefficients of what is heard, by cosines and by sines, normalised to unit variance with its noise; those of `clipped`;
         which share of a frame's first and second half is no gap; which bins are heard as they were; the noise over `std`. Numbers, the
-        same in all frames: which of the kinds of damage are there, the level of clipping, the cut-off and the noise.
+        same in all frames: which of the kinds of damage are there, the level of clipping, the cut-off and the noise, and `label`.
 
-        Args: std: (bins,) standard deviation of coefficients of a whole sound; rate: Hz.
+        Args: std: (bins,) standard deviation of coefficients of a whole sound; rate: Hz; label: (K,) 1 of the class of K that it is of,
+        zeros where that is not known.
         """
         bins = len(std)
         gap = np.zeros(len(self.heard), bool) if self.gap is None else self.gap
@@ -56,7 +62,7 @@ class Damage:
             0.0 if self.cutoff is None else 2.0 * self.cutoff / half - 1.0,
             0.0 if self.noise is None else np.log10(self.noise / REFERENCE),
         ]  # fmt: skip
-        numbers = np.broadcast_to(np.asarray(numbers, np.float32), (frames, 1, 1, NUMBERS))
+        numbers = np.broadcast_to(np.asarray([*numbers, *label], np.float32), (frames, 1, 1, NUMBERS + len(label)))
         return {"concat": np.stack(channels, -1)[:, :, None].astype(np.float32), "numbers": numbers}
 
 

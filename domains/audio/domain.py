@@ -26,10 +26,12 @@ from sciddm.data.saving import save_dataset
 from sciddm.domain import Domain, Normalizer, Outline
 from sciddm.errors import UserError
 from sciddm.memory import check_memory
+from sciddm.named import near
 from sciddm.noise import White
 
 EMBEDDED = Path(__file__).parent / "data"
 WINDOWS = 2**20  # training windows: each is drawn at random, with its damage
+KEPT = 0.9  # share of training windows of which the class is said
 LEAST = 1e-3  # of the loudest bin's standard deviation
 ARRAYS = (".nc", ".zarr")
 
@@ -73,6 +75,8 @@ class AudioDomain(Domain):
         ):
             if not fine:
                 raise UserError(f"config.data.{key} = {data[key]}: expected {expected}")
+        if not all(isinstance(one, str) and one for one in data.classes) or len(set(data.classes)) < len(data.classes):
+            raise UserError(f"config.data.classes = {tuple(data.classes)}: expected names of folders in data.path, each once")
         check_memory(4.0 * data.frames * data.bins * 20, f"config.data.frames = {data.frames}, bins = {data.bins}", "take fewer")
 
     @classmethod
@@ -80,10 +84,22 @@ class AudioDomain(Domain):
         frames, bins = config.data.frames, config.data.bins
         cond = {
             "concat": jax.ShapeDtypeStruct((frames, bins, 1, damage.CHANNELS), np.float32),
-            "numbers": jax.ShapeDtypeStruct((frames, 1, 1, damage.NUMBERS), np.float32),
+            "numbers": jax.ShapeDtypeStruct((frames, 1, 1, numbers := damage.NUMBERS + len(config.data.classes)), np.float32),
         }
-        inputs = {"bins": bins, "concat_channels": damage.CHANNELS, "embedding_features": damage.NUMBERS}
+        inputs = {"bins": bins, "concat_channels": damage.CHANNELS, "embedding_features": numbers}
         return Outline(jax.ShapeDtypeStruct((frames, bins, 1), np.float32), cond, inputs)
+
+    def label(self, name: str = "") -> np.ndarray:
+        """(K,) of zeros, and 1 at the class of this name. Raises: UserError of one that is none."""
+        if name and name not in self.data.classes:
+            said = f"expected one of {', '.join(self.data.classes)}" if self.data.classes else "the model knows no classes; leave it out"
+            raise UserError(f"class={name}: {said}{near(name, self.data.classes)}")
+        return np.array([name == one for one in self.data.classes], np.float32)
+
+    def class_of(self, split: str, i: int) -> str:
+        """The class of file i: the first of its folders that is one."""
+        parts = self.collections[int(split != "train")].paths[i].parts if self.data.classes else ()
+        return next((part for part in parts if part in self.data.classes), "")
 
     @property
     def std(self) -> np.ndarray:
@@ -137,16 +153,17 @@ class AudioDomain(Domain):
         first = rng.integers(*sorted((0, self.collections[0].frames(file) - count)), endpoint=True)
         wave = resample(self.sound("train", file, int(first), count), faster, 1000)[:length]
         wave = wave * (rng.choice((-1, 1)) * 10 ** rng.uniform(-0.15, 0.15))
-        return self._element(damage.draw(rng, wave, self.rate), int(lead) // self.bins)
+        name = self.class_of("train", file) if rng.random() < KEPT else ""
+        return self._element(damage.draw(rng, wave, self.rate), name, int(lead) // self.bins)
 
     def _test_element(self, file, first):
         rng = np.random.default_rng([self.seed, file, first])
-        return self._element(damage.draw(rng, self.sound("test", file, first, self.samples), self.rate), 0)
+        return self._element(damage.draw(rng, self.sound("test", file, first, self.samples), self.rate), self.class_of("test", file), 0)
 
-    def _element(self, drawn, lead):
+    def _element(self, drawn, name, lead):
         wave, hurt = drawn
         inside = slice(lead, lead + self.frames)
-        cond = {name: leaf[inside] for name, leaf in hurt.condition(self.std, self.rate).items()}
+        cond = {key: leaf[inside] for key, leaf in hurt.condition(self.std, self.rate, self.label(name)).items()}
         return {"x": mdct(wave, self.bins)[inside, :, None].astype(np.float32), "cond": cond}
 
     @cached_property

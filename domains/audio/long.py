@@ -9,6 +9,7 @@ import numpy as np
 
 from domains.audio import metrics, scores
 from domains.audio.brought import Brought, sort_out
+from domains.audio.damage import Damage
 from domains.audio.mdct import imdct, mdct
 from domains.audio.restore import Restore
 from sciddm.errors import UserError
@@ -121,12 +122,22 @@ class Long(Restore):
 class Sounds(Generate):
     """Sounds of the length that the network hears, out of nothing, scored beside held-out ones."""
 
+    given_names = ("class",)
+
     @property
     def takes(self):
-        return "nothing: sounds are made of noise alone; --task long goes on with one of yours"
+        names = self.domain.data.classes
+        what = f"nothing, or class=NAME of {', '.join(names)}" if names else "nothing: sounds are made of noise alone"
+        return f"{what}; --task long goes on with a sound of yours"
 
     def problem_given(self, key, given):
-        return Problem() if not given else super().problem_given(key, given)
+        if not given:
+            return Problem()
+        if [one.name for one in given] != ["class"]:
+            return super().problem_given(key, given)
+        domain, name = self.domain, str(given[0].value)
+        cond = Damage.of_all(domain.samples).condition(domain.std, domain.rate, domain.label(name))
+        return Problem(cond={key: leaf[None] for key, leaf in cond.items()}, extras={"title": f"class {name}"})
 
     def write_given(self, problem, folder):
         return []
