@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from domains.audio import labels
+from domains.audio.labels import runs
 from domains.audio.sound import Sound, read_sound, resample
 from sciddm.data.reading import kind_of
 from sciddm.errors import UserError
@@ -175,12 +176,6 @@ def number_of(name: str, said, unit: str) -> float:
     except ValueError:
         pass
     raise UserError(f"--given {name}={said}: is no number; expected {unit}, or auto to have it found")
-
-
-def runs(true) -> list[tuple[int, int]]:
-    """[first, stop) of each run of (n,) bool."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], true, [False]]).astype(np.int8)))
-    return [(int(first), int(stop)) for first, stop in edges.reshape(-1, 2)]
 
 
 def _auto(said) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from domains.audio.levels import FRAME, RANGE
 from domains.audio.sound import BLOCK, EXTRA, opened, resample, seek
 from sciddm.data.reading import need
 from sciddm.errors import UserError
@@ -23,7 +24,6 @@ SILENT, EXTREME, HEAVILY = 1e-4, 1e-4, 0.01  # peak; relative, see `labels.clip_
 LONG, SHORT = 600.0, 30.0  # s; files of more are resampled by the part; where not all can be kept
 KEPT = 200e6  # bytes of resampled files in memory
 CONTEXT = 2048  # samples, at the lower of two rates, on either side of a part that is resampled
-FRAME, ACTIVE = 0.032, 30.0  # s; dB below the loudest frame
 NAMED = 5  # files that are left out and named
 
 
@@ -116,7 +116,7 @@ class Collection:
             part = self.read(i, start, min(step, max(self.frames(i) // size, 1) * size - start)).astype(float)
             powers.append((part.reshape(-1, size) ** 2).mean(1))
         power = np.concatenate(powers)
-        return float(np.sqrt(power[power >= power.max() * 10 ** (-ACTIVE / 10)].mean()))
+        return float(np.sqrt(power[power >= power.max() * 10 ** (-RANGE / 10)].mean()))
 
     def split(self, held_out: float) -> tuple["Collection", "Collection"]:
         """(train, test) by file: as subfolders "train" and "held_out" say where there are both, else by the SHA-256 of names.

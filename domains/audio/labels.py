@@ -80,12 +80,12 @@ def zero_runs(samples: np.ndarray, rate: float, least: float = 0.004) -> list[tu
     samples: (n,) or (n, channels). Not those at the start or the end; nor those of more than 2 s, which are pauses and said on stderr.
     """
     zero = (samples == 0).reshape(len(samples), -1).all(1)
-    runs = [run for run in _runs(zero) if run[0] > 0 and run[1] < len(zero) and run[1] - run[0] >= max(least * rate, 2)]
-    pauses = [run for run in runs if run[1] - run[0] > PAUSE * rate]
+    found = [run for run in runs(zero) if run[0] > 0 and run[1] < len(zero) and run[1] - run[0] >= max(least * rate, 2)]
+    pauses = [run for run in found if run[1] - run[0] > PAUSE * rate]
     if pauses:
         first, stop = (place / rate for place in pauses[0])
         say(f"{len(pauses)} runs of zeros, the first from {first:.2f} to {stop:.2f} s, are longer than {PAUSE:g} s and taken for pauses")
-    return [run for run in runs if run not in pauses]
+    return [run for run in found if run not in pauses]
 
 
 def clip_level(samples: np.ndarray) -> tuple[float | None, float | None]:
@@ -234,8 +234,8 @@ def _pair(each, i):
     return start, stop
 
 
-def _runs(true) -> list[tuple[int, int]]:
-    # [first, stop) of each run of a (n,) bool.
+def runs(true) -> list[tuple[int, int]]:
+    """[first, stop) of each run of (n,) bool."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], true, [False]]).astype(np.int8)))
     return [(int(first), int(stop)) for first, stop in edges.reshape(-1, 2)]
 
@@ -245,11 +245,11 @@ def _clipped(samples):
     if not high > 0:
         return None
     extreme = samples >= high * (1 - EXTREME)
-    runs = [stop - first for channel in extreme.T for first, stop in _runs(channel) if stop - first >= 2]
+    lengths = [stop - first for channel in extreme.T for first, stop in runs(channel) if stop - first >= 2]
     quieter = np.unique(samples[~extreme & (samples > 0.5 * high)])
     least = min(0.99 * high, quieter[-3] if len(quieter) >= 3 else 0.5 * high)  # 3 steps of a coarse grid
     below = int((~extreme & (samples >= least)).sum())
-    return high if len(runs) >= 3 and sum(runs) > below else None
+    return high if len(lengths) >= 3 and sum(lengths) > below else None
 
 
 def _spectrum(samples, rate):

@@ -1,6 +1,7 @@
 """Melodies to train on, made once for each index and kept in memory: what `Collection` gives of files."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +27,11 @@ class MadeNotes:
     @property
     def seconds(self) -> float:
         return SECONDS * len(self)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Names, of no files."""
+        return [Path(f"notes-{seed}") for seed in self.seeds]
 
     def frames(self, i: int) -> int:
         """Samples of melody i."""

@@ -8,7 +8,8 @@ import numpy as np
 import xarray as xr
 
 from domains.audio import aspade, janssen, spectral
-from domains.audio.brought import Brought, runs
+from domains.audio.brought import Brought
+from domains.audio.labels import runs
 from domains.audio.mdct import imdct
 from domains.audio.segments import Segments
 from domains.audio.sound import resample

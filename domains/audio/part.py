@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import jax.numpy as jnp
 import numpy as np
 
-from domains.audio.brought import runs
 from domains.audio.damage import Damage
 from domains.audio.observe import Filtered, Known, Wave
 from domains.audio.spectral import low_pass_taps
@@ -65,7 +64,3 @@ class Part:
     def taps(self, domain):
         """Of the filter that took the band away."""
         return jnp.asarray(low_pass_taps(domain.rate, self.cutoff), jnp.float32)
-
-    def marks(self, rate: float) -> list[tuple[float, float]]:
-        """Seconds of the gaps."""
-        return [(first / rate, stop / rate) for first, stop in runs(self.gap.any(1))]

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from domains.audio.brought import Brought, runs
+from domains.audio.brought import Brought
 from domains.audio.damage import Damage
+from domains.audio.labels import runs
 from domains.audio.levels import REFERENCE, active_level
 from domains.audio.part import Part
 from domains.audio.sound import resample

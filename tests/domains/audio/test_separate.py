@@ -158,7 +158,7 @@ def test_made_notes_are_a_collection_the_same_every_time_at_levels_of_their_own(
     assert end.dtype == np.float32 and len(end) == 20 and not end[10:].any()
     levels = [active_level(found.read(i, 0, found.frames(i)), 8000) / REFERENCE for i in range(4)]
     assert all(0.5 < level < 2 for level in levels) and np.ptp(levels) > 0.1
-    assert {"read", "frames", "level", "split", "seconds"} <= set(dir(found)) & set(dir(Collection))
+    assert {"read", "frames", "level", "split", "seconds", "paths"} <= set(dir(found)) & set(dir(Collection))
     with pytest.raises(UserError, match="there are 4 melodies"):
         found.split(4)
 
