@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Sounds restored: gaps, clipping, and whatever was measured
 #
-# `sciddm train --config configs/audio.py:base --workdir runs/audio` makes a model worth listening to. Without it a toy is trained once, for a
-# few seconds, in `runs/notebooks/audio`, where the next opening finds it: it shows the way but not the quality.
+# `sciddm train --config configs/audio.py:base --workdir runs/audio` makes a model worth listening to. Without it a toy is trained once, in
+# less than a minute, in `runs/notebooks/audio`, where the next opening finds it: it shows the way but not the quality.
 
 # %%
 import os
@@ -84,8 +84,8 @@ print("standard deviation of white noise, as samples and as coefficients:", nois
 
 # %% [markdown]
 # ## Five gaps
-# Four answers, beside linear interpolation and autoregression, whose gaps fade to silence. All samples outside of gaps are those that were
-# heard: they are put back at every step.
+# Four answers, beside linear interpolation and two kinds of autoregression, which fade in the middle of a long gap. All samples outside of gaps
+# are those that were heard: they are put back at every step.
 
 # %%
 inpaint = domain.tasks["inpaint"]

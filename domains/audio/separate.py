@@ -232,8 +232,9 @@ class Separate(Wide):
     def plot(self, samples, problem, answers):
         from domains.audio import plots
 
-        _, labels, waves = zip(*self._rows(samples[:2], problem, answers), strict=True)
-        return plots.gallery(waves[:8], self.domain.rate, labels, columns=2)
+        given, *pairs = self._rows(samples[:2], problem, answers)
+        _, labels, waves = zip(*pairs[:6], given, strict=True)  # both stems beside each other
+        return plots.gallery(waves, self.domain.rate, labels, columns=2)
 
     def page(self, samples, problem, about):
         from domains.audio import page

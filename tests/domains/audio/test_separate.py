@@ -33,7 +33,8 @@ STD = np.linspace(0.5, 1.5, 2 * BINS).reshape(BINS, 2)
 @pytest.fixture(scope="module")
 def model(small_run):
     """The small run, which is its own other one."""
-    return sd.load(small_run("audio"), overrides=[f"--config.tasks.separate.other={small_run('audio')}"])
+    changes = [f"--config.tasks.separate.{change}" for change in ("snr=30", f"other={small_run('audio')}")]
+    return sd.load(small_run("audio"), overrides=changes)
 
 
 @pytest.fixture
@@ -86,7 +87,7 @@ def test_parts_of_two_processes_are_refused():
 
 
 def test_the_task_is_there_by_its_other_run_alone_and_keeps_the_contract(model, small_model, tmp_path):
-    assert "separate" not in small_model("audio").domain.tasks
+    assert "separate" not in small_model("audio").domain.tasks and model.domain.tasks["separate"].snr == 30.0
     testing.check_task(model, "separate")
     brought = testing.check_given(model, "separate", tmp_path)
     samples, rate = soundfile.read(tmp_path / "answer.wav")  # own left, other right
