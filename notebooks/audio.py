@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Sounds restored: gaps, clipping, and whatever was measured
 #
-# `sciddm train --config configs/audio.py:base --workdir runs/audio` makes a model worth listening to. Without it a toy is trained once, in
-# less than a minute, in `runs/notebooks/audio`, where the next opening finds it: it shows the way but not the quality.
+# `sciddm train --config configs/audio.py:base --workdir runs/audio` makes a model worth listening to. Without it a toy is trained once,
+# in less than a minute, in `runs/notebooks/audio`, where the next opening finds it: it shows the way but not the quality.
 
 # %%
 import os
@@ -50,8 +50,8 @@ print(f"step {model.step}, {rate} Hz, {domain.samples / rate:.2f} s at once, tas
 
 # %% [markdown]
 # ## A clip
-# Held out: the model has never heard it. `x` is (frames, bins, 1), coefficients of a transform; all clips are brought to one level, with a root
-# mean square of 0.1 of full scale where something sounds. Where there is IPython, `listen` plays a sound.
+# Held out: the model has never heard it. `x` is (frames, bins, 1), coefficients of a transform; all clips are brought to one level,
+# with a root mean square of 0.1 of full scale where something sounds. Where there is IPython, `listen` plays a sound.
 
 
 # %%
@@ -84,8 +84,8 @@ print("standard deviation of white noise, as samples and as coefficients:", nois
 
 # %% [markdown]
 # ## Five gaps
-# Four answers, beside linear interpolation and two kinds of autoregression, which fade in the middle of a long gap. All samples outside of gaps
-# are those that were heard: they are put back at every step.
+# Four answers, beside linear interpolation and two kinds of autoregression, which fade in the middle of a long gap. All samples outside
+# of gaps are those that were heard: they are put back at every step.
 
 # %%
 inpaint = domain.tasks["inpaint"]
@@ -100,8 +100,8 @@ for name, found in {"model": answers, **{name: one[None] for name, one in inpain
     print(f"{name:16}", {key: round(value, 2) for key, value in inpaint.metrics(found, problem).items()})
 
 # %% [markdown]
-# The log-spectral distance (LSD, less is better) wants a sound that is possible, SI-SDR (more is better) the mean of all that are. Listen to
-# what was given and to two answers:
+# The log-spectral distance (LSD, less is better) wants a sound that is possible, SI-SDR (more is better) the mean of all that are.
+# Listen to what was given and to two answers:
 
 # %%
 for wave in (inpaint.heard(problem), *waves[:2]):
@@ -122,9 +122,9 @@ listen(declip.waves(answers)[0])
 
 # %% [markdown]
 # ## A recording of your own
-# Any file, or a `Sound`, of any rate, length and channels: `sciddm sample --task inpaint --given interview.wav --given gaps.txt` does the
-# same. Here the clip stands for it, in stereo, louder and at 11,025 Hz. It comes back at its own rate and level, its own samples where
-# nothing was missing; `changed` says where they are not.
+# Any file, or a `Sound`, of any rate, length and channels: `sciddm sample --task inpaint --given interview.wav --given gaps.txt` does
+# the same. Here the clip stands for it, in stereo, louder and at 11,025 Hz. It comes back at its own rate and level, its own samples
+# where nothing was missing; `changed` says where they are not.
 
 # %%
 own = Sound(1.5 * clip[:, None] * [1.0, 0.6], rate, source="a clip in stereo").resampled(11025)
@@ -136,8 +136,9 @@ print("largest difference outside of the gap:", np.abs(filled.waveform.values - 
 
 # %% [markdown]
 # ## An instrument of your own
-# Somebody measured nothing but the mean power between 1 and 2 kHz: -26 dB of full scale, give or take half a dB. Which sounds are likely then?
-# Any function of `waveform`, (batch, sample), in jax.numpy is an instrument.
+# A meter said nothing but the mean power between 1 and 2 kHz: 3 dB more than new sounds have on average, give or take a tenth of a dB.
+# Which sounds are likely then? Any function of `waveform`, (batch, sample), in jax.numpy is an instrument. The less precise it is, the
+# more the model's own expectation counts, and a toy expects nearly the same of all sounds.
 
 
 # %%
@@ -148,18 +149,19 @@ def decibels(f):
     return 10 * jnp.log10(2 * band / f["waveform"].shape[1] ** 2 + 1e-9)
 
 
-meter = model.observe(decibels, -26.0, 0.5)
 free = model.sample(3, 4)
-steered = model.sample(3, 4, observe=meter, steps=20)
-for name, sounds in {"free": free, "measured": steered}.items():
-    print(f"{name:9}", np.round(decibels({"waveform": jnp.asarray(sounds.waveform.values)}), 1), "dB")
+level = np.asarray(decibels({"waveform": jnp.asarray(free.waveform.values)}))
+said = float(level.mean()) + 3.0
+steered = model.sample(3, 4, observe=model.observe(decibels, said, 0.1), steps=20)
+print("new sounds:", np.round(level, 1), "dB")
+print(f"the meter said {said:.1f} dB:", np.round(decibels({"waveform": jnp.asarray(steered.waveform.values)}), 1), "dB")
 domain.plot(steered)
 plt.show()
 
 # %% [markdown]
 # ## A page to listen at
-# One HTML file that any browser opens without a network: all sounds run together, and one switches between them, blind if one likes. It is
-# what `--page` writes.
+# One HTML file that any browser opens without a network: all sounds run together, and one switches between them, blind if one likes. It
+# is what `--page` writes.
 
 # %%
 problem = model.problem("inpaint", example)

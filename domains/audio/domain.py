@@ -57,7 +57,7 @@ class AudioDomain(Domain):
         self.samples = data.frames * data.bins
         self.example, self.cond_example = outline.example, outline.cond_example
         self.network_inputs, self.noise = outline.network_inputs, White()
-        self.data, self.seed = data, config.seed
+        self.data, self.seed, self.classes = data, config.seed, tuple(data.get("classes", ()))
         self.normalizer = Normalizer.from_json(stored, self.example) if stored else self._measure()
         self.rewards = make_rewards(self)
 
@@ -75,8 +75,9 @@ class AudioDomain(Domain):
         ):
             if not fine:
                 raise UserError(f"config.data.{key} = {data[key]}: expected {expected}")
-        if not all(isinstance(one, str) and one for one in data.classes) or len(set(data.classes)) < len(data.classes):
-            raise UserError(f"config.data.classes = {tuple(data.classes)}: expected names of folders in data.path, each once")
+        classes = tuple(data.get("classes", ()))
+        if not all(isinstance(one, str) and one for one in classes) or len(set(classes)) < len(classes):
+            raise UserError(f"config.data.classes = {classes}: expected names of folders in data.path, each once")
         check_memory(4.0 * data.frames * data.bins * 20, f"config.data.frames = {data.frames}, bins = {data.bins}", "take fewer")
 
     @classmethod
@@ -84,22 +85,22 @@ class AudioDomain(Domain):
         frames, bins = config.data.frames, config.data.bins
         cond = {
             "concat": jax.ShapeDtypeStruct((frames, bins, 1, damage.CHANNELS), np.float32),
-            "numbers": jax.ShapeDtypeStruct((frames, 1, 1, numbers := damage.NUMBERS + len(config.data.classes)), np.float32),
+            "numbers": jax.ShapeDtypeStruct((frames, 1, 1, numbers := damage.NUMBERS + len(config.data.get("classes", ()))), np.float32),
         }
         inputs = {"bins": bins, "concat_channels": damage.CHANNELS, "embedding_features": numbers}
         return Outline(jax.ShapeDtypeStruct((frames, bins, 1), np.float32), cond, inputs)
 
     def label(self, name: str = "") -> np.ndarray:
         """(K,) of zeros, and 1 at the class of this name. Raises: UserError of one that is none."""
-        if name and name not in self.data.classes:
-            said = f"expected one of {', '.join(self.data.classes)}" if self.data.classes else "the model knows no classes; leave it out"
-            raise UserError(f"class={name}: {said}{near(name, self.data.classes)}")
-        return np.array([name == one for one in self.data.classes], np.float32)
+        if name and name not in self.classes:
+            said = f"expected one of {', '.join(self.classes)}" if self.classes else "the model knows no classes; leave it out"
+            raise UserError(f"class={name}: {said}{near(name, self.classes)}")
+        return np.array([name == one for one in self.classes], np.float32)
 
     def class_of(self, split: str, i: int) -> str:
         """The class of file i: the first of its folders that is one."""
-        parts = self.collections[int(split != "train")].paths[i].parts if self.data.classes else ()
-        return next((part for part in parts if part in self.data.classes), "")
+        parts = self.collections[int(split != "train")].paths[i].parts if self.classes else ()
+        return next((part for part in parts if part in self.classes), "")
 
     @property
     def std(self) -> np.ndarray:

@@ -126,7 +126,7 @@ class Sounds(Generate):
 
     @property
     def takes(self):
-        names = self.domain.data.classes
+        names = self.domain.classes
         what = f"nothing, or class=NAME of {', '.join(names)}" if names else "nothing: sounds are made of noise alone"
         return f"{what}; --task long goes on with a sound of yours"
 

@@ -101,7 +101,7 @@ class Restore(Wide):
     @property
     def classes(self) -> str:
         """What is said of classes, where there are any."""
-        names = self.domain.data.classes
+        names = self.domain.classes
         return f"; class=NAME of what sounds, {', '.join(names)}" if names else ""
 
     asks = ""
