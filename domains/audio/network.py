@@ -12,6 +12,8 @@ from sciddm.networks.layers import Linear, NoiseEmbedding
 PLACES = 4  # channels that say which frequency a bin is of
 SHARP = 0.02  # of the spread of a bin: differences are made no larger than in its units
 LARGE = 8.0  # times the noise
+QUIET = 1e-3  # of the power of a bin
+MASKS = 4  # what is added, and of what by how much it is multiplied
 
 
 class OfSounds(nnx.Module):
@@ -28,23 +30,28 @@ class OfSounds(nnx.Module):
         self.numbers = Linear(embedding_features, features, rngs=rngs) if embedding_features else None
 
     def asked(self, x, noise_level, cond):
-        """(what is heard and what differs (B, frames, bins, C + 1), the rest of cond for a `UNet`, what goes past it)."""
+        """(what is heard (B, frames, bins, C), what x differs from it by, that where all is heard, the rest of cond for a `UNet`)."""
         seen, cond = condition_of(cond, x, self.concat_channels)
+        if not self.concat_channels:
+            return seen, jnp.zeros_like(x), jnp.zeros_like(x), cond
+        differs, there = difference(x, noise_level, seen)
+        return seen, differs, there * differs, cond
+
+    def gains(self, x, noise_level, cond):
+        """Of x and of what it differs by, (B or 1, 1, bins, 1) each."""
         embedding = self.noise(noise_level)
         if self.numbers is not None:  # zeros say that there is no damage, or nothing that is heard
             numbers = cond.get("embedding", jnp.zeros((1, self.numbers.kernel.shape[0]), x.dtype))
             embedding = embedding + self.numbers(numbers if "keep" not in cond else numbers * cond["keep"][:, None])
-        gains = self.gain(jax.nn.silu(embedding).astype(x.dtype))[:, None, :, None]
-        of_x, of_heard = jnp.split(gains, 2, axis=2)
-        if not self.concat_channels:
-            return seen, cond, of_x * x
-        differs, there = difference(x, noise_level, seen)
-        return jnp.concatenate([seen, differs], -1), cond, of_x * x + of_heard * there * differs
+        return jnp.split(self.gain(jax.nn.silu(embedding).astype(x.dtype))[:, None, :, None], 2, axis=2)
 
 
 class Spectral(OfSounds):
     """A U-Net on the plane of frames and bins. It sees beside x the sine coefficients of the same sound, for cosines alone don't tell
-    amplitude from phase, where on the frequency axis it is, what is heard, and what that differs from x by.
+    amplitude from phase, how loud both are, where on the frequency axis it is, what is heard, how loud, and what it differs from x by.
+
+    It answers what is added, and by how much x, its sines and the difference are multiplied, place by place: sounds are loud here and
+    quiet there by a factor of hundreds, and what is expected of noisy ones is first of all a gain.
 
     Args: bins; concat_channels, embedding_features: of cond["concat"] (B, frames, bins, 1, C) and cond["numbers"]
         (B, frames, 1, 1, E), which are the same in all frames; 0 for none; others: of `UNet`.
@@ -56,7 +63,7 @@ class Spectral(OfSounds):
     ):  # fmt: skip
         super().__init__(bins, concat_channels, embedding_features, features, rngs)
         self.unet = UNet(
-            2 + PLACES + concat_channels + bool(concat_channels), channels=channels, blocks=blocks, patch=patch,
+            3 + PLACES + concat_channels + 2 * bool(concat_channels), channels=channels, blocks=blocks, patch=patch,
             attention_levels=attention_levels, heads=heads, features=features, embedding_features=embedding_features, rngs=rngs,
         )  # fmt: skip
 
@@ -66,9 +73,13 @@ class Spectral(OfSounds):
         return self.unet.divisor
 
     def __call__(self, x, noise_level, cond=None):
-        seen, cond, past = self.asked(x, noise_level, cond)
-        planes = [x, sines(x), jnp.broadcast_to(places(x.shape[2]).astype(x.dtype), (*x.shape[:3], PLACES)), seen]
-        return self.unet(jnp.concatenate(planes, -1), noise_level, cond)[..., :1] + past
+        seen, differs, known, cond = self.asked(x, noise_level, cond)
+        other = sines(x)
+        planes = [x, other, jnp.broadcast_to(places(x.shape[2]).astype(x.dtype), (*x.shape[:3], PLACES)), loudness(x, other)]
+        planes += [seen, differs, loudness(seen[..., :1], seen[..., 1:2])] if self.concat_channels else []
+        answer, of_x, of_other, of_known = jnp.split(self.unet(jnp.concatenate(planes, -1), noise_level, cond)[..., :MASKS], MASKS, -1)
+        always_x, always_known = self.gains(x, noise_level, cond)
+        return answer + (always_x + of_x) * x + of_other * other + (always_known + of_known) * known
 
 
 class Waveform(OfSounds):
@@ -93,15 +104,19 @@ class Waveform(OfSounds):
         return self.unet.divisor
 
     def __call__(self, x, noise_level, cond=None):
-        seen, cond, past = self.asked(x, noise_level, cond)
-        waves = jnp.moveaxis(imdct(jnp.moveaxis(jnp.concatenate([x, seen], -1), 3, 1)), 1, -1)
-        return mdct(self.unet(waves, noise_level, cond)[..., 0], x.shape[2])[..., None] + past
+        seen, differs, known, cond = self.asked(x, noise_level, cond)
+        planes = [x, seen, differs] if self.concat_channels else [x]
+        waves = jnp.moveaxis(imdct(jnp.moveaxis(jnp.concatenate(planes, -1), 3, 1)), 1, -1)
+        answer = mdct(self.unet(waves, noise_level, cond)[..., 0], x.shape[2])[..., None]
+        always_x, always_known = self.gains(x, noise_level, cond)
+        return answer + always_x * x + always_known * known
 
 
 def difference(x, noise_level, seen):
     """(what is heard less x in units of the noise in both, where it is heard as it was), (B, frames, bins, 1) each.
 
-    Of what is heard as it was it is noise of unit variance; elsewhere it may be many times as much, and is bounded by `LARGE`.
+    Of what is heard as it was it is noise of unit variance and, where x says little, the sound; elsewhere it may be many times as much, and
+    is bounded.
 
     x: sqrt(1 + sigma^2) times smaller than the noisy sound, sigma = exp(4 noise_level); seen: the channels of `Damage.condition`.
     """
@@ -110,7 +125,13 @@ def difference(x, noise_level, seen):
     heard = seen[..., :1] * jnp.sqrt(1.0 + spread**2)
     there = (seen[..., 3:5].min(-1, keepdims=True) == 1) * seen[..., 5:6]
     differs = (heard * whole - x) / jnp.sqrt(sigma**2 + spread**2 * whole**2 + SHARP**2)
-    return differs / jnp.sqrt(1.0 + (differs / LARGE) ** 2), there
+    most = LARGE * (1.0 + 7.0 * sigma**2 / whole**2)
+    return differs / jnp.sqrt(1.0 + (differs / most) ** 2), there
+
+
+def loudness(cosines, sines):
+    """ln of the power, bounded below, about -1 to 1: (B, frames, bins, 1)."""
+    return 0.3 * jnp.log(cosines**2 + sines**2 + QUIET)
 
 
 def condition_of(cond, x, channels: int):
