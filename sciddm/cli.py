@@ -166,7 +166,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--event", action="append", metavar="EVENT",
         help="its probability, as 'u > 0.3', 'max(rain) > 5 mm/h' or 'rings == 3': a map or a number; may be repeated",
     )  # fmt: skip
-    sample.add_argument("--page", action="store_true", help="with an HTML page beside the answers that plays them, of domains that have one")
+    sample.add_argument("--page", action="store_true", help="an HTML page beside the answers that plays them, where the domain has one")
     sample.add_argument("--method", help="with --task: the guide, such as 'mmps(iterations=8)' (default: the task's)")
     sample.add_argument("--strength", type=float, help="with --task: how strongly it steers (default: the task's, 1 is as measured)")
     sample.add_argument("--solver", help="instead of the task's or the config's")
