@@ -8,7 +8,7 @@ from domains.audio.levels import REFERENCE, active_level
 from domains.audio.mdct import mdct, mdst
 from domains.audio.spectral import low_pass
 
-CHANNELS, NUMBERS = 7, 7  # of `condition`
+PLANES, CHANNELS, NUMBERS = 7, 11, 7  # of `condition`
 LOUDEST = 30.0  # times a bin's standard deviation, of noise
 LEAST, MOST = 0.004, 0.25  # seconds of the gaps that are drawn
 
@@ -37,8 +37,11 @@ class Damage:
         """What the network is conditioned on: "concat" (frames, bins, 1, CHANNELS) and "numbers" (frames, 1, 1, NUMBERS + K), float32.
 
         Channels: coefficients of what is heard, by cosines and by sines, normalised to unit variance with its noise; those of `clipped`;
-        which share of a frame's first and second half is no gap; which bins are heard as they were; the noise over `std`. Numbers, the
-        same in all frames: which of the kinds of damage are there, the level of clipping, the cut-off and the noise, and `label`.
+        which share of a frame's first and second half is no gap; which bins are heard as they were; the noise over `std`: these are
+        PLANES. Then what is put back, with samples of a block in the place of bins: what is heard over the reference level; 1 where it is
+        the sound; `clipped`, both 0 of a sound that was filtered or has noise; and `std` over the reference level.
+
+        Numbers, the same in all frames: which of the kinds of damage are there, the level of clipping, the cut-off, the noise, and `label`.
 
         Args: std: (bins,) standard deviation of coefficients of a whole sound; rate: Hz; label: (K,) 1 of the class of K that it is of,
         zeros where that is not known.
@@ -55,6 +58,12 @@ class Damage:
         channels = [
             mdct(heard, bins) / scale, mdst(heard, bins) / scale, mdct(clipped, bins), everywhere(there[:, :1]), everywhere(there[:, 1:]),
             everywhere(band), everywhere(np.minimum((self.noise or 0.0) / std, LOUDEST)),
+        ]  # fmt: skip
+        certain = self.cutoff is None and self.noise is None
+        blocks = lambda samples: samples.reshape(frames, bins)  # noqa: E731
+        channels += [
+            blocks(heard) / REFERENCE, blocks(certain * ~gap * (clipped == 0)), blocks(certain * ~gap * clipped),
+            everywhere(std / REFERENCE),
         ]  # fmt: skip
         numbers = [
             self.gap is not None, self.clipped is not None, self.cutoff is not None, self.noise is not None,

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from domains.audio.damage import PLANES
 from domains.audio.mdct import imdct, mdct, sines_of
 from sciddm.networks import UNet
 from sciddm.networks.layers import Linear, NoiseEmbedding
@@ -37,6 +38,24 @@ class OfSounds(nnx.Module):
         differs, there = difference(x, noise_level, seen)
         return seen, differs, there * differs, cond
 
+    def put_back(self, answer, x, noise_level, seen):
+        """The answer of which samples that are certain are put back into the sound that it stands for, so that what is learned is of the
+        others alone: x0_hat = (x + sigma answer) / sqrt(1 + sigma^2), of data of unit variance.
+
+        Not at the first and last half of a block, where a window of a longer sound is folded with what is beyond it.
+        """
+        if not self.concat_channels:
+            return answer
+        sigma = jnp.exp(4.0 * jnp.reshape(jnp.asarray(noise_level, x.dtype), (-1, 1, 1)))
+        whole, half = jnp.sqrt(1.0 + sigma**2), x.shape[2] // 2
+        heard, known, side, std = jnp.moveaxis(seen[..., PLANES:], -1, 0)
+        inner = jnp.ones(x.shape[1:3], x.dtype).at[0, :half].set(0.0).at[-1, half:].set(0.0)
+        std = jnp.where(std > 0, std, 1.0)
+        blocks = imdct((x[..., 0] + sigma * answer[..., 0]) / whole * std).reshape(heard.shape)
+        beyond = jax.nn.relu(side * (heard - blocks)) * side
+        moved = inner * (known * (heard - blocks) + beyond)
+        return answer + (mdct(moved.reshape(x.shape[0], -1), x.shape[2]) / std * whole / sigma)[..., None]
+
     def gains(self, x, noise_level, cond):
         """Of x and of what it differs by, (B or 1, 1, bins, 1) each."""
         embedding = self.noise(noise_level)
@@ -63,7 +82,7 @@ class Spectral(OfSounds):
     ):  # fmt: skip
         super().__init__(bins, concat_channels, embedding_features, features, rngs)
         self.unet = UNet(
-            3 + PLACES + concat_channels + 2 * bool(concat_channels), channels=channels, blocks=blocks, patch=patch,
+            3 + PLACES + (PLANES + 2) * bool(concat_channels), channels=channels, blocks=blocks, patch=patch,
             attention_levels=attention_levels, heads=heads, features=features, embedding_features=embedding_features, rngs=rngs,
         )  # fmt: skip
 
@@ -76,10 +95,11 @@ class Spectral(OfSounds):
         seen, differs, known, cond = self.asked(x, noise_level, cond)
         other = sines(x)
         planes = [x, other, jnp.broadcast_to(places(x.shape[2]).astype(x.dtype), (*x.shape[:3], PLACES)), loudness(x, other)]
-        planes += [seen, differs, loudness(seen[..., :1], seen[..., 1:2])] if self.concat_channels else []
+        planes += [seen[..., :PLANES], differs, loudness(seen[..., :1], seen[..., 1:2])] if self.concat_channels else []
         answer, of_x, of_other, of_known = jnp.split(self.unet(jnp.concatenate(planes, -1), noise_level, cond)[..., :MASKS], MASKS, -1)
         always_x, always_known = self.gains(x, noise_level, cond)
-        return answer + (always_x + of_x) * x + of_other * other + (always_known + of_known) * known
+        answer = answer + (always_x + of_x) * x + of_other * other + (always_known + of_known) * known
+        return self.put_back(answer, x, noise_level, seen)
 
 
 class Waveform(OfSounds):
@@ -94,7 +114,7 @@ class Waveform(OfSounds):
     ):  # fmt: skip
         super().__init__(bins, concat_channels, embedding_features, features, rngs)
         self.unet = UNet(
-            1 + concat_channels + bool(concat_channels), ndim=1, channels=channels, blocks=blocks, patch=patch,
+            1 + (PLANES + 1) * bool(concat_channels), ndim=1, channels=channels, blocks=blocks, patch=patch,
             attention_levels=attention_levels, heads=heads, features=features, embedding_features=embedding_features, rngs=rngs,
         )  # fmt: skip
 
@@ -105,11 +125,11 @@ class Waveform(OfSounds):
 
     def __call__(self, x, noise_level, cond=None):
         seen, differs, known, cond = self.asked(x, noise_level, cond)
-        planes = [x, seen, differs] if self.concat_channels else [x]
+        planes = [x, seen[..., :PLANES], differs] if self.concat_channels else [x]
         waves = jnp.moveaxis(imdct(jnp.moveaxis(jnp.concatenate(planes, -1), 3, 1)), 1, -1)
         answer = mdct(self.unet(waves, noise_level, cond)[..., 0], x.shape[2])[..., None]
         always_x, always_known = self.gains(x, noise_level, cond)
-        return answer + always_x * x + always_known * known
+        return self.put_back(answer + always_x * x + always_known * known, x, noise_level, seen)
 
 
 def difference(x, noise_level, seen):

@@ -83,6 +83,30 @@ def test_a_network_is_blind_to_what_it_is_to_keep_from(kind):
     assert np.abs(seeing[0] - blind[0]).max() > 0.01
 
 
+@pytest.mark.parametrize("kind", [Spectral, Waveform])
+@pytest.mark.parametrize("level", [-0.5, 0.3])
+def test_what_is_certain_is_in_the_answer_whatever_was_learned(kind, level):
+    """Of a network of random parameters: samples that are heard are those of its x0_hat, clipped ones lie beyond, at any noise level."""
+    small = {"channels": (8,), "attention_levels": (), "features": 16, "patch": 4}
+    graph, params = nnx.split(kind(BINS, concat_channels=damage.CHANNELS, embedding_features=damage.NUMBERS, **small, rngs=nnx.Rngs(0)))
+    network = nnx.merge(graph, jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(1), leaf.shape), params))
+    sound, rng = heard(), np.random.default_rng(2)
+    gap = np.arange(len(sound)) // 10 % 5 == 2
+    clipped = np.sign(sound) * (np.abs(sound) > 0.15) * ~gap
+    clip = np.clip(sound, -0.15, 0.15)
+    cond = Damage(clip, gap, clipped).condition(STD, 8000.0)
+    sigma = np.exp(4 * level)
+    x_t = (mdct(sound, BINS) / STD + sigma * rng.standard_normal((FRAMES, BINS)))[None, ..., None].astype(np.float32)
+    x = x_t / np.sqrt(1 + sigma**2)
+    answer = np.asarray(network(jnp.asarray(x), level, {name: jnp.asarray(leaf[None]) for name, leaf in cond.items()}))
+    wave = imdct((x_t / (1 + sigma**2) + sigma / np.sqrt(1 + sigma**2) * answer)[0, ..., 0] * STD)
+    inner = slice(BINS // 2, -BINS // 2)
+    known = (~gap & (clipped == 0))[inner]
+    np.testing.assert_allclose(wave[inner][known], sound[inner][known], atol=3e-5)
+    assert (clipped[inner] * (wave - clip)[inner])[clipped[inner] != 0].min() > -3e-5
+    assert np.abs(wave[inner][gap[inner]] - sound[inner][gap[inner]]).max() > 1e-2
+
+
 def test_training_damages_sounds_in_every_way_and_keeps_what_is_heard_loud():
     drawn = [damage.draw(np.random.default_rng(i), heard(i).repeat(8), 8000.0) for i in range(300)]
     kinds = np.array([[d.gap is not None, d.clipped is not None, d.cutoff is not None, d.noise is not None] for _, d in drawn])
