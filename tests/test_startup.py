@@ -95,7 +95,7 @@ def test_configs_that_come_with_sciddm_are_found_from_any_folder_and_files_go_fi
     own = config_files.SHIPPED / "pde.py"
     for name in ("pde", "configs/pde.py"):
         assert config_files.find(f"{name}:base") == (own, "base") and config_files.find(name) == (own, "")
-    assert set(config_files.shipped()) == {"fields", "molecules", "pde", "weather"}
+    assert set(config_files.shipped()) == {"audio", "fields", "molecules", "pde", "weather"}
     assert cli.main(["info", "--config", "pde:smoke"]) == 0 and "--config.data.equation=darcy" in capsys.readouterr().out
     assert cli.main(["info", "--config", "pde:smok"]) == 2 and "did you mean smoke" in capsys.readouterr().err
     for name in ("wether", "configs/wether.py", "elsewhere/pde.py"):

@@ -114,6 +114,8 @@ def extrapolated(samples, hidden, *, rate: float = 8000, order: int | None = Non
 
 def _extrapolate(x, hidden, reach, order, rng):
     x, known, edges = x.copy(), x, _edges(hidden)
+    if not len(edges):
+        return x
     before, after = np.append(0, edges[:-1, 1]), np.append(edges[1:, 0], len(x))
     for (first, last), earliest, latest in zip(edges, before, after, strict=True):
         left, right = known[max(earliest, first - reach) : first], known[last : min(latest, last + reach)][::-1]

@@ -19,11 +19,10 @@ SHORT = 0.04  # s, of gaps that Janssen's method fills best
 
 
 def classical(brought: Brought, rate: float) -> np.ndarray:
-    """(n, channels) of the sound by the classical methods: clipping by A-SPADE, gaps by autoregression (Janssen's up to `SHORT`, else that
-    which runs on from either side), noise by a Wiener filter.
+    """(n, channels) of the sound by the classical methods: clipping by A-SPADE, gaps by autoregression (Janssen's; from `SHORT` on that
+    which runs on from either side, of a sound of no higher rate than the model's), noise by a Wiener filter.
 
-    rate: Hz, of the model, at which the noise is known. Of a sound with more than the model hears, a long gap goes on with noise as strong
-    as around it: what is above the model's band is taken from here, and would fade to silence.
+    rate: Hz, of the model, at which the noise is known.
     """
     sound, found = brought.sound, brought.sound.samples
     if brought.side.any():
@@ -32,8 +31,12 @@ def classical(brought: Brought, rate: float) -> np.ndarray:
         found = np.stack([aspade.declip(channel, low, high, rate=sound.rate) for channel in found.T], 1)
     if brought.gap.any():
         long = np.stack([_longer(channel, SHORT * sound.rate) for channel in brought.gap.T], 1)
-        found = janssen.fill_gaps(found, brought.gap, rate=sound.rate) if (brought.gap & ~long).any() else found
-        found = janssen.extrapolated(found, long, rate=sound.rate, seed=0 if sound.rate > rate else None) if long.any() else found
+        filled = janssen.fill_gaps(found, brought.gap, rate=sound.rate)
+        if long.any() and sound.rate <= rate:
+            onward = janssen.extrapolated(filled, long, rate=sound.rate)
+            loudest = 2 * np.abs(found[~brought.gap]).max(initial=0.0)  # of a band that is not full its law may be unstable
+            filled = onward if np.abs(onward).max() <= loudest else filled
+        found = filled
     if brought.noise is not None:
         noise = brought.noise * max(sound.rate / rate, 1.0) ** 0.5
         found = np.stack([spectral.wiener(channel, noise, rate=sound.rate) for channel in found.T], 1)
