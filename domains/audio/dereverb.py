@@ -15,7 +15,7 @@ from domains.audio.brought import Brought, find_noise, sort_out
 from domains.audio.levels import REFERENCE, active_level
 from domains.audio.observe import Filtered
 from domains.audio.part import Part
-from domains.audio.restore import Restore
+from domains.audio.restore import Damaged
 from domains.audio.segments import Segments, components
 from domains.audio.sound import Sound, read_sound, resample
 from domains.audio.written import write_sound
@@ -51,7 +51,7 @@ class Whitened(eqx.Module):
         return (spectrum.real - spectrum.imag) * self.gains[:, None]
 
 
-class Dereverb(Restore):
+class Dereverb(Damaged):
     """A room taken out, of whose impulse response everything is known: the dry sound, as loud as its direct path was heard.
 
     rt60: s, in which the sound of an example's room decays by 60 dB, noise of as much energy as the direct path; snr: dB, of white noise in

@@ -4,6 +4,8 @@ The network is conditioned on what is heard and on what is wrong with it, window
 back at every step. A task says which damage an example is given, and beside which classical methods answers stand.
 """
 
+import abc
+
 import numpy as np
 
 from domains.audio import metrics
@@ -43,14 +45,6 @@ class Restore(Wide):
     def examples(self):
         """Held-out clips of three seconds."""
         return self.domain.clips
-
-    def problem(self, key, example):
-        wave = imdct(example[..., 0]).astype(np.float64)
-        return self.asked(self.hurt(np.random.default_rng(seed_of(key)), wave), truth=example)
-
-    def hurt(self, rng, wave) -> Brought:
-        """An example, damaged. wave: (samples,) at the model's rate."""
-        raise NotImplementedError
 
     def as_sound(self, wave) -> Sound:
         """(samples,) as of a file."""
@@ -202,3 +196,15 @@ class Restore(Wide):
         rows += [(name, self.waves(one)) for name, one in answers.items() if name != "untreated"]
         rows += [(f"answer {i + 1}", one) for i, one in enumerate(members[:3])]
         return plots.restoration(rows, self.domain.rate, marks=brought.marks)
+
+
+class Damaged(Restore):
+    """Abstract: tasks whose examples are held-out clips that are damaged."""
+
+    def problem(self, key, example):
+        wave = imdct(example[..., 0]).astype(np.float64)
+        return self.asked(self.hurt(np.random.default_rng(seed_of(key)), wave), truth=example)
+
+    @abc.abstractmethod
+    def hurt(self, rng, wave) -> Brought:
+        """An example, damaged. wave: (samples,) at the model's rate."""

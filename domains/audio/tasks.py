@@ -5,11 +5,11 @@ import numpy as np
 from domains.audio import janssen, metrics, spectral
 from domains.audio.brought import Brought, find_side
 from domains.audio.levels import active
-from domains.audio.restore import Restore
+from domains.audio.restore import Damaged
 from sciddm.tasks import need
 
 
-class Inpaint(Restore):
+class Inpaint(Damaged):
     """Gaps filled. count, seconds: of the gaps of an example; others: of `Restore`."""
 
     kinds, asks = ("gaps",), "its gaps as a text file of `start end` in seconds, such as Audacity's labels, or runs of exact zeros in it"
@@ -45,7 +45,7 @@ class Inpaint(Restore):
         return {name: fill(self.heard(problem), self.where(problem)) for name, fill in methods.items()}
 
 
-class Declip(Restore):
+class Declip(Damaged):
     """Clipping undone. level: of an example's, a share of its peak; others: of `Restore`."""
 
     kinds, asks = ("clip",), "which is clipped; its level is found, or clip=LEVEL"
@@ -69,7 +69,7 @@ class Declip(Restore):
         return {"A-SPADE": self.classical(problem)}
 
 
-class Bandwidth(Restore):
+class Bandwidth(Damaged):
     """The band above a cut-off given back. cutoff: Hz, of an example's; others: of `Restore`."""
 
     kinds, asks = ("cutoff",), "of a low rate, or with nothing above some frequency, which is found, or cutoff=HZ"
@@ -99,7 +99,7 @@ class Bandwidth(Restore):
         return {"sinc": self.heard(problem)}
 
 
-class Denoise(Restore):
+class Denoise(Damaged):
     """White noise taken away. snr: dB, of an example; others: of `Restore`."""
 
     kinds, asks = ("noise",), "with noise in it, whose level is estimated, or noise=LEVEL"
