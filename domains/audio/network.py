@@ -30,6 +30,11 @@ class OfSounds(nnx.Module):
         self.noise, self.gain = NoiseEmbedding(features, rngs=rngs), Linear(features, 2 * bins, scale=0.0, rngs=rngs)
         self.numbers = Linear(embedding_features, features, rngs=rngs) if embedding_features else None
 
+    @property
+    def divisor(self) -> int:
+        """The number of frames, or of samples of one on the waveform, must be a multiple of it."""
+        return self.unet.divisor
+
     def asked(self, x, noise_level, cond):
         """(what is heard (B, frames, bins, C), what x differs from it by, that where all is heard, the rest of cond for a `UNet`)."""
         seen, cond = condition_of(cond, x, self.concat_channels)
@@ -86,11 +91,6 @@ class Spectral(OfSounds):
             attention_levels=attention_levels, heads=heads, features=features, embedding_features=embedding_features, rngs=rngs,
         )  # fmt: skip
 
-    @property
-    def divisor(self) -> int:
-        """The number of frames must be a multiple of it."""
-        return self.unet.divisor
-
     def __call__(self, x, noise_level, cond=None):
         seen, differs, known, cond = self.asked(x, noise_level, cond)
         other = sines(x)
@@ -117,11 +117,6 @@ class Waveform(OfSounds):
             1 + (PLANES + 1) * bool(concat_channels), ndim=1, channels=channels, blocks=blocks, patch=patch,
             attention_levels=attention_levels, heads=heads, features=features, embedding_features=embedding_features, rngs=rngs,
         )  # fmt: skip
-
-    @property
-    def divisor(self) -> int:
-        """The number of samples must be a multiple of it."""
-        return self.unet.divisor
 
     def __call__(self, x, noise_level, cond=None):
         seen, differs, known, cond = self.asked(x, noise_level, cond)
