@@ -10,14 +10,16 @@ REDUNDANCY = 2  # of the Fourier frame
 
 def declip(
     samples,
-    low: float,
-    high: float,
+    low: float = -np.inf,
+    high: float = np.inf,
     *,
     rate: float = 8000,
     window: float = 0.064,
     step: int | None = None,
     every: int = 4,
     tolerance: float = 0.03,
+    side=None,
+    dtype=np.float64,
 ):
     """A clipped signal restored, window by window: what agrees with every sample and has few frequencies.
 
@@ -29,22 +31,24 @@ def declip(
     Args:
       samples: (n,) or (n, channels); low, high: the levels that clip, in their units.
       window: seconds; step: one per 256 samples of a window where None, which is 2 at 8 kHz.
+      side: like samples, of -1, 0 and 1, which of them are clipped and on which side, where low and high don't say.
+      dtype: of what is computed window by window.
     Returns: samples, float64; those between the levels as they were, up to rounding.
     """
     samples = np.asarray(samples, np.float64)
     if samples.ndim > 1:
-        options = {"rate": rate, "window": window, "step": step, "every": every, "tolerance": tolerance}
-        return np.stack([declip(x, low, high, **options) for x in samples.T], -1)
+        options = {"rate": rate, "window": window, "step": step, "every": every, "tolerance": tolerance, "dtype": dtype}
+        sides = [None] * samples.shape[1] if side is None else np.asarray(side).T
+        return np.stack([declip(x, low, high, side=one, **options) for x, one in zip(samples.T, sides, strict=True)], -1)
     width = 4 * max(1, round(window * rate / 4))
     step = max(1, width // 256) if step is None else step
     hop, hann = width // 4, scipy.signal.get_window("hann", width)
     padded = np.pad(samples, width - hop)  # so that every sample is in four windows
     frames = framed(padded, width, hop)
-    up, down = frames >= high, frames <= low
-    y = frames * hann
-    below = np.where(up, high * hann, np.where(down, -np.inf, y))
-    above = np.where(down, low * hann, np.where(up, np.inf, y))
-    restored, clipped = y.copy(), (up | down).any(-1)
+    beyond = np.sign(framed(np.pad(side, width - hop), width, hop)) if side is not None else 1 * (frames >= high) - (frames <= low)
+    y = (frames * hann).astype(dtype)
+    below, above = np.where(beyond < 0, -np.inf, y), np.where(beyond > 0, np.inf, y)
+    restored, clipped = y.copy(), beyond.any(-1)
     restored[clipped] = _spade(y[clipped], below[clipped], above[clipped], step, every, tolerance)
     summed = np.zeros(width + hop * (len(frames) - 1))
     for i, frame in enumerate(restored * (hann / 1.5)):  # squares of Hann windows at a quarter's hop sum to 1.5

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from domains.audio.classical import restored
 from domains.audio.levels import REFERENCE, active_level
 from domains.audio.mdct import mdct, mdst
 from domains.audio.spectral import low_pass
 
-PLANES, CHANNELS, NUMBERS = 7, 11, 7  # of `condition`
+PLANES, CHANNELS, NUMBERS = 9, 13, 7  # of `condition`
 LOUDEST = 30.0  # times a bin's standard deviation, of noise
 LEAST, MOST = 0.004, 0.25  # seconds of the gaps that are drawn
 
@@ -37,9 +38,10 @@ class Damage:
         """What the network is conditioned on: "concat" (frames, bins, 1, CHANNELS) and "numbers" (frames, 1, 1, NUMBERS + K), float32.
 
         Channels: coefficients of what is heard, by cosines and by sines, normalised to unit variance with its noise; those of `clipped`;
-        which share of a frame's first and second half is no gap; which bins are heard as they were; the noise over `std`: these are
-        PLANES. Then what is put back, with samples of a block in the place of bins: what is heard over the reference level; 1 where it is
-        the sound; `clipped`, both 0 of a sound that was filtered or has noise; and `std` over the reference level.
+        which share of a frame's first and second half is no gap; which bins are heard as they were; the noise over `std`; a first guess by
+        the classical methods, by cosines and by sines, over `std`: these are PLANES. Then what is put back, with samples of a block in the
+        place of bins: what is heard over the reference level; 1 where it is the sound; `clipped`, both 0 of a sound that was filtered or
+        has noise; and `std` over the reference level.
 
         Numbers, the same in all frames: which of the kinds of damage are there, the level of clipping, the cut-off, the noise, and `label`.
 
@@ -50,6 +52,7 @@ class Damage:
         gap = np.zeros(len(self.heard), bool) if self.gap is None else self.gap
         clipped = np.zeros(len(self.heard)) if self.clipped is None else self.clipped
         heard, scale = np.where(gap, 0.0, self.heard), np.sqrt(std**2 + (self.noise or 0.0) ** 2)
+        guess = restored(heard, gap, clipped, self.noise, rate, quick=True)
         there = (~gap).reshape(-1, 2, bins // 2).mean(2)
         frames, half = len(there), rate / 2
         band = np.arange(bins) + 1.5 < (bins + 1 if self.cutoff is None else 0.95 * bins * self.cutoff / half)
@@ -57,7 +60,7 @@ class Damage:
         everywhere = lambda row: np.broadcast_to(row, (frames, bins))  # noqa: E731
         channels = [
             mdct(heard, bins) / scale, mdst(heard, bins) / scale, mdct(clipped, bins), everywhere(there[:, :1]), everywhere(there[:, 1:]),
-            everywhere(band), everywhere(np.minimum((self.noise or 0.0) / std, LOUDEST)),
+            everywhere(band), everywhere(np.minimum((self.noise or 0.0) / std, LOUDEST)), mdct(guess, bins) / std, mdst(guess, bins) / std,
         ]  # fmt: skip
         certain = self.cutoff is None and self.noise is None
         blocks = lambda samples: samples.reshape(frames, bins)  # noqa: E731

@@ -7,40 +7,26 @@ classical one, which joins the samples around it.
 import numpy as np
 import xarray as xr
 
-from domains.audio import aspade, janssen, spectral
+from domains.audio import spectral
 from domains.audio.brought import Brought
+from domains.audio.classical import restored
 from domains.audio.labels import runs
 from domains.audio.mdct import imdct
 from domains.audio.segments import Segments
 from domains.audio.sound import resample
 
 FADE = 0.002  # s
-SHORT = 0.04  # s, of gaps that Janssen's method fills best
 
 
 def classical(brought: Brought, rate: float) -> np.ndarray:
-    """(n, channels) of the sound by the classical methods: clipping by A-SPADE, gaps by autoregression (Janssen's; from `SHORT` on that
-    which runs on from either side, of a sound of no higher rate than the model's), noise by a Wiener filter.
+    """(n, channels) of the sound by the classical methods; of a higher rate than the model's, `rate`, gaps by Janssen's alone.
 
     rate: Hz, of the model, at which the noise is known.
     """
-    sound, found = brought.sound, brought.sound.samples
-    if brought.side.any():
-        level = np.abs(found[brought.side != 0])
-        low, high = -level.min() if (brought.side < 0).any() else -np.inf, level.min() if (brought.side > 0).any() else np.inf
-        found = np.stack([aspade.declip(channel, low, high, rate=sound.rate) for channel in found.T], 1)
-    if brought.gap.any():
-        long = np.stack([_longer(channel, SHORT * sound.rate) for channel in brought.gap.T], 1)
-        filled = janssen.fill_gaps(found, brought.gap, rate=sound.rate)
-        if long.any() and sound.rate <= rate:
-            onward = janssen.extrapolated(filled, long, rate=sound.rate)
-            loudest = 2 * np.abs(found[~brought.gap]).max(initial=0.0)  # of a band that is not full its law may be unstable
-            filled = onward if np.abs(onward).max() <= loudest else filled
-        found = filled
-    if brought.noise is not None:
-        noise = brought.noise * max(sound.rate / rate, 1.0) ** 0.5
-        found = np.stack([spectral.wiener(channel, noise, rate=sound.rate) for channel in found.T], 1)
-    return found
+    sound = brought.sound
+    noise = None if brought.noise is None else brought.noise * max(sound.rate / rate, 1.0) ** 0.5
+    channels = zip(sound.samples.T, brought.gap.T, brought.side.T, strict=True)
+    return np.stack([restored(*one, noise, sound.rate, onward=sound.rate <= rate) for one in channels], 1)
 
 
 def as_given(samples: np.ndarray, brought: Brought, segments: Segments, by_classical: np.ndarray, domain) -> xr.Dataset:
@@ -98,11 +84,3 @@ def _faded(outer, inner, gap, rate):
             depth = np.minimum(np.arange(stop - first) + 1, np.arange(stop - first, 0, -1)) / (FADE * rate)
             share[first:stop, channel] = 0.5 - 0.5 * np.cos(np.pi * np.minimum(depth, 1.0))
     return (1 - share) * outer + share * inner
-
-
-def _longer(gap, least):
-    # which of it lies in gaps of so many samples or more
-    found = np.zeros(len(gap), bool)
-    for first, stop in runs(gap):
-        found[first:stop] = stop - first >= least
-    return found

@@ -14,20 +14,21 @@ PLACES = 4  # channels that say which frequency a bin is of
 SHARP = 0.02  # of the spread of a bin: differences are made no larger than in its units
 LARGE = 8.0  # times the noise
 QUIET = 1e-3  # of the power of a bin
-MASKS = 4  # what is added, and of what by how much it is multiplied
+GUESS = 7  # the first plane of the first guess
+MASKS = 5  # what is added, and of what by how much it is multiplied
 
 
 class OfSounds(nnx.Module):
     """Abstract base of networks (x, noise_level, cond) -> like x, (B, frames, bins, 1) coefficients of `mdct`, normalised bin by bin.
 
     It has what goes past a U-Net: gains that depend on bin, noise level and kind of damage alone, of x, which is a Wiener filter of the
-    average spectrum, and of what x and what is heard differ by, in units of the noise in both, where something is heard. With gains of 0
-    and 1 the latter answers what is heard at every noise level.
+    average spectrum, and of what x differs by from what is heard and from the first guess, in units of the noise in both, where something
+    is heard. With gains of 0 and 1 the latter two answer what is heard, and the guess, at every noise level.
     """
 
     def __init__(self, bins: int, concat_channels: int, embedding_features: int, features: int, rngs: nnx.Rngs):
         self.concat_channels = concat_channels
-        self.noise, self.gain = NoiseEmbedding(features, rngs=rngs), Linear(features, 2 * bins, scale=0.0, rngs=rngs)
+        self.noise, self.gain = NoiseEmbedding(features, rngs=rngs), Linear(features, 3 * bins, scale=0.0, rngs=rngs)
         self.numbers = Linear(embedding_features, features, rngs=rngs) if embedding_features else None
 
     @property
@@ -36,11 +37,13 @@ class OfSounds(nnx.Module):
         return self.unet.divisor
 
     def asked(self, x, noise_level, cond):
-        """(what is heard (B, frames, bins, C), what x differs from it by, that where all is heard, the rest of cond for a `UNet`)."""
+        """(what is heard (B, frames, bins, C), what x differs by from it and from the guess (B, frames, bins, 2), the same with zeros where
+        not all is heard, the rest of cond for a `UNet`)."""
         seen, cond = condition_of(cond, x, self.concat_channels)
         if not self.concat_channels:
-            return seen, jnp.zeros_like(x), jnp.zeros_like(x), cond
-        differs, there = difference(x, noise_level, seen)
+            none = jnp.zeros((*x.shape[:-1], 2), x.dtype)
+            return seen, none, none, cond
+        differs, there = differences(x, noise_level, seen)
         return seen, differs, there * differs, cond
 
     def put_back(self, answer, x, noise_level, seen):
@@ -62,19 +65,21 @@ class OfSounds(nnx.Module):
         return answer + (mdct(moved.reshape(x.shape[0], -1), x.shape[2]) / std * whole / sigma)[..., None]
 
     def gains(self, x, noise_level, cond):
-        """Of x and of what it differs by, (B or 1, 1, bins, 1) each."""
+        """Of x (B or 1, 1, bins, 1) and of what it differs by (B or 1, 1, bins, 2)."""
         embedding = self.noise(noise_level)
         if self.numbers is not None:  # zeros say that there is no damage, or nothing that is heard
             numbers = cond.get("embedding", jnp.zeros((1, self.numbers.kernel.shape[0]), x.dtype))
             embedding = embedding + self.numbers(numbers if "keep" not in cond else numbers * cond["keep"][:, None])
-        return jnp.split(self.gain(jax.nn.silu(embedding).astype(x.dtype))[:, None, :, None], 2, axis=2)
+        of = self.gain(jax.nn.silu(embedding).astype(x.dtype)).reshape(-1, 1, x.shape[2], 3)
+        return of[..., :1], of[..., 1:]
 
 
 class Spectral(OfSounds):
     """A U-Net on the plane of frames and bins. It sees beside x the sine coefficients of the same sound, for cosines alone don't tell
-    amplitude from phase, how loud both are, where on the frequency axis it is, what is heard, how loud, and what it differs from x by.
+    amplitude from phase, where on the frequency axis it is, what is heard, the first guess, what x differs from both by, and how loud all
+    are.
 
-    It answers what is added, and by how much x, its sines and the difference are multiplied, place by place: sounds are loud here and
+    It answers what is added, and by how much x, its sines and the differences are multiplied, place by place: sounds are loud here and
     quiet there by a factor of hundreds, and what is expected of noisy ones is first of all a gain.
 
     Args: bins; concat_channels, embedding_features: of cond["concat"] (B, frames, bins, 1, C) and cond["numbers"]
@@ -87,7 +92,7 @@ class Spectral(OfSounds):
     ):  # fmt: skip
         super().__init__(bins, concat_channels, embedding_features, features, rngs)
         self.unet = UNet(
-            3 + PLACES + (PLANES + 2) * bool(concat_channels), channels=channels, blocks=blocks, patch=patch,
+            3 + PLACES + (PLANES + 4) * bool(concat_channels), channels=channels, blocks=blocks, patch=patch,
             attention_levels=attention_levels, heads=heads, features=features, embedding_features=embedding_features, rngs=rngs,
         )  # fmt: skip
 
@@ -95,10 +100,12 @@ class Spectral(OfSounds):
         seen, differs, known, cond = self.asked(x, noise_level, cond)
         other = sines(x)
         planes = [x, other, jnp.broadcast_to(places(x.shape[2]).astype(x.dtype), (*x.shape[:3], PLACES)), loudness(x, other)]
-        planes += [seen[..., :PLANES], differs, loudness(seen[..., :1], seen[..., 1:2])] if self.concat_channels else []
-        answer, of_x, of_other, of_known = jnp.split(self.unet(jnp.concatenate(planes, -1), noise_level, cond)[..., :MASKS], MASKS, -1)
+        if self.concat_channels:
+            planes += [seen[..., :PLANES], differs, *(loudness(seen[..., i : i + 1], seen[..., i + 1 : i + 2]) for i in (0, GUESS))]
+        found = self.unet(jnp.concatenate(planes, -1), noise_level, cond)
         always_x, always_known = self.gains(x, noise_level, cond)
-        answer = answer + (always_x + of_x) * x + of_other * other + (always_known + of_known) * known
+        answer = found[..., :1] + (always_x + found[..., 1:2]) * x + found[..., 2:3] * other
+        answer = answer + ((always_known + found[..., 3:MASKS]) * known).sum(-1, keepdims=True)
         return self.put_back(answer, x, noise_level, seen)
 
 
@@ -114,7 +121,7 @@ class Waveform(OfSounds):
     ):  # fmt: skip
         super().__init__(bins, concat_channels, embedding_features, features, rngs)
         self.unet = UNet(
-            1 + (PLANES + 1) * bool(concat_channels), ndim=1, channels=channels, blocks=blocks, patch=patch,
+            1 + (PLANES + 2) * bool(concat_channels), ndim=1, channels=channels, blocks=blocks, patch=patch,
             attention_levels=attention_levels, heads=heads, features=features, embedding_features=embedding_features, rngs=rngs,
         )  # fmt: skip
 
@@ -124,21 +131,24 @@ class Waveform(OfSounds):
         waves = jnp.moveaxis(imdct(jnp.moveaxis(jnp.concatenate(planes, -1), 3, 1)), 1, -1)
         answer = mdct(self.unet(waves, noise_level, cond)[..., 0], x.shape[2])[..., None]
         always_x, always_known = self.gains(x, noise_level, cond)
-        return self.put_back(answer + always_x * x + always_known * known, x, noise_level, seen)
+        answer = answer + always_x * x + (always_known * known).sum(-1, keepdims=True)
+        return self.put_back(answer, x, noise_level, seen)
 
 
-def difference(x, noise_level, seen):
-    """(what is heard less x in units of the noise in both, where it is heard as it was), (B, frames, bins, 1) each.
+def differences(x, noise_level, seen):
+    """(what is heard, and the first guess, less x in units of the noise in both, (B, frames, bins, 2); where either may be trusted).
 
     Of what is heard as it was it is noise of unit variance and, where x says little, the sound; elsewhere it may be many times as much, and
-    is bounded.
+    is bounded. The guess may be trusted everywhere, 1, what is heard where it is as it was.
 
     x: sqrt(1 + sigma^2) times smaller than the noisy sound, sigma = exp(4 noise_level); seen: the channels of `Damage.condition`.
     """
     sigma = jnp.exp(4.0 * jnp.reshape(jnp.asarray(noise_level, x.dtype), (-1, 1, 1, 1)))
     whole, spread = jnp.sqrt(1.0 + sigma**2), seen[..., 6:7]
-    heard = seen[..., :1] * jnp.sqrt(1.0 + spread**2)
+    heard = jnp.concatenate([seen[..., :1] * jnp.sqrt(1.0 + spread**2), seen[..., GUESS : GUESS + 1]], -1)
+    spread = jnp.concatenate([spread, jnp.zeros_like(spread)], -1)
     there = (seen[..., 3:5].min(-1, keepdims=True) == 1) * seen[..., 5:6]
+    there = jnp.concatenate([there, jnp.ones_like(there)], -1)
     differs = (heard * whole - x) / jnp.sqrt(sigma**2 + spread**2 * whole**2 + SHARP**2)
     most = LARGE * (1.0 + 7.0 * sigma**2 / whole**2)
     return differs / jnp.sqrt(1.0 + (differs / most) ** 2), there
