@@ -17,6 +17,7 @@ def get_config(variant: str = "smoke"):
             "held_out": 0.1,  # share of the files that are never trained on, or how many
             "classes": (),  # names of folders in data.path, such as speakers, whose sounds the model is to tell apart
             "clip": 3.0,  # seconds of the held-out clips that tasks are tried on
+            "windows": 8192,  # different training windows with their damage; 0: each is another, with a first guess to be computed anew
             "speed": 0.05,  # training windows are played faster or slower by up to this share, in either polarity
         }
     )
@@ -42,7 +43,7 @@ def _base(config):
 
 
 def _tpu(config):
-    config.data.update({"rate": 16000, "bins": 256, "frames": 128})
+    config.data.update({"rate": 16000, "bins": 256, "frames": 128, "windows": 0})
     config.network.update({"channels": (192, 384, 512), "blocks": 2, "heads": 8, "features": 512})
     config.training.update({"steps": 300000, "batch_size": 256, "learning_rate": 3e-4, "warmup": 2000, "ema": 0.9999})
     config.checkpoint.every = 5000

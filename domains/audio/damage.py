@@ -20,7 +20,8 @@ class Damage:
 
     heard: (samples,), whatever where nothing is known; gap: (samples,) bool, where nothing is known; clipped: (samples,) of -1, 0 and 1,
     where the sound lies beyond what is heard, and on which side; cutoff: Hz, nothing is heard above; noise: standard deviation of white
-    noise in what is heard. None of a kind of damage that is not there.
+    noise in what is heard; guess: (samples,) the sound by the classical methods, found where it is asked for. None of a
+    kind of damage that is not there.
     """
 
     heard: np.ndarray
@@ -28,11 +29,24 @@ class Damage:
     clipped: np.ndarray | None = None
     cutoff: float | None = None
     noise: float | None = None
+    guess: np.ndarray | None = None
 
     @classmethod
     def of_all(cls, samples: int) -> "Damage":
         """Nothing is known of a sound."""
         return cls(np.zeros(samples), np.ones(samples, bool))
+
+    def times(self, gain: float) -> "Damage":
+        """The same of a sound that is so many times as loud, or turned over."""
+        scaled = lambda x: None if x is None else x * gain  # noqa: E731
+        side, noise = (None if x is None else x * f for x, f in ((self.clipped, np.sign(gain)), (self.noise, abs(gain))))
+        return Damage(self.heard * gain, self.gap, side, self.cutoff, noise, scaled(self.guess))
+
+    def first_guess(self, rate: float) -> np.ndarray:
+        """(samples,) the sound by the classical methods, quickly."""
+        gap = np.zeros(len(self.heard), bool) if self.gap is None else self.gap
+        side = np.zeros(len(self.heard)) if self.clipped is None else self.clipped
+        return restored(self.heard, gap, side, self.noise, rate, quick=True)
 
     def condition(self, std, rate: float, label=()) -> dict[str, np.ndarray]:
         """What the network is conditioned on: "concat" (frames, bins, 1, CHANNELS) and "numbers" (frames, 1, 1, NUMBERS + K), float32.
@@ -52,7 +66,7 @@ class Damage:
         gap = np.zeros(len(self.heard), bool) if self.gap is None else self.gap
         clipped = np.zeros(len(self.heard)) if self.clipped is None else self.clipped
         heard, scale = np.where(gap, 0.0, self.heard), np.sqrt(std**2 + (self.noise or 0.0) ** 2)
-        guess = restored(heard, gap, clipped, self.noise, rate, quick=True)
+        guess = self.first_guess(rate) if self.guess is None else self.guess
         there = (~gap).reshape(-1, 2, bins // 2).mean(2)
         frames, half = len(there), rate / 2
         band = np.arange(bins) + 1.5 < (bins + 1 if self.cutoff is None else 0.95 * bins * self.cutoff / half)

@@ -1,5 +1,6 @@
 """Audio as a domain: (frames, bins, 1) coefficients of an orthonormal time-frequency transform of one channel of sound."""
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -70,6 +71,7 @@ class AudioDomain(Domain):
             ("frames", data.frames >= 4, "at least 4"),
             ("held_out", data.held_out > 0, "a share of the files below 1, or how many"),
             ("clip", 0 < data.clip <= 60, "seconds, 60 at most"),
+            ("windows", data.windows >= 0, "0 for as many as are asked for, or how many training windows there are"),
             ("speed", 0 <= data.speed <= 0.3, "0 to 0.3"),
             ("source", data.get("source", "") in ("", *([] if data.path else ["notes"])), "'', or 'notes', which takes no data.path"),
         ):
@@ -145,17 +147,26 @@ class AudioDomain(Domain):
 
     def _train_element(self, i):
         # Half of the windows go on beyond their edges, as those of a longer sound do, the others end there.
-        rng = np.random.default_rng([self.seed, i])
+        own = np.random.default_rng([self.seed, i])
+        which = int(own.integers(self.data.windows)) if self.data.windows else i
+        rng = np.random.default_rng([self.seed, which, 1])
         file = int(rng.choice(len(self._train_shares), p=self._train_shares))
         lead, trail = (rng.random(2) < 0.5) * self.bins
         faster = 1000 + round(1000 * self.data.speed * rng.uniform(-1, 1)) if self.data.speed else 1000
         length = self.samples + lead + trail
         count = -(-length * faster // 1000)
         first = rng.integers(*sorted((0, self.collections[0].frames(file) - count)), endpoint=True)
-        wave = resample(self.sound("train", file, int(first), count), faster, 1000)[:length]
-        wave = wave * (rng.choice((-1, 1)) * 10 ** rng.uniform(-0.15, 0.15))
-        name = self.class_of("train", file) if rng.random() < KEPT else ""
-        return self._element(damage.draw(rng, wave, self.rate), name, int(lead) // self.bins)
+        wave, hurt = damage.draw(rng, resample(self.sound("train", file, int(first), count), faster, 1000)[:length], self.rate)
+        if self.data.windows and which not in self._guesses:
+            self._guesses[which] = hurt.first_guess(self.rate).astype(np.float32)
+        hurt = replace(hurt, guess=self._guesses.get(which))
+        gain = own.choice((-1, 1)) * 10 ** own.uniform(-0.15, 0.15)
+        name = self.class_of("train", file) if own.random() < KEPT else ""
+        return self._element((wave * gain, hurt.times(gain)), name, int(lead) // self.bins)
+
+    @cached_property
+    def _guesses(self):
+        return {}  # of the training windows that come again
 
     def _test_element(self, file, first):
         rng = np.random.default_rng([self.seed, file, first])
