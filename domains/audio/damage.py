@@ -92,11 +92,8 @@ class Damage:
         return {"concat": np.stack(channels, -1)[:, :, None].astype(np.float32), "numbers": numbers}
 
 
-def draw(rng: np.random.Generator, sound: np.ndarray, rate: float) -> tuple[np.ndarray, Damage]:
-    """(the sound, what is heard of it) with damage of one kind, in one case of five of two: gaps, clipping, a low-pass, noise.
-
-    Both are multiplied by a common number where the sound is clipped, so that what is heard is as loud as the sound was.
-    """
+def draw(rng: np.random.Generator, sound: np.ndarray, rate: float) -> Damage:
+    """What is heard of a sound with damage of one kind, in one case of five of two: gaps, clipping, a low-pass, noise."""
     kinds = rng.permutation(4)[: 1 + (rng.random() < 0.2)]
     heard, gap, clipped, cutoff, noise = sound, None, None, None, None
     if 2 in kinds:
@@ -107,19 +104,19 @@ def draw(rng: np.random.Generator, sound: np.ndarray, rate: float) -> tuple[np.n
         heard = heard + noise * rng.standard_normal(len(heard))
     if 1 in kinds:
         level = np.abs(heard).max() * 10.0 ** rng.uniform(-0.95, -0.1)
-        clipped, scale, heard = clip(heard, level, rate)
-        sound, noise = sound * scale, None if noise is None else noise * scale
+        clipped = np.sign(heard) * (np.abs(heard) > level)
+        heard = np.clip(heard, -level, level)
     if 0 in kinds:
         gap = gaps(rng, len(heard), rate)
-    return sound, Damage(heard, gap, clipped, cutoff, noise)
+    return Damage(heard, gap, clipped, cutoff, noise)
 
 
-def clip(sound: np.ndarray, level: float, rate: float) -> tuple[np.ndarray, float, np.ndarray]:
-    """(which samples are clipped on which side, by what all is multiplied, what is heard), the latter as loud as the sound was."""
-    heard = np.clip(sound, -level, level)
-    before, after = active_level(sound, rate), active_level(heard, rate)
-    scale = before / after if after > 0 else 1.0
-    return np.sign(sound) * (np.abs(sound) > level), scale, heard * scale
+def levelled(sound: np.ndarray, hurt: Damage, rate: float) -> tuple[np.ndarray, Damage]:
+    """Both times what brings the first guess of a clipped sound to the level that the sound had, for what is clipped is quieter: a sound
+    that a user brings has its level from that guess."""
+    level = active_level(hurt.guess, rate) if hurt.clipped is not None else 0.0
+    gain = active_level(sound, rate) / level if level > 0 else 1.0
+    return sound * gain, hurt.times(gain)
 
 
 def gaps(rng: np.random.Generator, samples: int, rate: float) -> np.ndarray:

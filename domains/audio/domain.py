@@ -156,13 +156,15 @@ class AudioDomain(Domain):
         length = self.samples + lead + trail
         count = -(-length * faster // 1000)
         first = rng.integers(*sorted((0, self.collections[0].frames(file) - count)), endpoint=True)
-        wave, hurt = damage.draw(rng, resample(self.sound("train", file, int(first), count), faster, 1000)[:length], self.rate)
-        if self.data.windows and which not in self._guesses:
-            self._guesses[which] = hurt.first_guess(self.rate).astype(np.float32)
-        hurt = replace(hurt, guess=self._guesses.get(which))
+        wave = resample(self.sound("train", file, int(first), count), faster, 1000)[:length]
+        hurt = damage.draw(rng, wave, self.rate)
+        guess = self._guesses.get(which)
+        guess = hurt.first_guess(self.rate).astype(np.float32) if guess is None else guess
+        if self.data.windows:
+            self._guesses[which] = guess
         gain = own.choice((-1, 1)) * 10 ** own.uniform(-0.15, 0.15)
         name = self.class_of("train", file) if own.random() < KEPT else ""
-        return self._element((wave * gain, hurt.times(gain)), name, int(lead) // self.bins)
+        return self._element(wave * gain, replace(hurt, guess=guess).times(gain), name, int(lead) // self.bins)
 
     @cached_property
     def _guesses(self):
@@ -170,10 +172,12 @@ class AudioDomain(Domain):
 
     def _test_element(self, file, first):
         rng = np.random.default_rng([self.seed, file, first])
-        return self._element(damage.draw(rng, self.sound("test", file, first, self.samples), self.rate), self.class_of("test", file), 0)
+        wave = self.sound("test", file, first, self.samples)
+        hurt = damage.draw(rng, wave, self.rate)
+        return self._element(wave, replace(hurt, guess=hurt.first_guess(self.rate)), self.class_of("test", file), 0)
 
-    def _element(self, drawn, name, lead):
-        wave, hurt = drawn
+    def _element(self, wave, hurt, name, lead):
+        wave, hurt = damage.levelled(wave, hurt, self.rate)
         inside = slice(lead, lead + self.frames)
         cond = {key: leaf[inside] for key, leaf in hurt.condition(self.std, self.rate, self.label(name)).items()}
         return {"x": mdct(wave, self.bins)[inside, :, None].astype(np.float32), "cond": cond}

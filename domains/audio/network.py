@@ -7,12 +7,14 @@ from flax import nnx
 
 from domains.audio.damage import PLANES
 from domains.audio.mdct import imdct, mdct, sines_of
+from domains.audio.put_back import continued
 from sciddm.networks import UNet
 from sciddm.networks.layers import Linear, NoiseEmbedding
 
 PLACES = 4  # channels that say which frequency a bin is of
 SHARP = 0.02  # of the spread of a bin: differences are made no larger than in its units
 LARGE = 8.0  # times the noise
+DOUBT, IN_GAPS = 0.3, 0.5  # of a first guess, of its size; of the spread of a bin
 QUIET = 1e-3  # of the power of a bin
 GUESS = 7  # the first plane of the first guess
 MASKS = 5  # what is added, and of what by how much it is multiplied
@@ -23,7 +25,7 @@ class OfSounds(nnx.Module):
 
     It has what goes past a U-Net: gains that depend on bin, noise level and kind of damage alone, of x, which is a Wiener filter of the
     average spectrum, and of what x differs by from what is heard and from the first guess, in units of the noise in both, where something
-    is heard. With gains of 0 and 1 the latter two answer what is heard, and the guess, at every noise level.
+    is heard. With gains of 0 and 1 the latter two answer what is heard at every noise level, and the guess as far as it may be right.
     """
 
     def __init__(self, bins: int, concat_channels: int, embedding_features: int, features: int, rngs: nnx.Rngs):
@@ -58,11 +60,12 @@ class OfSounds(nnx.Module):
         whole, half = jnp.sqrt(1.0 + sigma**2), x.shape[2] // 2
         heard, known, side, std = jnp.moveaxis(seen[..., PLANES:], -1, 0)
         inner = jnp.ones(x.shape[1:3], x.dtype).at[0, :half].set(0.0).at[-1, half:].set(0.0)
-        std = jnp.where(std > 0, std, 1.0)
+        std, flat = jnp.where(std > 0, std, 1.0), (x.shape[0], -1)
         blocks = imdct((x[..., 0] + sigma * answer[..., 0]) / whole * std).reshape(heard.shape)
-        beyond = jax.nn.relu(side * (heard - blocks)) * side
-        moved = inner * (known * (heard - blocks) + beyond)
-        return answer + (mdct(moved.reshape(x.shape[0], -1), x.shape[2]) / std * whole / sigma)[..., None]
+        known = (inner * known).reshape(flat)
+        moved = continued((heard - blocks).reshape(flat), known, lambda wave: mdct(wave, x.shape[2]) / std).reshape(heard.shape)
+        moved = moved + inner * side * jax.nn.relu(side * (heard - blocks - moved))
+        return answer + (mdct(moved.reshape(flat), x.shape[2]) / std * whole / sigma)[..., None]
 
     def gains(self, x, noise_level, cond):
         """Of x (B or 1, 1, bins, 1) and of what it differs by (B or 1, 1, bins, 2)."""
@@ -136,22 +139,25 @@ class Waveform(OfSounds):
 
 
 def differences(x, noise_level, seen):
-    """(what is heard, and the first guess, less x in units of the noise in both, (B, frames, bins, 2); where either may be trusted).
+    """(what is heard, and the first guess, less x, each times what brings it to about unit variance; where either may be trusted), all
+    (B, frames, bins, 2).
 
-    Of what is heard as it was it is noise of unit variance and, where x says little, the sound; elsewhere it may be many times as much, and
-    is bounded. The guess may be trusted everywhere, 1, what is heard where it is as it was.
+    Of what is heard it is in units of the noise in both: where that is as it was, noise of unit variance and, where x says little, the
+    sound; elsewhere it may be many times as much, and is bounded. Of the guess, g, which is `DOUBT` of its own size off, d, and more in
+    gaps and noise, it is sigma / (sigma^2 + d^2) (g sqrt(1 + sigma^2) - x): a gain of 1 weighs x and g as their errors say. The guess may
+    be trusted everywhere, 1, what is heard where it is as it was.
 
     x: sqrt(1 + sigma^2) times smaller than the noisy sound, sigma = exp(4 noise_level); seen: the channels of `Damage.condition`.
     """
     sigma = jnp.exp(4.0 * jnp.reshape(jnp.asarray(noise_level, x.dtype), (-1, 1, 1, 1)))
     whole, spread = jnp.sqrt(1.0 + sigma**2), seen[..., 6:7]
-    heard = jnp.concatenate([seen[..., :1] * jnp.sqrt(1.0 + spread**2), seen[..., GUESS : GUESS + 1]], -1)
-    spread = jnp.concatenate([spread, jnp.zeros_like(spread)], -1)
-    there = (seen[..., 3:5].min(-1, keepdims=True) == 1) * seen[..., 5:6]
-    there = jnp.concatenate([there, jnp.ones_like(there)], -1)
-    differs = (heard * whole - x) / jnp.sqrt(sigma**2 + spread**2 * whole**2 + SHARP**2)
+    guess, no_gap = seen[..., GUESS : GUESS + 2], seen[..., 3:5].min(-1, keepdims=True)
+    doubt = SHARP**2 + DOUBT**2 * (guess**2).mean(-1, keepdims=True) + IN_GAPS**2 * (1.0 - no_gap) + (DOUBT * spread) ** 2
+    heard = (seen[..., :1] * jnp.sqrt(1.0 + spread**2) * whole - x) / jnp.sqrt(sigma**2 + spread**2 * whole**2 + SHARP**2)
+    differs = jnp.concatenate([heard, (guess[..., :1] * whole - x) * sigma / (sigma**2 + doubt)], -1)
+    there = (no_gap == 1) * seen[..., 5:6]
     most = LARGE * (1.0 + 7.0 * sigma**2 / whole**2)
-    return differs / jnp.sqrt(1.0 + (differs / most) ** 2), there
+    return differs / jnp.sqrt(1.0 + (differs / most) ** 2), jnp.concatenate([there, jnp.ones_like(there)], -1)
 
 
 def loudness(cosines, sines):

@@ -44,15 +44,16 @@ def cut_out(brought: Brought, context: np.ndarray, domain, *, whole: bool = Fals
     if sound.rate != rate:
         gap = np.stack([_wider(one, round(EDGE * rate)) for one in gap.T], 1)
     side = np.where(gap, 0.0, side)
-    loud = active_level(heard, rate)
+    likely = resample(context, sound.rate, rate) if side.any() else heard  # clipped sounds are quieter than they were
+    loud = active_level(likely, rate)
     if not loud > 0:
         raise UserError(f"{sound.source}: is silent; expected a sound")
-    if brought.noise is not None:
+    if brought.noise is not None and not side.any():
         loud = np.sqrt(max(loud**2 - brought.noise**2, (0.1 * loud) ** 2))
     scale = REFERENCE / loud
     local = not whole and gap.any() and not side.any() and brought.cutoff is None and brought.noise is None
     firsts, length = places(gap.any(1), domain.samples, domain.bins, local)
-    mixing = np.kron(np.eye(len(firsts)), components(heard[~gap.any(1)] * scale, rate))
+    mixing = np.kron(np.eye(len(firsts)), components(likely[~gap.any(1)] * scale, rate))
     cut = lambda x: np.concatenate([_cut(x, first, length) for first in firsts], 1)  # noqa: E731
     noise = None if brought.noise is None else brought.noise * scale
     part = _as_part(cut(heard * scale), cut(gap), cut(side), brought.cutoff, noise, mixing)

@@ -28,6 +28,17 @@ def test_the_answer_agrees_with_every_sample():
     assert restored.shape == truth.shape and np.isfinite(restored).all()
 
 
+def test_which_samples_are_clipped_may_be_said_in_the_place_of_the_levels():
+    clipped = np.clip(tones(), -0.25, 0.6)
+    side = np.sign(clipped) * ((clipped >= 0.6) | (clipped <= -0.25))
+    found = aspade.declip(clipped, side=side)
+    np.testing.assert_allclose(found, aspade.declip(clipped, -0.25, 0.6), atol=1e-12)
+    pair = aspade.declip(np.stack([clipped, tones()], -1), side=np.stack([side, 0 * side], -1))
+    np.testing.assert_allclose(pair, np.stack([found, tones()], -1), atol=1e-12)
+    rough = aspade.declip(clipped, side=side, dtype=np.float32)
+    np.testing.assert_allclose(rough, found, atol=2e-2)
+
+
 @pytest.mark.parametrize("n", [1, 100, 511, 1537])
 def test_what_is_not_clipped_is_left_as_it_is(n):
     np.testing.assert_allclose(aspade.declip(tones(n), -2.0, 2.0), tones(n), atol=1e-12)

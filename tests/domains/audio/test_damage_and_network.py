@@ -1,5 +1,7 @@
 """What the network is conditioned on, what goes past it, and how training damages sounds."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 from flax import nnx
 
 from domains.audio import damage
+from domains.audio.classical import restored
 from domains.audio.damage import Damage
 from domains.audio.mdct import imdct, mdct, mdst
-from domains.audio.network import Spectral, Waveform, difference
+from domains.audio.network import DOUBT, GUESS, SHARP, Spectral, Waveform, differences
+from tests.small_sounds import sound as voice
 
 BINS, FRAMES = 16, 8
 STD = np.linspace(1.0, 0.2, BINS)
@@ -26,6 +30,7 @@ def test_the_condition_of_a_whole_sound_is_its_spectrum_and_of_noise_unit_varian
     np.testing.assert_allclose(planes[..., 0], mdct(sound, BINS) / STD, atol=1e-6)
     np.testing.assert_allclose(planes[..., 1], mdst(sound, BINS) / STD, atol=1e-6)
     assert (planes[..., 3:6] == 1).all() and (planes[..., 6] == 0).all() and not found["numbers"].any()
+    np.testing.assert_allclose(planes[..., GUESS : GUESS + 2], planes[..., :2], atol=1e-6)
     rng = np.random.default_rng(1)
     noisy = imdct(rng.standard_normal((400, FRAMES, BINS)) * STD) + 0.5 * rng.standard_normal((400, BINS * FRAMES))
     planes = np.stack([Damage(one, noise=0.5).condition(STD, 8000.0)["concat"][..., 0, :2] for one in noisy])
@@ -50,19 +55,41 @@ def test_the_condition_says_what_is_lost():
     np.testing.assert_array_equal(numbers[:, :4], 1)
     np.testing.assert_allclose(numbers[0, 4:], [np.log(np.abs(sound).max() / 0.1), 2 * 1000 / 4000 - 1, -1.0], rtol=1e-5)
     other = Damage(np.where(gap, 7.0, sound), gap, clipped, 1000.0, 0.01).condition(STD, 8000.0)
-    np.testing.assert_array_equal(other["concat"][..., :2], found["concat"][..., :2])  # what stands in a gap counts for nothing
+    np.testing.assert_array_equal(other["concat"][..., :9], found["concat"][..., :9])  # what stands in a gap counts for nothing
+    guess = restored(sound, gap, clipped, 0.01, 8000.0, quick=True)
+    np.testing.assert_allclose(planes[..., GUESS], mdct(guess, BINS) / STD, atol=1e-6)
+    np.testing.assert_allclose(planes[..., GUESS + 1], mdst(guess, BINS) / STD, atol=1e-6)
+
+
+def test_damage_of_a_louder_sound_and_of_one_turned_over_is_the_same_but_for_its_size():
+    for i in range(12):
+        _, drawn = damage.draw(np.random.default_rng(i), voice(i, 0.3), 8000.0)
+        drawn = replace(drawn, guess=drawn.first_guess(8000.0))
+        other = drawn.times(-2.0)
+        np.testing.assert_allclose(other.first_guess(8000.0), other.guess, atol=1e-4)
+        np.testing.assert_array_equal(other.heard, -2.0 * drawn.heard)
+        assert drawn.noise is None or other.noise == 2.0 * drawn.noise
+        if drawn.clipped is not None:
+            np.testing.assert_array_equal(np.sign(other.heard)[other.clipped != 0], other.clipped[other.clipped != 0])
 
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 10.0])
-def test_a_gain_of_one_answers_what_is_heard_at_every_noise_level(sigma):
+@pytest.mark.parametrize("which", [0, 1])
+def test_a_gain_of_one_answers_what_is_heard_and_the_guess_as_far_as_it_may_be_right(sigma, which):
     """x0_hat = c_skip x_t + c_out F with F the difference is the sound that is heard, where there is no noise in it."""
     truth = mdct(heard(), BINS)[None, ..., None] / STD[:, None]
     x_t = truth + sigma * np.random.default_rng(1).standard_normal(truth.shape)
-    seen = jnp.asarray(Damage(heard()).condition(STD, 8000.0)["concat"][:, :, 0][None])
-    differs, there = difference(jnp.asarray(x_t / np.sqrt(1 + sigma**2)), jnp.log(sigma) / 4, seen)
-    x0_hat = x_t / (1 + sigma**2) + sigma / np.sqrt(1 + sigma**2) * np.asarray(differs)
+    sounds = [heard(), 0.9 * heard()]
+    seen = jnp.asarray(Damage(sounds[0], guess=sounds[1]).condition(STD, 8000.0)["concat"][:, :, 0][None])
+    differs, there = differences(jnp.asarray(x_t / np.sqrt(1 + sigma**2)), jnp.log(sigma) / 4, seen)
+    x0_hat = x_t / (1 + sigma**2) + sigma / np.sqrt(1 + sigma**2) * np.asarray(differs)[..., which, None]
     assert (np.asarray(there) == 1).all()
-    np.testing.assert_allclose(x0_hat, truth, atol=0.05 * np.abs(truth).max())
+    expected = mdct(sounds[which], BINS)[None, ..., None] / STD[:, None]
+    if which:  # x and the guess are weighed by what both are off
+        power = (expected**2 + (mdst(sounds[1], BINS)[None, ..., None] / STD[:, None]) ** 2) / 2
+        trust = sigma**2 / (sigma**2 + SHARP**2 + DOUBT**2 * power)
+        expected = trust * expected + (1 - trust) * x_t / (1 + sigma**2)
+    np.testing.assert_allclose(x0_hat, expected, atol=0.05 * np.abs(truth).max())
 
 
 @pytest.mark.parametrize("kind", [Spectral, Waveform])
