@@ -9,7 +9,6 @@ import scipy
 from domains.audio.mdct import imdct, mdct
 from domains.audio.put_back import continued
 
-
 TURNS = 40  # of conjugate gradients; a network takes fewer
 
 

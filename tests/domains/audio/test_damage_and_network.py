@@ -11,6 +11,7 @@ from flax import nnx
 from domains.audio import damage
 from domains.audio.classical import restored
 from domains.audio.damage import Damage
+from domains.audio.levels import active_level
 from domains.audio.mdct import imdct, mdct, mdst
 from domains.audio.network import DOUBT, GUESS, SHARP, Spectral, Waveform, differences
 from tests.small_sounds import sound as voice
@@ -63,7 +64,7 @@ def test_the_condition_says_what_is_lost():
 
 def test_damage_of_a_louder_sound_and_of_one_turned_over_is_the_same_but_for_its_size():
     for i in range(12):
-        _, drawn = damage.draw(np.random.default_rng(i), voice(i, 0.3), 8000.0)
+        drawn = damage.draw(np.random.default_rng(i), voice(i, 0.3), 8000.0)
         drawn = replace(drawn, guess=drawn.first_guess(8000.0))
         other = drawn.times(-2.0)
         np.testing.assert_allclose(other.first_guess(8000.0), other.guess, atol=1e-4)
@@ -134,14 +135,22 @@ def test_what_is_certain_is_in_the_answer_whatever_was_learned(kind, level):
     assert np.abs(wave[inner][gap[inner]] - sound[inner][gap[inner]]).max() > 1e-2
 
 
-def test_training_damages_sounds_in_every_way_and_keeps_what_is_heard_loud():
-    drawn = [damage.draw(np.random.default_rng(i), heard(i).repeat(8), 8000.0) for i in range(300)]
-    kinds = np.array([[d.gap is not None, d.clipped is not None, d.cutoff is not None, d.noise is not None] for _, d in drawn])
+def test_training_damages_sounds_in_every_way_and_levels_clipped_ones_by_the_first_guess():
+    sounds = [heard(i).repeat(8) for i in range(300)]
+    drawn = [damage.draw(np.random.default_rng(i), sound, 8000.0) for i, sound in enumerate(sounds)]
+    kinds = np.array([[d.gap is not None, d.clipped is not None, d.cutoff is not None, d.noise is not None] for d in drawn])
     assert (kinds.sum(1) <= 2).all() and (kinds.sum(1) >= 1).all()
     assert (np.abs(kinds.mean(0) - 0.3) < 0.08).all()
-    for sound, d in drawn:
+    for sound, d in zip(sounds, drawn, strict=True):
         if d.clipped is not None and d.noise is None and d.cutoff is None:
             beyond = d.clipped != 0
             assert (np.sign(sound[beyond]) == d.clipped[beyond]).all()
             np.testing.assert_allclose(np.abs(d.heard[beyond]), np.abs(d.heard).max(), rtol=1e-9)
             np.testing.assert_allclose(d.heard[~beyond], sound[~beyond], rtol=1e-9)
+    clip = next(i for i, row in enumerate(kinds) if row[1])
+    hurt = replace(drawn[clip], guess=drawn[clip].first_guess(8000.0))
+    louder, levelled = damage.levelled(sounds[clip], hurt, 8000.0)
+    assert active_level(levelled.guess, 8000.0) == pytest.approx(active_level(sounds[clip], 8000.0))
+    np.testing.assert_allclose(louder / sounds[clip], levelled.guess / hurt.guess)
+    other = next(i for i, row in enumerate(kinds) if not row[1])
+    np.testing.assert_array_equal(damage.levelled(sounds[other], drawn[other], 8000.0)[0], sounds[other])
