@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-TURNS = 12
+TURNS = 5
 LEAST = 1e-20  # of a squared norm: less is zero
 
 

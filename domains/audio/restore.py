@@ -144,6 +144,7 @@ class Restore(Wide):
             "SI-SDR of the mean [dB]": float(metrics.si_sdr(mean[inside], truth[inside])),
             "SI-SDR [dB]": each(lambda one: metrics.si_sdr(one[inside], truth[inside])),
             "PESQ": each(lambda one: metrics.pesq_nb(one, truth, self.domain.rate) or np.nan),
+            "PESQ of the mean": metrics.pesq_nb(mean, truth, self.domain.rate) or np.nan,
         }
 
     def heard(self, problem) -> np.ndarray:
