@@ -17,6 +17,7 @@ LARGE = 8.0  # times the noise
 DOUBT, IN_GAPS = 0.3, 0.5  # of a first guess, of its size; of the spread of a bin
 QUIET = 1e-3  # of the power of a bin
 GUESS = 7  # the first plane of the first guess
+NEAR = 32  # channels of what stands at a place
 MASKS = 5  # what is added, and of what by how much it is multiplied
 
 
@@ -67,13 +68,17 @@ class OfSounds(nnx.Module):
         moved = moved + inner * side * jax.nn.relu(side * (heard - blocks - moved))
         return answer + (mdct(moved.reshape(flat), x.shape[2]) / std * whole / sigma)[..., None]
 
-    def gains(self, x, noise_level, cond):
-        """Of x (B or 1, 1, bins, 1) and of what it differs by (B or 1, 1, bins, 2)."""
+    def embedding(self, x, noise_level, cond):
+        """(B or 1, features) of the noise level and of what is wrong with the sound."""
         embedding = self.noise(noise_level)
         if self.numbers is not None:  # zeros say that there is no damage, or nothing that is heard
             numbers = cond.get("embedding", jnp.zeros((1, self.numbers.kernel.shape[0]), x.dtype))
             embedding = embedding + self.numbers(numbers if "keep" not in cond else numbers * cond["keep"][:, None])
-        of = self.gain(jax.nn.silu(embedding).astype(x.dtype)).reshape(-1, 1, x.shape[2], 3)
+        return jax.nn.silu(embedding).astype(x.dtype)
+
+    def gains(self, x, embedding):
+        """Of x (B or 1, 1, bins, 1) and of what it differs by (B or 1, 1, bins, 2)."""
+        of = self.gain(embedding).reshape(-1, 1, x.shape[2], 3)
         return of[..., :1], of[..., 1:]
 
 
@@ -94,8 +99,11 @@ class Spectral(OfSounds):
         blocks: int = 1, patch: int = 4, attention_levels: tuple[int, ...] = (1, 2), heads: int = 4, features: int = 128, rngs: nnx.Rngs,
     ):  # fmt: skip
         super().__init__(bins, concat_channels, embedding_features, features, rngs)
+        planes = 4 + PLACES + (PLANES + 6) * bool(concat_channels)
+        self.near, self.film = Linear(2 * planes, NEAR, rngs=rngs), Linear(features, 2 * NEAR, scale=0.0, rngs=rngs)
+        self.out = Linear(NEAR, MASKS, scale=0.0, rngs=rngs)
         self.unet = UNet(
-            3 + PLACES + (PLANES + 4) * bool(concat_channels), channels=channels, blocks=blocks, patch=patch,
+            planes, channels=channels, blocks=blocks, patch=patch,
             attention_levels=attention_levels, heads=heads, features=features, embedding_features=embedding_features, rngs=rngs,
         )  # fmt: skip
 
@@ -105,11 +113,19 @@ class Spectral(OfSounds):
         planes = [x, other, jnp.broadcast_to(places(x.shape[2]).astype(x.dtype), (*x.shape[:3], PLACES)), loudness(x, other)]
         if self.concat_channels:
             planes += [seen[..., :PLANES], differs, *(loudness(seen[..., i : i + 1], seen[..., i + 1 : i + 2]) for i in (0, GUESS))]
-        found = self.unet(jnp.concatenate(planes, -1), noise_level, cond)
-        always_x, always_known = self.gains(x, noise_level, cond)
+        planes, embedding = jnp.concatenate(planes, -1), self.embedding(x, noise_level, cond)
+        found = self.nearby(planes, self.unet(planes, noise_level, cond), embedding)
+        always_x, always_known = self.gains(x, embedding)
         answer = found[..., :1] + (always_x + found[..., 1:2]) * x + found[..., 2:3] * other
-        answer = answer + ((always_known + found[..., 3:MASKS]) * known).sum(-1, keepdims=True)
+        answer = answer + ((always_known + found[..., 3:]) * known).sum(-1, keepdims=True)
         return self.put_back(answer, x, noise_level, seen)
+
+    def nearby(self, planes, found, embedding):
+        """(B, frames, bins, MASKS) of what the U-Net found, patch by patch, and of what stands at each place: a gain is a matter of how
+        loud it is just there, which a patch has no room to say."""
+        scale, shift = jnp.split(self.film(embedding)[:, None, None], 2, axis=-1)
+        near = jax.nn.silu(self.near(jnp.concatenate([planes, found], -1)) * (1 + scale) + shift)
+        return found[..., :MASKS] + self.out(near)
 
 
 class Waveform(OfSounds):
@@ -133,7 +149,7 @@ class Waveform(OfSounds):
         planes = [x, seen[..., :PLANES], differs] if self.concat_channels else [x]
         waves = jnp.moveaxis(imdct(jnp.moveaxis(jnp.concatenate(planes, -1), 3, 1)), 1, -1)
         answer = mdct(self.unet(waves, noise_level, cond)[..., 0], x.shape[2])[..., None]
-        always_x, always_known = self.gains(x, noise_level, cond)
+        always_x, always_known = self.gains(x, self.embedding(x, noise_level, cond))
         answer = answer + always_x * x + (always_known * known).sum(-1, keepdims=True)
         return self.put_back(answer, x, noise_level, seen)
 
@@ -161,8 +177,12 @@ def differences(x, noise_level, seen):
 
 
 def loudness(cosines, sines):
-    """ln of the power, bounded below, about -1 to 1: (B, frames, bins, 1)."""
-    return 0.3 * jnp.log(cosines**2 + sines**2 + QUIET)
+    """ln of the power, bounded below, about -1 to 1, of each place and of the nine around it: (B, frames, bins, 2)."""
+    power = (cosines**2 + sines**2)[..., 0]
+    padded = jnp.pad(power, ((0, 0), (1, 1), (1, 1)), "edge")
+    rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
+    around = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
+    return 0.3 * jnp.log(jnp.stack([power, around], -1) + QUIET)
 
 
 def condition_of(cond, x, channels: int):
