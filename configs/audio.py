@@ -21,7 +21,7 @@ def get_config(variant: str = "smoke"):
             "speed": 0.05,  # training windows are played faster or slower by up to this share, in either polarity
         }
     )
-    config.network.update({"kind": "spectral", "channels": (96, 128, 128), "blocks": 1, "patch": 4, "attention_levels": (1, 2), "heads": 4})
+    config.network.update({"kind": "spectral", "channels": (64, 96, 96), "blocks": 1, "patch": 4, "attention_levels": (1, 2), "heads": 4})
     config.process.name = "edm"
     config.objective.times = "logit-normal"  # noisier than of images: what is heard takes the place of little noise
     config.denoiser.sigma_data = 1.0  # which the network takes for granted where it compares x with what is heard

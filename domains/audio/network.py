@@ -95,7 +95,7 @@ class Spectral(OfSounds):
     """
 
     def __init__(
-        self, bins: int, *, concat_channels: int = 0, embedding_features: int = 0, channels: tuple[int, ...] = (96, 128, 128),
+        self, bins: int, *, concat_channels: int = 0, embedding_features: int = 0, channels: tuple[int, ...] = (64, 96, 96),
         blocks: int = 1, patch: int = 4, attention_levels: tuple[int, ...] = (1, 2), heads: int = 4, features: int = 128, rngs: nnx.Rngs,
     ):  # fmt: skip
         super().__init__(bins, concat_channels, embedding_features, features, rngs)
