@@ -46,5 +46,6 @@ def test_what_is_heard_stays_and_what_stands_in_a_gap_counts_for_nothing(quick):
 def test_a_first_guess_is_nearly_as_near():
     clip, side = np.clip(TRUTH, -0.05, 0.05), np.sign(TRUTH) * (np.abs(TRUTH) > 0.05)
     slow, quick = (restored(clip, NO, side, None, RATE, quick=one) for one in (False, True))
-    assert si_sdr(quick, TRUTH) > si_sdr(slow, TRUTH) - 1 > si_sdr(clip, TRUTH) + 3
+    assert si_sdr(quick, TRUTH) > si_sdr(slow, TRUTH) - 1
+    assert si_sdr(quick, TRUTH) > si_sdr(clip, TRUTH) + 2
     assert (side * (quick - clip) > -1e-6).all()
