@@ -6,6 +6,7 @@ import soundfile
 from small_sounds import sound
 
 from domains.audio.brought import Brought, read_given
+from domains.audio.levels import REFERENCE, active_level
 from domains.audio.mdct import mdct
 from domains.audio.merged import as_given, classical
 from domains.audio.segments import components, cut_out, places
@@ -57,6 +58,18 @@ def test_a_gap_of_one_channel_is_bound_by_the_other(small_model, stereo):
     z = np.random.default_rng(1).standard_normal((1, segments.length // domain.bins, domain.bins, len(part.damages))).astype(np.float32)
     heard = np.asarray(part.wave(domain)(part.certain(domain)(z)))[0]
     np.testing.assert_allclose(heard[:, 1::2], part.heard[:, 1::2], atol=1e-3)
+
+
+def test_a_clipped_sound_has_its_level_from_the_classical_answer_and_not_from_what_is_left_of_it(small_model):
+    domain, wave = small_model("audio").domain, sound(1, 1.0)[:, None]
+    level = 0.15 * np.abs(wave).max()
+    clipped = Sound(np.clip(wave, -level, level), 8000)
+    brought = Brought(clipped, np.zeros(wave.shape, bool), np.sign(wave) * (np.abs(wave) > level))
+    by_classical = classical(brought, domain.rate)
+    scale = cut_out(brought, by_classical, domain).scale
+    assert scale == pytest.approx(REFERENCE / active_level(by_classical, domain.rate))
+    truth = REFERENCE / active_level(wave, domain.rate)
+    assert abs(np.log(scale / truth)) < 0.6 * abs(np.log(REFERENCE / active_level(clipped.samples, domain.rate) / truth))
 
 
 def test_answers_that_are_the_truth_come_back_as_the_file(small_model, stereo):
