@@ -82,6 +82,7 @@ class AudioDomain(Domain):
         if not all(isinstance(one, str) and one for one in classes) or len(set(classes)) < len(classes):
             raise UserError(f"config.data.classes = {classes}: expected names of folders in data.path, each once")
         check_memory(4.0 * data.frames * data.bins * 20, f"config.data.frames = {data.frames}, bins = {data.bins}", "take fewer")
+        check_memory(4.0 * data.frames * data.bins * data.windows, f"config.data.windows = {data.windows}", "take fewer, or 0")
 
     @classmethod
     def outline(cls, config):

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-TURNS = 5
+TURNS = 5  # of conjugate gradients in a network; sampling takes more
 LEAST = 1e-20  # of a squared norm: less is zero
 
 

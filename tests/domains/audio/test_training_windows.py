@@ -41,8 +41,11 @@ def test_a_window_is_the_same_whenever_it_is_read(tmp_path):
     assert (np.argsort(loud) == np.argsort(quiet)).all() and loud.mean() == pytest.approx(1.0)
 
 
-def test_less_than_none_is_refused(tmp_path):
+def test_less_than_none_and_more_than_the_memory_holds_are_refused(tmp_path):
     config = small_config("audio", tmp_path)
     config.data.windows = -1
     with pytest.raises(UserError, match="config.data.windows = -1: expected 0"):
+        validate(config)
+    config.data.windows = 10**12
+    with pytest.raises(UserError, match="config.data.windows = 1000000000000"):
         validate(config)
