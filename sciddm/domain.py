@@ -99,6 +99,10 @@ class Domain(abc.ABC):
         "loss_weight", like x, says how much each entry counts in the loss, such as 0 where it is missing; x is a finite number there too.
         """
 
+    def unconditional(self, split: str) -> "grain.MapDataset":
+        """Elements {"x": ...} for what is asked of x alone; where cond is costly to make, a domain leaves it out here."""
+        return self.dataset(split)
+
     def buckets(self):
         """(N,) what each training element may be cut to, such as a number of atoms, the same for all of a batch; None: nothing is cut."""
         return None

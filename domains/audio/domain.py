@@ -137,6 +137,21 @@ class AudioDomain(Domain):
             return grain.MapDataset.source(np.arange(WINDOWS)).map(lambda i: self._train_element(int(i)))
         return grain.MapDataset.source(self._test_places).map(lambda place: self._test_element(*map(int, place)))
 
+    def unconditional(self, split):
+        """Whole sounds, without the first guess of a damaged one."""
+        import grain
+
+        if split == "train":
+            return grain.MapDataset.source(np.arange(WINDOWS)).map(lambda i: self._train_sound(int(i)))
+        return grain.MapDataset.source(self._test_places).map(lambda place: self._as_x(self.sound("test", *map(int, place), self.samples)))
+
+    def _train_sound(self, i):
+        wave, lead, *_, own = self._train_wave(i)
+        return self._as_x(wave * _gain(own), lead // self.bins)
+
+    def _as_x(self, wave, lead=0):
+        return {"x": mdct(wave, self.bins)[lead : lead + self.frames, :, None].astype(np.float32)}
+
     @cached_property
     def _train_shares(self):
         lengths = np.array([self.collections[0].frames(i) for i in range(len(self.collections[0]))], float)
@@ -147,8 +162,9 @@ class AudioDomain(Domain):
         files = self.collections[1]
         return [(i, first) for i in range(len(files)) for first in range(0, max(files.frames(i) - self.samples, 0) + 1, self.samples)]
 
-    def _train_element(self, i):
-        # Half of the windows go on beyond their edges, as those of a longer sound do, the others end there.
+    def _train_wave(self, i):
+        # (samples of element i with a frame more on either side or none, those in front, its file and window, what draws the rest). Half
+        # of the windows go on beyond their edges, as those of a longer sound do, the others end there.
         own = np.random.default_rng([self.seed, i])
         which = int(own.integers(self.data.windows)) if self.data.windows else i
         rng = np.random.default_rng([self.seed, which, 1])
@@ -159,14 +175,18 @@ class AudioDomain(Domain):
         count = -(-length * faster // 1000)
         first = rng.integers(*sorted((0, self.collections[0].frames(file) - count)), endpoint=True)
         wave = resample(self.sound("train", file, int(first), count), faster, 1000)[:length]
+        return wave, int(lead), file, which, rng, own
+
+    def _train_element(self, i):
+        wave, lead, file, which, rng, own = self._train_wave(i)
         hurt = damage.draw(rng, wave, self.rate)
         guess = self._guesses.get(which)
         guess = hurt.first_guess(self.rate).astype(np.float32) if guess is None else guess
         if self.data.windows:
             self._guesses[which] = guess
-        gain = own.choice((-1, 1)) * 10 ** own.uniform(-0.15, 0.15)
+        gain = _gain(own)
         name = self.class_of("train", file) if own.random() < KEPT else ""
-        return self._element(wave * gain, replace(hurt, guess=guess).times(gain), name, int(lead) // self.bins)
+        return self._element(wave * gain, replace(hurt, guess=guess).times(gain), name, lead // self.bins)
 
     @cached_property
     def _guesses(self):
@@ -279,3 +299,8 @@ class Clips:
         level = active_level(wave, self._domain.rate)
         wave = wave * (REFERENCE / level if level > 0 else 1.0)  # as a user's own clip would be
         return {"x": mdct(wave, self._domain.bins)[..., None].astype(np.float32)}
+
+
+def _gain(rng):
+    # in either polarity, of a training window
+    return rng.choice((-1, 1)) * 10 ** rng.uniform(-0.15, 0.15)

@@ -72,7 +72,7 @@ def reward_potential(domain, name: str, strength: float = 1.0) -> RewardPotentia
 
 def reward_of_data(domain, names, split: str, most: int = 2048) -> dict[str, np.ndarray]:
     """Rewards of data of a split: name -> (N,) in its units. On every k-th element where there are more than `most`."""
-    data, functions = domain.dataset(split), {name: get_reward(domain, name).function for name in names}
+    data, functions = domain.unconditional(split), {name: get_reward(domain, name).function for name in names}
     indices = range(0, len(data), -(-len(data) // most))
     compute = jax.jit(lambda x: {name: function(x) for name, function in functions.items()})
     parts = []

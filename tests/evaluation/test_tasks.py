@@ -95,11 +95,16 @@ def test_the_corner_of_a_picture_says_that_a_run_is_undertrained_and_nothing_of_
         evaluate(dataclasses.replace(model, about=about), problems=1, members=4, progress=False)
     assert notes == [model.verdict.short, ""] and notes[0].startswith("undertrained: ")
     monkeypatch.undo()
-    for name in ("", *notes[:1]):
-        figure = plt.figure(figsize=(3, 2))
-        figure.add_subplot().set(xlabel="x [m]", ylabel="y [m]")
-        tasks.save_figure(figure, tmp_path / f"{bool(name)}.png", name)
-    plain, noted = (plt.imread(tmp_path / f"{name}.png")[..., :3] for name in (False, True))
-    below = len(plain) - 8  # a blank border
-    assert len(noted) > len(plain) and (noted[below:, :40] < 0.9).any() and (plain[below:] == 1.0).all()
-    np.testing.assert_allclose(noted[:below, : plain.shape[1] // 2], plain[:below, : plain.shape[1] // 2], atol=0.02)
+    for layout in (None, "constrained"):  # which moves axes when they are drawn
+        for name in ("", *notes[:1]):
+            figure = plt.figure(figsize=(3, 2), layout=layout)
+            figure.add_subplot().set(xlabel="x [m]", ylabel="y [m]")
+            tasks.save_figure(figure, tmp_path / f"{bool(name)}.png", name)
+        plain, noted = (plt.imread(tmp_path / f"{name}.png")[..., :3] for name in (False, True))
+        below = len(plain) - 8  # a blank border
+        assert len(noted) > len(plain) and (noted[below:, :40] < 0.9).any() and (plain[below:] == 1.0).all()
+        if layout is None:
+            np.testing.assert_allclose(noted[:below, : plain.shape[1] // 2], plain[:below, : plain.shape[1] // 2], atol=0.02)
+        drawn = np.flatnonzero((noted < 0.9).any((1, 2)))
+        between = np.diff(drawn)[-14:].max() - 1  # blank rows above the note
+        assert 2 <= between <= 9

@@ -49,3 +49,17 @@ def test_less_than_none_and_more_than_the_memory_holds_are_refused(tmp_path):
     config.data.windows = 10**12
     with pytest.raises(UserError, match="config.data.windows = 1000000000000"):
         validate(config)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_sounds_alone_are_those_that_are_damaged_but_for_the_level_of_clipped_ones(split, tmp_path):
+    domain = sd.get_domain(small_config("audio", tmp_path))
+    whole, hurt = domain.unconditional(split), domain.dataset(split)
+    assert len(whole) == len(hurt)
+    same = 0
+    for i in range(20):
+        x, y = whole[i]["x"], hurt[i]["x"]
+        gain = (x * y).sum() / (x**2).sum()
+        np.testing.assert_allclose(y, gain * x, atol=1e-5 * np.abs(y).max())
+        same += abs(gain - 1) < 1e-5
+    assert set(whole[0]) == {"x"} and 10 <= same < 20
