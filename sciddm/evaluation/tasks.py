@@ -89,7 +89,8 @@ def save_figure(figure, path, note: str = "") -> None:
     for text in _words(figure):  # names of a user's own, in which dollars are no formulas
         text.set_parse_math(False)
     if note:  # below all that is drawn, where it covers nothing; the picture is cut to what is in it
-        figure.draw_without_rendering()  # a layout moves axes when they are drawn
+        if (layout := figure.get_layout_engine()) is not None:  # which moves axes when they are drawn
+            layout.execute(figure)
         (width, height), drawn = figure.get_size_inches(), figure.get_tightbbox()
         figure.text(drawn.x0 / width, (drawn.y0 - 0.05) / height, note, ha="left", va="top", fontsize=8, color="#9a6a6a")
     figure.savefig(path, dpi=110, bbox_inches="tight", pad_inches=0.08)

@@ -28,12 +28,14 @@ CASES = {
     "bandwidth": ("bandwidth", {}, ("sinc",)),
     **{f"denoise-{snr}dB": ("denoise", {"snr": float(snr)}, ("Wiener",)) for snr in (0, 5, 10)},
 }
+ONE_CALL = "model, 1 call"  # of the network at full noise, which answers the mean of all that is possible
 
 
 def scored(model, name: str, clips: int, members: int, kept: dict, save) -> dict:
     """Scores of each clip, method -> metric -> (clips,), and seconds an answer of it; `kept` holds what is done already."""
     task, options, _ = CASES[name]
-    model = sd.load(model.workdir, changes={f"tasks.{task}.{key}": value for key, value in options.items()})
+    changes = {f"tasks.{task}.{key}": value for key, value in options.items()}
+    model, one_call = (sd.load(model.workdir, changes=changes | more) for more in ({}, {"sampling.steps": 1}))
     rows = kept.setdefault(name, {"seconds": [], "scores": {}})
     examples = model.examples(task)
     for i in tqdm(range(len(rows["seconds"]), min(clips, len(examples))), desc=name):
@@ -42,7 +44,8 @@ def scored(model, name: str, clips: int, members: int, kept: dict, save) -> dict
         samples = model.solve(i, task, problem, members)
         seconds = time.perf_counter() - start
         kind = model.task(task)
-        answers = {"model": samples, **{k: one[None] for k, one in kind.baseline(problem).items()}, "truth": problem.truth[None]}
+        answers = {"model": samples, ONE_CALL: one_call.solve(i, task, problem, 1)}
+        answers |= {k: one[None] for k, one in kind.baseline(problem).items()} | {"truth": problem.truth[None]}
         for method, answer in answers.items():
             for metric, value in kind.metrics(answer, problem).items():
                 rows["scores"].setdefault(method, {}).setdefault(metric, []).append(float(value))
@@ -58,14 +61,14 @@ def table(name: str, rows: dict) -> str:
     lines = [f"| {name}, {len(rows['seconds'])} clips | " + " | ".join(columns) + " |", "| --- " * (len(columns) + 1) + "|"]
     for method, row in scores.items():
         lines.append(f"| {method} | " + " | ".join(shown(np.nanmean(row[c])) for c in columns) + " |")
-    for method in paired:
+    for ours, method in [("model", method) for method in paired] + [(ONE_CALL, paired[0])]:
         cells = []
         for column in columns:
-            gain = scores["model"][column] - scores[method][column]
+            gain = scores[ours][column] - scores[method][column]
             gain = gain[np.isfinite(gain)]
             p = scipy.stats.wilcoxon(gain).pvalue if len(gain) > 5 and np.any(gain) else np.nan
             cells.append(f"{np.mean(gain):+.2f} (p {p:.1g})" if len(gain) else "-")
-        lines.append(f"| model less {method} | " + " | ".join(cells) + " |")
+        lines.append(f"| {ours} less {method} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
