@@ -1,13 +1,15 @@
 """How good are restored sounds? A trained run on held-out clips beside the classical methods: paired, with the ceiling and the untreated.
 
 Usage: python scripts/benchmarks/audio.py --workdir RUN [--clips 56 --members 8 --only inpaint-60ms declip ... --long 15 30 60 --ranks 19]
-Prints the tables and writes every clip's scores to RUN/audio.json, from which a second call goes on.
+Other --config.KEY=VALUE are as of `sciddm sample`, such as --config.sampling.steps=10. Prints the tables and writes every clip's scores to
+RUN/audio.json, from which a second call of the same model and values goes on.
 """
 
 import argparse
 import json
 import resource
 import time
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -31,11 +33,11 @@ CASES = {
 ONE_CALL = "model, 1 call"  # of the network at full noise, which answers the mean of all that is possible
 
 
-def scored(model, name: str, clips: int, members: int, kept: dict, save) -> dict:
+def scored(load, name: str, clips: int, members: int, kept: dict, save) -> dict:
     """Scores of each clip, method -> metric -> (clips,), and seconds an answer of it; `kept` holds what is done already."""
     task, options, _ = CASES[name]
     changes = {f"tasks.{task}.{key}": value for key, value in options.items()}
-    model, one_call = (sd.load(model.workdir, changes=changes | more) for more in ({}, {"sampling.steps": 1}))
+    model, one_call = (load(changes=changes | more) for more in ({}, {"sampling.steps": 1}))
     rows = kept.setdefault(name, {"seconds": [], "scores": {}})
     examples = model.examples(task)
     for i in tqdm(range(len(rows["seconds"]), min(clips, len(examples))), desc=name):
@@ -76,11 +78,11 @@ def shown(value: float) -> str:
     return "-" if not np.isfinite(value) else f"{value:.2f}"
 
 
-def ranks(model, members: int, clips: int, folder: Path) -> str:
+def ranks(load, members: int, clips: int, folder: Path) -> str:
     """Coverage of the truth's log spectrum inside gaps of 60 and 200 ms by the least and greatest of `members` answers."""
     lines = []
     for ms in (60, 200):
-        model = sd.load(model.workdir, changes={"tasks.inpaint.seconds": ms / 1000})
+        model = load(changes={"tasks.inpaint.seconds": ms / 1000})
         counts, examples = 0, model.examples("inpaint")
         for i in tqdm(range(clips), desc=f"ranks, {ms} ms"):
             problem = model.problem("inpaint", element=examples[i], key=jax.random.fold_in(jax.random.key(0), i))
@@ -100,11 +102,11 @@ def inside(gap, window: int = 256):
     return np.convolve(gap, np.ones(2 * edge + 1), "same") > 2 * edge + 0.5 if gap.any() else gap
 
 
-def long(model, lengths) -> str:
+def long(load, lengths) -> str:
     """Noise of 5 dB taken away from held-out sounds one after the other, by windows: LSD at seams and elsewhere, time and memory."""
     lines = ["| seconds | LSD at seams [dB] | elsewhere [dB] | over | s a s | peak memory [GB] |", "| --- | --- | --- | --- | --- | --- |"]
     for seconds in lengths:
-        model = sd.load(model.workdir, changes={"tasks.long.seconds": float(seconds), "tasks.denoise.snr": 5.0})
+        model = load(changes={"tasks.long.seconds": float(seconds), "tasks.denoise.snr": 5.0})
         example = model.task("long").examples()[0]
         problem = model.problem("denoise", element=example)
         model.solve(1, "denoise", problem, 1)
@@ -134,21 +136,22 @@ def main():
     parser.add_argument("--only", nargs="*", default=list(CASES), choices=list(CASES))
     parser.add_argument("--ranks", type=int, default=0, help="answers of each clip for the ranks; 0: none")
     parser.add_argument("--long", type=int, nargs="*", default=(), help="seconds")
-    arguments = parser.parse_args()
-    model = sd.load(arguments.workdir)
+    arguments, overrides = parser.parse_known_args()
+    load = partial(sd.load, arguments.workdir, overrides=overrides)
+    model, about = load(), " ".join(overrides)
     file = arguments.workdir / "audio.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
-    kept = kept if kept.get("step") == model.step else {"step": model.step}
-    print(f"{describe()}; step {model.step}, {arguments.members} answers a clip\n")
+    kept = kept if (kept.get("step"), kept.get("overrides")) == (model.step, about) else {"step": model.step, "overrides": about}
+    print(f"{describe()}; step {model.step}, {arguments.members} answers a clip {about}\n")
     for name in arguments.only:
-        rows = scored(model, name, arguments.clips, arguments.members, kept, lambda: file.write_text(json.dumps(kept)))
+        rows = scored(load, name, arguments.clips, arguments.members, kept, lambda: file.write_text(json.dumps(kept)))
         calls = model.config.sampling.steps
         seconds = np.median(rows["seconds"])
         print(f"{table(name, rows)}\n\n{calls} calls an answer, {seconds:.2f} s, {seconds / 3.008:.2f} s a second of sound\n", flush=True)
     if arguments.long:
-        print(long(model, arguments.long), "\n", flush=True)
+        print(long(load, arguments.long), "\n", flush=True)
     if arguments.ranks:
-        print(ranks(model, arguments.ranks, arguments.clips, arguments.workdir / "plots"), flush=True)
+        print(ranks(load, arguments.ranks, arguments.clips, arguments.workdir / "plots"), flush=True)
 
 
 if __name__ == "__main__":
