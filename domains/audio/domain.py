@@ -33,7 +33,7 @@ from sciddm.noise import White
 EMBEDDED = Path(__file__).parent / "data"
 WINDOWS = 2**20  # training windows: each is drawn at random, with its damage
 KEPT = 0.9  # share of training windows of which the class is said
-WEIGHT = 1.25  # power of a bin's standard deviation by which it counts in the loss: between all alike, 0, and as in the sound, 2
+WEIGHT = 0.6  # power of a bin's standard deviation by which it counts in the loss: between all alike, 0, and as in the sound, 2
 LEAST = 1e-3  # of the loudest bin's standard deviation
 ARRAYS = (".nc", ".zarr")
 

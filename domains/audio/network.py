@@ -7,7 +7,7 @@ from flax import nnx
 
 from domains.audio.damage import PLANES
 from domains.audio.mdct import imdct, mdct, sines_of
-from domains.audio.put_back import continued
+from domains.audio.put_back import continued, distance
 from sciddm.networks import UNet
 from sciddm.networks.layers import Linear, NoiseEmbedding
 
@@ -18,7 +18,8 @@ DOUBT, IN_GAPS = 0.3, 0.5  # of a first guess, of its size; of the spread of a b
 QUIET = 1e-3  # of the power of a bin
 GUESS = 7  # the first plane of the first guess
 NEAR = 32  # channels of what stands at a place
-MASKS = 5  # what is added, and of what by how much it is multiplied
+MASKS = 6  # what is added, of what by how much it is multiplied, and how far the first guess is trusted
+TRUST, REACH = 3.0, 2.5  # ln of the odds of the first guess beside a sample that is known; samples until it is trusted half as much
 
 
 class OfSounds(nnx.Module):
@@ -27,11 +28,15 @@ class OfSounds(nnx.Module):
     It has what goes past a U-Net: gains that depend on bin, noise level and kind of damage alone, of x, which is a Wiener filter of the
     average spectrum, and of what x differs by from what is heard and from the first guess, in units of the noise in both, where something
     is heard. With gains of 0 and 1 the latter two answer what is heard at every noise level, and the guess as far as it may be right.
+
+    And it has what no window of a transform can do: beside samples that are known the answer is the first guess, which goes on from them
+    without a click, and less of it the further from them (`trusted`).
     """
 
     def __init__(self, bins: int, concat_channels: int, embedding_features: int, features: int, rngs: nnx.Rngs):
         self.concat_channels = concat_channels
         self.noise, self.gain = NoiseEmbedding(features, rngs=rngs), Linear(features, 3 * bins, scale=0.0, rngs=rngs)
+        self.trust = Linear(features, 2, scale=0.0, rngs=rngs)
         self.numbers = Linear(embedding_features, features, rngs=rngs) if embedding_features else None
 
     @property
@@ -49,11 +54,13 @@ class OfSounds(nnx.Module):
         differs, there = differences(x, noise_level, seen)
         return seen, differs, there * differs, cond
 
-    def put_back(self, answer, x, noise_level, seen):
-        """The answer of which samples that are certain are put back into the sound that it stands for, so that what is learned is of the
-        others alone: x0_hat = (x + sigma answer) / sqrt(1 + sigma^2), of data of unit variance.
+    def put_back(self, answer, x, noise_level, seen, embedding, more=0.0):
+        """The answer of which samples that are certain are put back into the sound that it stands for, and the first guess beside them, so
+        that what is learned is of the others alone: x0_hat = (x + sigma answer) / sqrt(1 + sigma^2), of data of unit variance.
 
         Not at the first and last half of a block, where a window of a longer sound is folded with what is beyond it.
+
+        Args: embedding: as of `embedding`; more: (B, frames, 1) or 0, ln of the odds by which the guess is trusted more there.
         """
         if not self.concat_channels:
             return answer
@@ -63,10 +70,26 @@ class OfSounds(nnx.Module):
         inner = jnp.ones(x.shape[1:3], x.dtype).at[0, :half].set(0.0).at[-1, half:].set(0.0)
         std, flat = jnp.where(std > 0, std, 1.0), (x.shape[0], -1)
         blocks = imdct((x[..., 0] + sigma * answer[..., 0]) / whole * std).reshape(heard.shape)
-        known = (inner * known).reshape(flat)
-        moved = continued((heard - blocks).reshape(flat), known, lambda wave: mdct(wave, x.shape[2]) / std).reshape(heard.shape)
+        known = inner * known
+        guess = imdct(seen[..., GUESS] * std).reshape(heard.shape) - blocks
+        towards = self.trusted(known, sigma, embedding, more) * guess
+        moved = continued((heard - blocks - towards).reshape(flat), known.reshape(flat), lambda wave: mdct(wave, x.shape[2]) / std)
+        moved = towards + moved.reshape(heard.shape)
         moved = moved + inner * side * jax.nn.relu(side * (heard - blocks - moved))
         return answer + (mdct(moved.reshape(flat), x.shape[2]) / std * whole / sigma)[..., None]
+
+    def trusted(self, known, sigma, embedding, more):
+        """(B, frames, bins), like known, samples of a block in the place of bins: 0 to 1, how far the answer is the first guess.
+
+        The odds are those of the variances of two errors: the guess's, which grows with the distance d to the nearest sample that is known,
+        and the answer's, which falls with the noise, exp(TRUST + a) sigma^2 / (1 + sigma^2) / (1 + d / REACH)^(1 + b), a and b learned. Of
+        no sample that is known it is 0.
+        """
+        a, b = jnp.moveaxis(self.trust(embedding)[:, None, None], -1, 0)
+        far = distance(known.reshape(known.shape[0], -1)).reshape(known.shape)
+        further = jnp.log1p(jnp.minimum(far, known[0].size) / REACH)
+        odds = TRUST + a + more + jnp.log(sigma**2 / (1.0 + sigma**2)) - (1.0 + b) * further
+        return jnp.where(jnp.isfinite(far), jax.nn.sigmoid(odds), 0.0)
 
     def embedding(self, x, noise_level, cond):
         """(B or 1, features) of the noise level and of what is wrong with the sound."""
@@ -117,8 +140,8 @@ class Spectral(OfSounds):
         found = self.nearby(planes, self.unet(planes, noise_level, cond), embedding)
         always_x, always_known = self.gains(x, embedding)
         answer = found[..., :1] + (always_x + found[..., 1:2]) * x + found[..., 2:3] * other
-        answer = answer + ((always_known + found[..., 3:]) * known).sum(-1, keepdims=True)
-        return self.put_back(answer, x, noise_level, seen)
+        answer = answer + ((always_known + found[..., 3:5]) * known).sum(-1, keepdims=True)
+        return self.put_back(answer, x, noise_level, seen, embedding, found[..., 5].mean(-1, keepdims=True))
 
     def nearby(self, planes, found, embedding):
         """(B, frames, bins, MASKS) of what the U-Net found, patch by patch, and of what stands at each place: a gain is a matter of how
@@ -149,9 +172,10 @@ class Waveform(OfSounds):
         planes = [x, seen[..., :PLANES], differs] if self.concat_channels else [x]
         waves = jnp.moveaxis(imdct(jnp.moveaxis(jnp.concatenate(planes, -1), 3, 1)), 1, -1)
         answer = mdct(self.unet(waves, noise_level, cond)[..., 0], x.shape[2])[..., None]
-        always_x, always_known = self.gains(x, self.embedding(x, noise_level, cond))
+        embedding = self.embedding(x, noise_level, cond)
+        always_x, always_known = self.gains(x, embedding)
         answer = answer + always_x * x + (always_known * known).sum(-1, keepdims=True)
-        return self.put_back(answer, x, noise_level, seen)
+        return self.put_back(answer, x, noise_level, seen, embedding)
 
 
 def differences(x, noise_level, seen):

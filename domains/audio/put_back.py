@@ -7,6 +7,15 @@ TURNS = 5  # of conjugate gradients in a network; sampling takes more
 LEAST = 1e-20  # of a squared norm: less is zero
 
 
+def distance(known):
+    """(B, n) of 0 and 1 -> (B, n) samples to the nearest 1, as floating point; infinity where there is none."""
+    at, none = jnp.arange(known.shape[1]), 2 * known.shape[1]
+    before = jax.lax.cummax(jnp.where(known > 0, at, -none), axis=1)
+    after = jax.lax.cummin(jnp.where(known > 0, at, 2 * none), axis=1, reverse=True)
+    far = jnp.minimum(at - before, after - at)
+    return jnp.where(far >= none, jnp.inf, far.astype(known.dtype))
+
+
 def continued(residual, known, inverse, turns: int = TURNS):
     """Delta, which is `residual` where `known` is 1, and elsewhere what makes the normalised coefficients of all of it least:
 

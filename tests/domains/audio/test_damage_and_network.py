@@ -135,6 +135,27 @@ def test_what_is_certain_is_in_the_answer_whatever_was_learned(kind, level):
     assert np.abs(wave[inner][gap[inner]] - sound[inner][gap[inner]]).max() > 1e-2
 
 
+@pytest.mark.parametrize("kind", [Spectral, Waveform])
+def test_beside_what_is_heard_the_answer_is_the_first_guess_and_further_on_the_networks_own(kind):
+    """Of a network that has learned nothing, at high noise: within a tenth beside a gap, and less of it in the middle."""
+    small = {"channels": (8,), "attention_levels": (), "features": 16, "patch": 4}
+    network = kind(BINS, concat_channels=damage.CHANNELS, embedding_features=damage.NUMBERS, **small, rngs=nnx.Rngs(0))
+    gap = (np.arange(BINS * FRAMES) >= 30) & (np.arange(BINS * FRAMES) < 98)
+
+    def answered(size, gap):
+        guess = np.where(gap, size, heard())
+        cond = Damage(heard(), gap, guess=guess).condition(np.ones(BINS), 8000.0)
+        answer = network(jnp.zeros((1, FRAMES, BINS, 1)), 0.4, {name: jnp.asarray(leaf[None]) for name, leaf in cond.items()})
+        return imdct(np.asarray(answer)[0, ..., 0]) * np.exp(1.6) / np.sqrt(1 + np.exp(3.2))
+
+    share = answered(0.1, gap) / 0.1 - answered(0.0, gap) / 0.1  # how much of a change of the guess is in the answer
+    np.testing.assert_allclose(share[[30, 97]], 1.0, atol=0.1)
+    assert np.abs(share[~gap]).max() < 1e-4 and np.abs(share[60:68]).max() < 0.7
+    assert (np.diff(share[30:50]) < 0.02).all()
+    everywhere = np.ones(BINS * FRAMES, bool)
+    np.testing.assert_allclose(answered(0.1, everywhere), answered(0.0, everywhere), atol=1e-6)  # of nothing that is known
+
+
 def test_training_damages_sounds_in_every_way_and_levels_clipped_ones_by_the_first_guess():
     sounds = [heard(i).repeat(8) for i in range(300)]
     drawn = [damage.draw(np.random.default_rng(i), sound, 8000.0) for i, sound in enumerate(sounds)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from domains.audio.mdct import mdct
-from domains.audio.put_back import continued
+from domains.audio.put_back import continued, distance
 
 BINS, FRAMES = 16, 8
 SAMPLES = BINS * FRAMES
@@ -56,3 +56,11 @@ def test_nothing_known_changes_nothing_and_all_known_replaces_all(known):
     np.testing.assert_array_equal(found, residual * known)
     slope = jax.grad(lambda x: (continued(x, jnp.asarray(known, jnp.float32)[None], inverse) ** 2).sum())(residual)
     np.testing.assert_allclose(slope, 2 * residual * known, rtol=1e-6)
+
+
+@pytest.mark.parametrize("known", [KNOWN, 1 - KNOWN, np.arange(SAMPLES) == 100, np.arange(SAMPLES) == 0])
+def test_the_distance_is_to_the_nearest_sample_that_is_known(known):
+    at = np.arange(SAMPLES)
+    nearest = np.abs(at[:, None] - at[known > 0]).min(1)
+    found = distance(jnp.asarray(np.stack([known, np.zeros(SAMPLES)]), jnp.float32))
+    np.testing.assert_array_equal(found, [nearest, np.full(SAMPLES, np.inf)])
