@@ -141,10 +141,11 @@ def main():
     model, about = load(), " ".join(overrides)
     file = arguments.workdir / "audio.json"
     kept = json.loads(file.read_text()) if file.exists() else {}
-    kept = kept if (kept.get("step"), kept.get("overrides")) == (model.step, about) else {"step": model.step, "overrides": about}
+    kept = kept if kept.get("step") == model.step else {"step": model.step}
+    done = kept.setdefault(f"{arguments.members} answers {about}".strip(), {})
     print(f"{describe()}; step {model.step}, {arguments.members} answers a clip {about}\n")
     for name in arguments.only:
-        rows = scored(load, name, arguments.clips, arguments.members, kept, lambda: file.write_text(json.dumps(kept)))
+        rows = scored(load, name, arguments.clips, arguments.members, done, lambda: file.write_text(json.dumps(kept)))
         calls = model.config.sampling.steps
         seconds = np.median(rows["seconds"])
         print(f"{table(name, rows)}\n\n{calls} calls an answer, {seconds:.2f} s, {seconds / 3.008:.2f} s a second of sound\n", flush=True)
