@@ -16,6 +16,7 @@ def get_config(variant: str = "smoke"):
             "frames": 64,  # of what the network hears at once: frames * bins / rate seconds
             "held_out": 0.1,  # share of the files that are never trained on, or how many
             "classes": (),  # names of folders in data.path, such as speakers, whose sounds the model is to tell apart
+            "texts": "",  # "beside": NAME.txt beside each sound says what it is, in words; or the name of a table in data.path
             "clip": 3.0,  # seconds of the held-out clips that tasks are tried on
             "windows": 8192,  # different training windows with their damage; 0: each is another, with a first guess to be computed anew
             "speed": 0.05,  # training windows are played faster or slower by up to this share, in either polarity

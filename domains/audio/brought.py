@@ -1,19 +1,20 @@
 """What a user brings to be restored: a sound of any rate and channels, and what is wrong with it, said or found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from domains.audio import labels
 from domains.audio.labels import runs
+from domains.audio.said import SAID
 from domains.audio.sound import Sound, read_sound, resample
 from sciddm.data.reading import kind_of
 from sciddm.errors import UserError
 from sciddm.given import Thing, refuse, say
 
-NAMES = ("gaps", "clip", "cutoff", "noise", "class")
+NAMES = ("gaps", "clip", "cutoff", "noise", *SAID)
 TABLES = (".txt", ".csv", ".tsv", ".lab", ".dat")
 FILTERED = 0.9  # of half a file's rate that is below the model's: what is above is its converter's slope
 
@@ -22,7 +23,7 @@ FILTERED = 0.9  # of half a file's rate that is below the model's: what is above
 class Brought:
     """sound: as in the file; gap: (n, channels) bool, where nothing is known; side: (n, channels) of -1, 0 and 1, beyond which side of the
     sound a clipped sample lies; cutoff: Hz above which nothing is heard, noise: standard deviation of white noise in full scale, both None
-    where there is none; title: in words; label: its class, "" where that is not known."""
+    where there is none; title: in words; said: what sounds, by name."""
 
     sound: Sound
     gap: np.ndarray
@@ -30,7 +31,7 @@ class Brought:
     cutoff: float | None = None
     noise: float | None = None
     title: str = ""
-    label: str = ""
+    said: dict = field(default_factory=dict)
 
     @property
     def marks(self) -> list[tuple[float, float]]:
@@ -65,7 +66,7 @@ def read_given(given: Sequence[Thing], kinds: Sequence[str], rate: float, takes:
     say(f"{title}; {sound.rate} Hz, {channels}, {sound.seconds:.2f} s")
     if sound.rate > rate:
         say(f"the model hears up to {rate / 2:g} Hz; what is above comes of the classical method beside which it stands")
-    return Brought(sound, gap, side, cutoff, noise, title, str(said.get("class", "")))
+    return Brought(sound, gap, side, cutoff, noise, title, {name: value for name, value in said.items() if name in SAID})
 
 
 def sort_out(given: Sequence[Thing], takes: str) -> tuple[Sound, dict]:

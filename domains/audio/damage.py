@@ -48,7 +48,7 @@ class Damage:
         side = np.zeros(len(self.heard)) if self.clipped is None else self.clipped
         return restored(self.heard, gap, side, self.noise, rate, quick=True)
 
-    def condition(self, std, rate: float, label=()) -> dict[str, np.ndarray]:
+    def condition(self, std, rate: float, said=()) -> dict[str, np.ndarray]:
         """What the network is conditioned on: "concat" (frames, bins, 1, CHANNELS) and "numbers" (frames, 1, 1, NUMBERS + K), float32.
 
         Channels: coefficients of what is heard, by cosines and by sines, normalised to unit variance with its noise; those of `clipped`;
@@ -57,10 +57,9 @@ class Damage:
         place of bins: what is heard over the reference level; 1 where it is the sound; `clipped`, both 0 of a sound that was filtered or
         has noise; and `std` over the reference level.
 
-        Numbers, the same in all frames: which of the kinds of damage are there, the level of clipping, the cut-off, the noise, and `label`.
+        Numbers, the same in all frames: which of the kinds of damage are there, the level of clipping, the cut-off, the noise, and `said`.
 
-        Args: std: (bins,) standard deviation of coefficients of a whole sound; rate: Hz; label: (K,) 1 of the class of K that it is of,
-        zeros where that is not known.
+        Args: std: (bins,) standard deviation of coefficients of a whole sound; rate: Hz; said: (K,) of what sounds, see `Said.numbers`.
         """
         bins = len(std)
         gap = np.zeros(len(self.heard), bool) if self.gap is None else self.gap
@@ -88,7 +87,7 @@ class Damage:
             0.0 if self.cutoff is None else 2.0 * self.cutoff / half - 1.0,
             0.0 if self.noise is None else np.log10(self.noise / REFERENCE),
         ]  # fmt: skip
-        numbers = np.broadcast_to(np.asarray([*numbers, *label], np.float32), (frames, 1, 1, NUMBERS + len(label)))
+        numbers = np.broadcast_to(np.asarray([*numbers, *said], np.float32), (frames, 1, 1, NUMBERS + len(said)))
         return {"concat": np.stack(channels, -1)[:, :, None].astype(np.float32), "numbers": numbers}
 
 

@@ -18,6 +18,7 @@ from domains.audio.made_notes import MadeNotes
 from domains.audio.mdct import imdct, mdct
 from domains.audio.network import Spectral, Waveform
 from domains.audio.rewards import make_rewards
+from domains.audio.said import BESIDE, Said
 from domains.audio.separate import Separate
 from domains.audio.sound import Sound, resample
 from domains.audio.style import Style
@@ -27,12 +28,11 @@ from sciddm.data.saving import save_dataset
 from sciddm.domain import Domain, Normalizer, Outline
 from sciddm.errors import UserError
 from sciddm.memory import check_memory
-from sciddm.named import near
 from sciddm.noise import White
 
 EMBEDDED = Path(__file__).parent / "data"
 WINDOWS = 2**20  # training windows: each is drawn at random, with its damage
-KEPT = 0.9  # share of training windows of which the class is said
+KEPT = 0.9  # share of training windows of which class and words are said
 WEIGHT = 0.6  # power of a bin's standard deviation by which it counts in the loss: between all alike, 0, and as in the sound, 2
 LEAST = 1e-3  # of the loudest bin's standard deviation
 ARRAYS = (".nc", ".zarr")
@@ -59,7 +59,7 @@ class AudioDomain(Domain):
         self.samples = data.frames * data.bins
         self.example, self.cond_example = outline.example, outline.cond_example
         self.network_inputs, self.noise = outline.network_inputs, White()
-        self.data, self.seed, self.classes = data, config.seed, tuple(data.get("classes", ()))
+        self.data, self.seed, self.said = data, config.seed, said_of(data)
         self.normalizer = Normalizer.from_json(stored, self.example) if stored else self._measure()
         self.rewards = make_rewards(self)
 
@@ -74,6 +74,7 @@ class AudioDomain(Domain):
             ("clip", 0 < data.clip <= 60, "seconds, 60 at most"),
             ("windows", data.windows >= 0, "0 for as many as are asked for, or how many training windows there are"),
             ("speed", 0 <= data.speed <= 0.3, "0 to 0.3"),
+            ("texts", not data.get("texts", "") or bool(data.path), f"'', or of sounds in data.path: '{BESIDE}', or a table in it"),
             ("source", data.get("source", "") in ("", *([] if data.path else ["notes"])), "'', or 'notes', which takes no data.path"),
         ):
             if not fine:
@@ -86,25 +87,13 @@ class AudioDomain(Domain):
 
     @classmethod
     def outline(cls, config):
-        frames, bins = config.data.frames, config.data.bins
+        frames, bins, numbers = config.data.frames, config.data.bins, damage.NUMBERS + len(said_of(config.data))
         cond = {
             "concat": jax.ShapeDtypeStruct((frames, bins, 1, damage.CHANNELS), np.float32),
-            "numbers": jax.ShapeDtypeStruct((frames, 1, 1, numbers := damage.NUMBERS + len(config.data.get("classes", ()))), np.float32),
+            "numbers": jax.ShapeDtypeStruct((frames, 1, 1, numbers), np.float32),
         }
         inputs = {"bins": bins, "concat_channels": damage.CHANNELS, "embedding_features": numbers}
         return Outline(jax.ShapeDtypeStruct((frames, bins, 1), np.float32), cond, inputs)
-
-    def label(self, name: str = "") -> np.ndarray:
-        """(K,) of zeros, and 1 at the class of this name. Raises: UserError of one that is none."""
-        if name and name not in self.classes:
-            said = f"expected one of {', '.join(self.classes)}" if self.classes else "the model knows no classes; leave it out"
-            raise UserError(f"class={name}: {said}{near(name, self.classes)}")
-        return np.array([name == one for one in self.classes], np.float32)
-
-    def class_of(self, split: str, i: int) -> str:
-        """The class of file i: the first of its folders that is one."""
-        parts = self.collections[int(split != "train")].paths[i].parts if self.classes else ()
-        return next((part for part in parts if part in self.classes), "")
 
     @property
     def std(self) -> np.ndarray:
@@ -115,7 +104,10 @@ class AudioDomain(Domain):
     def collections(self):
         """(train, test) files: the user's own, or the speech that comes with the package; or made notes."""
         notes = self.data.get("source") == "notes"
-        return (MadeNotes(self.rate) if notes else open_collection(self.data.path or EMBEDDED, self.rate)).split(self.data.held_out)
+        whole = MadeNotes(self.rate) if notes else open_collection(self.data.path or EMBEDDED, self.rate)
+        if self.said.texts:
+            self.said.check(whole.paths)
+        return whole.split(self.data.held_out)
 
     @cached_property
     def _gains(self):
@@ -185,8 +177,8 @@ class AudioDomain(Domain):
         if self.data.windows:
             self._guesses[which] = guess
         gain = _gain(own)
-        name = self.class_of("train", file) if own.random() < KEPT else ""
-        return self._element(wave * gain, replace(hurt, guess=guess).times(gain), name, lead // self.bins)
+        said = self._said_of("train", file) if own.random() < KEPT else self.said.numbers()
+        return self._element(wave * gain, replace(hurt, guess=guess).times(gain), said, lead // self.bins)
 
     @cached_property
     def _guesses(self):
@@ -196,12 +188,15 @@ class AudioDomain(Domain):
         rng = np.random.default_rng([self.seed, file, first])
         wave = self.sound("test", file, first, self.samples)
         hurt = damage.draw(rng, wave, self.rate)
-        return self._element(wave, replace(hurt, guess=hurt.first_guess(self.rate)), self.class_of("test", file), 0)
+        return self._element(wave, replace(hurt, guess=hurt.first_guess(self.rate)), self._said_of("test", file), 0)
 
-    def _element(self, wave, hurt, name, lead):
+    def _said_of(self, split, i):
+        return self.said.numbers(*self.said.of(self.collections[int(split != "train")].paths[i])) if len(self.said) else self.said.numbers()
+
+    def _element(self, wave, hurt, said, lead):
         wave, hurt = damage.levelled(wave, hurt, self.rate)
         inside = slice(lead, lead + self.frames)
-        cond = {key: leaf[inside] for key, leaf in hurt.condition(self.std, self.rate, self.label(name)).items()}
+        cond = {key: leaf[inside] for key, leaf in hurt.condition(self.std, self.rate, said).items()}
         x = mdct(wave, self.bins)[inside, :, None].astype(np.float32)
         return {"x": x, "cond": cond, "loss_weight": np.broadcast_to(self._weights[:, None], x.shape)}
 
@@ -282,6 +277,11 @@ class AudioDomain(Domain):
 
     def metrics(self, samples, reference):
         return scores.of_many(*(imdct(np.asarray(x, np.float64)[..., 0]) for x in (samples, reference)), self.rate)
+
+
+def said_of(data) -> Said:
+    """What can be said of sounds, by `config.data`."""
+    return Said(tuple(data.get("classes", ())), data.get("texts", ""), Path(data.path).expanduser() if data.path else None)
 
 
 class Clips:

@@ -12,6 +12,7 @@ from domains.audio.brought import Brought, sort_out
 from domains.audio.damage import Damage
 from domains.audio.mdct import imdct, mdct
 from domains.audio.restore import Restore
+from domains.audio.said import SAID, said_in
 from sciddm.errors import UserError
 from sciddm.tasks import Generate, Problem, need
 
@@ -122,22 +123,24 @@ class Long(Restore):
 class Sounds(Generate):
     """Sounds of the length that the network hears, out of nothing, scored beside held-out ones."""
 
-    given_names = ("class",)
+    given_names = SAID
 
     @property
     def takes(self):
-        names = self.domain.classes
-        what = f"nothing, or class=NAME of {', '.join(names)}" if names else "nothing: sounds are made of noise alone"
+        asks = self.domain.said.asks
+        what = f"nothing, or {asks}" if asks else "nothing: sounds are made of noise alone"
         return f"{what}; --task long goes on with a sound of yours"
 
     def problem_given(self, key, given):
         if not given:
             return Problem()
-        if [one.name for one in given] != ["class"]:
+        said = said_in(given)
+        if not set(said) <= set(SAID):
             return super().problem_given(key, given)
-        domain, name = self.domain, str(given[0].value)
-        cond = Damage.of_all(domain.samples).condition(domain.std, domain.rate, domain.label(name))
-        return Problem(cond={key: leaf[None] for key, leaf in cond.items()}, extras={"title": f"class {name}"})
+        domain = self.domain
+        cond = Damage.of_all(domain.samples).condition(domain.std, domain.rate, domain.said.given(said))
+        title = ", ".join(f"{name} {value}" for name, value in said.items())
+        return Problem(cond={key: leaf[None] for key, leaf in cond.items()}, extras={"title": title})
 
     def write_given(self, problem, folder):
         return []

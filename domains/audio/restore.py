@@ -56,8 +56,8 @@ class Restore(Wide):
         by_classical = classical(brought, domain.rate)
         segments = cut_out(brought, by_classical, domain, whole=truth is not None)
         part = segments.part
-        label = domain.label(brought.label)
-        rows = [one.condition(domain.std, domain.rate, label) for one in part.damages]
+        said = domain.said.given(brought.said)
+        rows = [one.condition(domain.std, domain.rate, said) for one in part.damages]
         cond = {name: np.concatenate([row[name] for row in rows], 2)[None] for name in rows[0]}
         if truth is None:
             truth = np.full(cond["concat"].shape[1:4], np.nan, np.float32)
@@ -89,14 +89,8 @@ class Restore(Wide):
         return (
             f"a sound (wav, flac, ogg, mp3, ...) of any rate and length; {self.asks}; others at once by gaps=FILE or gaps='1.2-1.3', "
             "clip=LEVEL, cutoff=HZ, noise=LEVEL, each of them auto to have it found; full scale is 1, LEVEL also as '-20 dB'"
-            f"{self.classes}"
+            + (f"; {self.domain.said.asks}" if self.domain.said.asks else "")
         )
-
-    @property
-    def classes(self) -> str:
-        """What is said of classes, where there are any."""
-        names = self.domain.classes
-        return f"; class=NAME of what sounds, {', '.join(names)}" if names else ""
 
     asks = ""
 
