@@ -15,10 +15,10 @@ PLACES = 4  # channels that say which frequency a bin is of
 SHARP = 0.02  # of the spread of a bin: differences are made no larger than in its units
 LARGE = 8.0  # times the noise
 DOUBT, IN_GAPS = 0.3, 0.5  # of a first guess, of its size; of the spread of a bin
-QUIET = 1e-3  # of the power of a bin
+QUIET, LEAST = 1e-5, 1e-6  # of the power of a bin: less is as loud to the network; and is not divided by
 GUESS = 7  # the first plane of the first guess
 NEAR = 32  # channels of what stands at a place
-MASKS = 6  # what is added, of what by how much it is multiplied, and how far the first guess is trusted
+MASKS = 7  # what is added, of what by how much it is multiplied, and how far the first guess is trusted
 TRUST, REACH = 3.0, 2.5  # ln of the odds of the first guess beside a sample that is known; samples until it is trusted half as much
 
 
@@ -44,6 +44,10 @@ class OfSounds(nnx.Module):
         """The number of frames, or of samples of one on the waveform, must be a multiple of it."""
         return self.unet.divisor
 
+    def hears(self, cond) -> bool:
+        """Whether anything is heard, which may be said of no sample of it."""
+        return bool(self.concat_channels) and cond is not None and cond.get("concat") is not None
+
     def asked(self, x, noise_level, cond):
         """(what is heard (B, frames, bins, C), what x differs by from it and from the guess (B, frames, bins, 2), the same with zeros where
         not all is heard, the rest of cond for a `UNet`)."""
@@ -62,8 +66,6 @@ class OfSounds(nnx.Module):
 
         Args: embedding: as of `embedding`; more: (B, frames, 1) or 0, ln of the odds by which the guess is trusted more there.
         """
-        if not self.concat_channels:
-            return answer
         sigma = jnp.exp(4.0 * jnp.reshape(jnp.asarray(noise_level, x.dtype), (-1, 1, 1)))
         whole, half = jnp.sqrt(1.0 + sigma**2), x.shape[2] // 2
         heard, known, side, std = jnp.moveaxis(seen[..., PLANES:], -1, 0)
@@ -110,8 +112,10 @@ class Spectral(OfSounds):
     amplitude from phase, where on the frequency axis it is, what is heard, the first guess, what x differs from both by, and how loud all
     are.
 
-    It answers what is added, and by how much x, its sines and the differences are multiplied, place by place: sounds are loud here and
-    quiet there by a factor of hundreds, and what is expected of noisy ones is first of all a gain.
+    It answers what is added, and by how much x, what it is over how loud it is around there, by cosines and by sines, and the differences
+    are multiplied, place by place: sounds are loud here and quiet there by a factor of hundreds, and what is expected of noisy ones is
+    first of all a gain. Of a place of variance v it is F = sigma (v - 1) / (v + sigma^2) x, of which quiet places want many times x, and
+    no more than once x over its size there.
 
     Args: bins; concat_channels, embedding_features: of cond["concat"] (B, frames, bins, 1, C) and cond["numbers"]
         (B, frames, 1, 1, E), which are the same in all frames; 0 for none; others: of `UNet`.
@@ -122,7 +126,7 @@ class Spectral(OfSounds):
         blocks: int = 1, patch: int = 4, attention_levels: tuple[int, ...] = (1, 2), heads: int = 4, features: int = 128, rngs: nnx.Rngs,
     ):  # fmt: skip
         super().__init__(bins, concat_channels, embedding_features, features, rngs)
-        planes = 4 + PLACES + (PLANES + 6) * bool(concat_channels)
+        planes = 6 + PLACES + (PLANES + 6) * bool(concat_channels)
         self.near, self.film = Linear(2 * planes, NEAR, rngs=rngs), Linear(features, 2 * NEAR, scale=0.0, rngs=rngs)
         self.out = Linear(NEAR, MASKS, scale=0.0, rngs=rngs)
         self.unet = UNet(
@@ -131,17 +135,20 @@ class Spectral(OfSounds):
         )  # fmt: skip
 
     def __call__(self, x, noise_level, cond=None):
+        heard = self.hears(cond)
         seen, differs, known, cond = self.asked(x, noise_level, cond)
         other = sines(x)
-        planes = [x, other, jnp.broadcast_to(places(x.shape[2]).astype(x.dtype), (*x.shape[:3], PLACES)), loudness(x, other)]
+        even, even_other = evened(x, other)
+        at = jnp.broadcast_to(places(x.shape[2]).astype(x.dtype), (*x.shape[:3], PLACES))
+        planes = [x, other, even, even_other, at, loudness(x, other)]
         if self.concat_channels:
             planes += [seen[..., :PLANES], differs, *(loudness(seen[..., i : i + 1], seen[..., i + 1 : i + 2]) for i in (0, GUESS))]
         planes, embedding = jnp.concatenate(planes, -1), self.embedding(x, noise_level, cond)
         found = self.nearby(planes, self.unet(planes, noise_level, cond), embedding)
         always_x, always_known = self.gains(x, embedding)
-        answer = found[..., :1] + (always_x + found[..., 1:2]) * x + found[..., 2:3] * other
-        answer = answer + ((always_known + found[..., 3:5]) * known).sum(-1, keepdims=True)
-        return self.put_back(answer, x, noise_level, seen, embedding, found[..., 5].mean(-1, keepdims=True))
+        answer = found[..., :1] + (always_x + found[..., 1:2]) * x + found[..., 2:3] * even + found[..., 3:4] * even_other
+        answer = answer + ((always_known + found[..., 4:6]) * known).sum(-1, keepdims=True)
+        return self.put_back(answer, x, noise_level, seen, embedding, found[..., 6].mean(-1, keepdims=True)) if heard else answer
 
     def nearby(self, planes, found, embedding):
         """(B, frames, bins, MASKS) of what the U-Net found, patch by patch, and of what stands at each place: a gain is a matter of how
@@ -168,6 +175,7 @@ class Waveform(OfSounds):
         )  # fmt: skip
 
     def __call__(self, x, noise_level, cond=None):
+        heard = self.hears(cond)
         seen, differs, known, cond = self.asked(x, noise_level, cond)
         planes = [x, seen[..., :PLANES], differs] if self.concat_channels else [x]
         waves = jnp.moveaxis(imdct(jnp.moveaxis(jnp.concatenate(planes, -1), 3, 1)), 1, -1)
@@ -175,7 +183,7 @@ class Waveform(OfSounds):
         embedding = self.embedding(x, noise_level, cond)
         always_x, always_known = self.gains(x, embedding)
         answer = answer + always_x * x + (always_known * known).sum(-1, keepdims=True)
-        return self.put_back(answer, x, noise_level, seen, embedding)
+        return self.put_back(answer, x, noise_level, seen, embedding) if heard else answer
 
 
 def differences(x, noise_level, seen):
@@ -203,10 +211,20 @@ def differences(x, noise_level, seen):
 def loudness(cosines, sines):
     """ln of the power, bounded below, about -1 to 1, of each place and of the nine around it: (B, frames, bins, 2)."""
     power = (cosines**2 + sines**2)[..., 0]
+    return 0.2 * jnp.log(jnp.stack([power, around(power)], -1) + QUIET)
+
+
+def evened(cosines, sines):
+    """Both over the root mean square of the nine places around each: of noise alone, of any level, about unit variance."""
+    size = jnp.sqrt(around(cosines[..., 0] ** 2 + sines[..., 0] ** 2) / 2 + LEAST)[..., None]
+    return cosines / size, sines / size
+
+
+def around(power):
+    """(B, frames, bins) mean over each place and its eight neighbours."""
     padded = jnp.pad(power, ((0, 0), (1, 1), (1, 1)), "edge")
     rows = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
-    around = (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
-    return 0.3 * jnp.log(jnp.stack([power, around], -1) + QUIET)
+    return (rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]) / 9
 
 
 def condition_of(cond, x, channels: int):

@@ -13,7 +13,7 @@ from domains.audio.classical import restored
 from domains.audio.damage import Damage
 from domains.audio.levels import active_level
 from domains.audio.mdct import imdct, mdct, mdst
-from domains.audio.network import DOUBT, GUESS, SHARP, Spectral, Waveform, differences
+from domains.audio.network import DOUBT, GUESS, SHARP, Spectral, Waveform, differences, evened
 from tests.small_sounds import sound as voice
 
 BINS, FRAMES = 16, 8
@@ -175,3 +175,17 @@ def test_training_damages_sounds_in_every_way_and_levels_clipped_ones_by_the_fir
     np.testing.assert_allclose(louder / sounds[clip], levelled.guess / hurt.guess)
     other = next(i for i, row in enumerate(kinds) if not row[1])
     np.testing.assert_array_equal(damage.levelled(sounds[other], drawn[other], 8000.0)[0], sounds[other])
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.3, 10.0])
+def test_what_is_evened_is_of_unit_variance_at_every_level_and_keeps_gains_bounded(sigma):
+    """The best linear answer in noise alone, F = -x / sigma for small sigma, is -1 / sqrt(1 + sigma^2) times the evened x."""
+    noise = jax.random.normal(jax.random.key(0), (4, 64, BINS, 2))
+    x, other = (sigma * noise[..., i : i + 1] / np.sqrt(1 + sigma**2) for i in (0, 1))
+    even, even_other = evened(x, other)
+    np.testing.assert_allclose([even.std(), even_other.std()], 1.0, atol=0.05)
+    wanted = -sigma / sigma**2 * x  # sigma (v - 1) / (v + sigma^2) x at v = 0
+    share = float((wanted * even).mean() / (even**2).mean())
+    assert share == pytest.approx(-1 / np.sqrt(1 + sigma**2), rel=0.05)
+    loud = evened(x * 100, other * 100)[0]
+    np.testing.assert_allclose(loud, even, rtol=0.05)
