@@ -8,7 +8,7 @@ import numpy as np
 
 from domains.audio import labels
 from domains.audio.labels import runs
-from domains.audio.said import SAID
+from domains.audio.said import SAID, said_in
 from domains.audio.sound import Sound, read_sound, resample
 from sciddm.data.reading import kind_of
 from sciddm.errors import UserError
@@ -71,13 +71,9 @@ def read_given(given: Sequence[Thing], kinds: Sequence[str], rate: float, takes:
 
 def sort_out(given: Sequence[Thing], takes: str) -> tuple[Sound, dict]:
     """(the sound, name -> what is said of a damage). A text or table without a name is of gaps. Raises: UserError."""
-    sounds, said = [], {}
-    for thing in given:
-        if thing.name:
-            if thing.name in said:
-                raise UserError(f"--given {thing}: {thing.name} is given twice; give it once")
-            said[thing.name] = thing.value
-        elif thing.path is not None and kind_of(thing.path) in TABLES:
+    sounds, said = [], said_in(given)
+    for thing in (one for one in given if not one.name):
+        if thing.path is not None and kind_of(thing.path) in TABLES:
             if "gaps" in said:
                 raise UserError(f"--given {thing}: gaps are given twice; give one file of them")
             said["gaps"] = thing.path

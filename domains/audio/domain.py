@@ -191,7 +191,11 @@ class AudioDomain(Domain):
         return self._element(wave, replace(hurt, guess=hurt.first_guess(self.rate)), self._said_of("test", file), 0)
 
     def _said_of(self, split, i):
-        return self.said.numbers(*self.said.of(self.collections[int(split != "train")].paths[i])) if len(self.said) else self.said.numbers()
+        return self._all_said[int(split != "train")][i] if len(self.said) else self.said.numbers()
+
+    @cached_property
+    def _all_said(self):
+        return [[self.said.numbers(*self.said.of(path)) for path in files.paths] for files in self.collections]
 
     def _element(self, wave, hurt, said, lead):
         wave, hurt = damage.levelled(wave, hurt, self.rate)

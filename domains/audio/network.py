@@ -19,7 +19,7 @@ QUIET, LEAST = 1e-5, 1e-6  # of the power of a bin: less is as loud to the netwo
 GUESS = 7  # the first plane of the first guess
 NEAR = 32  # channels of what stands at a place
 MASKS = 7  # what is added, of what by how much it is multiplied, and how far the first guess is trusted
-TRUST, REACH = 3.0, 2.5  # ln of the odds of the first guess beside a sample that is known; samples until it is trusted half as much
+TRUST, REACH = 3.0, 2.5  # ln of the odds of the first guess beside a sample that is known; samples from it at which they are half
 
 
 class OfSounds(nnx.Module):

@@ -88,9 +88,9 @@ class Said:
 
 
 def said_in(given: Sequence[Thing]) -> dict:
-    """name -> value, of things that are named. Raises: UserError of one that is given twice."""
+    """name -> value, of the things that are named. Raises: UserError of one that is given twice."""
     found = {}
-    for thing in given:
+    for thing in (one for one in given if one.name):
         if thing.name in found:
             raise UserError(f"--given {thing}: {thing.name} is given twice; give it once")
         found[thing.name] = thing.value

@@ -48,6 +48,11 @@ def test_a_class_is_asked_for_by_its_name(config, tmp_path):
     assert "anna, bert" in generate.takes and "anna, bert" in inpaint.takes
     with pytest.raises(UserError, match="class=brt: expected one of anna, bert; did you mean bert"):
         generate.problem_given(None, things("class=brt", generate.given_names))
+    with pytest.raises(UserError, match="class=anna: class is given twice"):
+        generate.problem_given(None, things(["class=anna", "class=anna"], generate.given_names))
+    with pytest.raises(UserError) as refused:  # of sounds, which it does not take
+        generate.problem_given(None, things(given[:1] + ["class=anna"], generate.given_names))
+    assert "twice" not in str(refused.value)
     with pytest.raises(UserError, match="class"):
         config.data.classes = ("anna", "anna")
         sd.get_domain(config)
