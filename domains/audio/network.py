@@ -75,7 +75,8 @@ class OfSounds(nnx.Module):
         known = inner * known
         guess = imdct(seen[..., GUESS] * std).reshape(heard.shape) - blocks
         towards = self.trusted(known, sigma, embedding, more) * guess
-        moved = continued((heard - blocks - towards).reshape(flat), known.reshape(flat), lambda wave: mdct(wave, x.shape[2]) / std)
+        wave, inverse = lambda z: imdct(z * std), lambda wave: mdct(wave, x.shape[2]) / std  # noqa: E731
+        moved = continued((heard - blocks - towards).reshape(flat), known.reshape(flat), wave, inverse)
         moved = towards + moved.reshape(heard.shape)
         moved = moved + inner * side * jax.nn.relu(side * (heard - blocks - moved))
         return answer + (mdct(moved.reshape(flat), x.shape[2]) / std * whole / sigma)[..., None]

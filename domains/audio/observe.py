@@ -9,7 +9,7 @@ import scipy
 from domains.audio.mdct import imdct, mdct
 from domains.audio.put_back import continued
 
-TURNS = 40  # of conjugate gradients; a network takes fewer
+TURNS = 10  # of conjugate gradients; a network takes fewer
 
 
 class Wave(eqx.Module):
@@ -71,6 +71,6 @@ class Known(eqx.Module):
             low = Filtered(self.taps)
             return self.wave.inverse(waves + jnp.where(self.known, low(self.heard[None] - low(waves)), 0.0))
         known = jnp.broadcast_to(self.known.astype(waves.dtype), waves.shape)
-        waves = waves + continued(self.heard - waves, known, self.wave.inverse, TURNS)
+        waves = waves + continued(self.heard - waves, known, self.wave, self.wave.inverse, TURNS)
         beyond = self.side * jnp.maximum(self.side * (waves - self.heard), 0.0) + self.heard
         return self.wave.inverse(jnp.where(self.side != 0, beyond, waves))

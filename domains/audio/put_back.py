@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-TURNS = 5  # of conjugate gradients in a network; sampling takes more
+TURNS = 4  # of conjugate gradients in a network; sampling takes more
 LEAST = 1e-20  # of a squared norm: less is zero
 
 
@@ -16,21 +16,26 @@ def distance(known):
     return jnp.where(far >= none, jnp.inf, far.astype(known.dtype))
 
 
-def continued(residual, known, inverse, turns: int = TURNS):
+def continued(residual, known, wave, inverse, turns: int = TURNS):
     """Delta, which is `residual` where `known` is 1, and elsewhere what makes the normalised coefficients of all of it least:
 
         min |W^-1 Delta|^2,   Delta_k = residual_k   <=>   Q_uu Delta_u = -Q_uk residual_k,   Q = W^-T W^-1
 
     That is the projection that is orthogonal in the space of the noise, and the mean of noise at what is unknown given that at what is
     known. A replacement of samples alone would leave a click at every border: loud in the high frequencies, where sounds are faint. By
-    conjugate gradients, of which the first turns take the clicks away; gradients go through residual alone.
+    conjugate gradients, preconditioned by the covariance (W W^T)_uu, which is the inverse of Q_uu but for the borders: Q alone spreads
+    over the square of the range of the spectrum, a million and more. Gradients go through residual alone.
 
-    Args: residual, known: (B, ...), the latter of 0 and 1; inverse: the linear map W^-1 of both to normalised coefficients.
+    Args: residual, known: (B, ...), the latter of 0 and 1; wave: the linear map W of normalised coefficients to both; inverse: W^-1.
     """
 
     def gradient(delta):
         z, back = jax.vjp(inverse, delta)
         return (1.0 - known) * back(z)[0]
+
+    def conditioned(left):
+        (z,) = jax.linear_transpose(wave, jax.eval_shape(inverse, left))(left)
+        return (1.0 - known) * wave(z)
 
     def product(a, b):
         return jnp.sum(a * b, axis=tuple(range(1, a.ndim)), keepdims=True)
@@ -40,10 +45,12 @@ def continued(residual, known, inverse, turns: int = TURNS):
         ahead = gradient(along)
         step = jax.lax.stop_gradient(size / jnp.maximum(product(along, ahead), LEAST))
         delta, left = delta + step * along, left - step * ahead
-        new = product(left, left)
-        return (delta, left, left + jax.lax.stop_gradient(new / jnp.maximum(size, LEAST)) * along, new), None
+        towards = conditioned(left)
+        new = product(left, towards)
+        return (delta, left, towards + jax.lax.stop_gradient(new / jnp.maximum(size, LEAST)) * along, new), None
 
     delta = known * residual
     left = -gradient(delta)
-    (delta, *_), _ = jax.lax.scan(turn, (delta, left, left, product(left, left)), None, length=turns)
+    along = conditioned(left)
+    (delta, *_), _ = jax.lax.scan(turn, (delta, left, along, product(left, along)), None, length=turns)
     return delta
