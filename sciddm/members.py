@@ -62,7 +62,7 @@ def write_members(
         has_page(model, task)
     for path in (out, *(out.with_name(f"{out.stem}-summary{suffix}") for suffix in summary.SUFFIXES), *([html] if page else [])):
         if path.exists():
-            raise UserError(f"{path}: is there already; give another --out or --seed")
+            raise UserError(f"{path}: is there already; give another --out")
     check_writable(out.parent)
     plots = picture_folder(model.workdir, out)
     check_answers(model.domain.example, count, f"--count {count}")
@@ -90,6 +90,7 @@ def write_members(
     except KeyboardInterrupt:
         print(f"\nstopped; the members made so far are in {folder}, the same command goes on", file=sys.stderr)
         raise
+    x, left_out = (x, []) if task is None else finite(x, count)  # what a domain draws for a sample is by its index
     with activity("summary and pictures", progress):
         native, figure = _shown(model, task, problem, x, seed)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -104,7 +105,17 @@ def write_members(
                 partial.with_name(html.name).write_text(asked, encoding="utf-8")
                 files["page"] = html
         drop(folder)
-        return _drawn(model, native, figure, files, plots, events)
+        written = _drawn(model, native, figure, files, plots, events)
+        return Written(written.files, [*left_out, *written.lines])
+
+
+def finite(x, count: int) -> tuple:
+    """(the members that have a finite value, what is to be said of those that have none): a solver or a guide has failed there."""
+    good = np.any([np.isfinite(leaf).reshape(count, -1).any(1) for leaf in jax.tree.leaves(x)], axis=0)
+    if good.all():
+        return x, []
+    said = f"{(~good).sum()} of {count} members came out as NaN and are left out; take more --steps, or another --solver or --method"
+    return jax.tree.map(lambda leaf: leaf[good], x), [said]
 
 
 @contextlib.contextmanager

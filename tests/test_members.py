@@ -151,3 +151,11 @@ def test_a_dataset_holds_what_made_it(small_run, tmp_path):
         assert set(found.data_vars) == known and jax.tree.leaves(model.domain.example)[0].shape[:2] == found[min(known)].shape[1:]
     with xr.open_dataset(tmp_path / "a-summary.nc") as found:
         assert {f"{name}_std" for name in known} <= set(found.data_vars)
+
+
+def test_members_that_came_out_as_nan_are_left_out_and_said():
+    x = {"a": np.array([[1.0, np.nan], [np.nan, np.nan], [3.0, 4.0]])}
+    kept, said = members.finite(x, 3)
+    np.testing.assert_array_equal(kept["a"], x["a"][[0, 2]])
+    assert said == ["1 of 3 members came out as NaN and are left out; take more --steps, or another --solver or --method"]
+    assert members.finite(kept, 2)[1] == []

@@ -60,7 +60,7 @@ def read_given(given: Sequence[Thing], kinds: Sequence[str], rate: float, takes:
         words.append(f"nothing above {cutoff:.0f} Hz")
     noise = find_noise(sound, said.get("noise"), rate)
     if noise is not None:
-        words.append(f"noise at {20 * np.log10(noise):.1f} dB of full scale")
+        words.append(words_of_noise(noise, sound, rate))
     title = f"{Path(sound.source).name}: {', '.join(words)}"
     channels = "1 channel" if sound.channels == 1 else f"{sound.channels} channels"
     say(f"{title}; {sound.rate} Hz, {channels}, {sound.seconds:.2f} s")
@@ -85,6 +85,8 @@ def sort_out(given: Sequence[Thing], takes: str) -> tuple[Sound, dict]:
             refuse(thing, takes, NAMES)
     if len(sounds) != 1:
         raise UserError(f"--given has {len(sounds)} sounds; expected one: {takes}")
+    if not np.abs(sounds[0].samples).max() > 1e-6:
+        raise UserError(f"{sounds[0].source}: is silent; expected a sound")
     return sounds[0], said
 
 
@@ -94,7 +96,8 @@ def find_gaps(sound: Sound, said) -> np.ndarray:
     if _auto(said):
         places = labels.zero_runs(sound.samples, sound.rate)
         if not places:
-            raise UserError(f"{sound.source}: has no runs of zeros; say where its gaps are, such as --given gaps='1.2-1.35'")
+            such = f"{0.4 * sound.seconds:.2f}-{0.5 * sound.seconds:.2f}"
+            raise UserError(f"{sound.source}: has no runs of zeros between sounds; say where its gaps are, such as --given gaps='{such}'")
     else:
         gaps = labels.read_gaps(said)
         labels.check_gaps(gaps, sound)
@@ -109,7 +112,8 @@ def find_side(sound: Sound, said) -> np.ndarray:
     if _auto(said):
         low, high = labels.clip_level(sound.samples)
         if low is None and high is None:
-            raise UserError(f"{sound.source}: does not look clipped; say at which level, such as --given clip=0.8")
+            most = 0.8 * np.abs(sound.samples).max()
+            raise UserError(f"{sound.source}: does not look clipped; say at which level, such as --given clip={most:.2g}")
     else:
         high = level_of("clip", said)
         low = -high
@@ -150,6 +154,11 @@ def find_noise(sound: Sound, said, rate: float) -> float | None:
             raise UserError(f"{sound.source}: no noise is found in it; give its level by --given noise='-50 dB'")
         return found
     return level_of("noise", said) * min(rate / sound.rate, 1.0) ** 0.5  # of white noise as much as the model hears of it
+
+
+def words_of_noise(noise: float, sound: Sound, rate: float) -> str:
+    """noise: as of `find_noise`; said as of the whole band of the file, as a user says it."""
+    return f"noise at {20 * np.log10(noise * max(sound.rate / rate, 1.0) ** 0.5):.1f} dB of full scale"
 
 
 def level_of(name: str, said) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 
 from domains.audio import spectral
-from domains.audio.brought import Brought, find_noise, sort_out
+from domains.audio.brought import Brought, find_noise, sort_out, words_of_noise
 from domains.audio.levels import REFERENCE, active_level
 from domains.audio.observe import Filtered
 from domains.audio.part import Part
@@ -115,8 +115,9 @@ class Dereverb(Damaged):
         noise = find_noise(sound, said.get("noise"), self.domain.rate)
         if noise is None:
             noise = active_level(resample(sound.samples, sound.rate, self.domain.rate), self.domain.rate) * 10 ** (-QUIET / 20)
-        title = f"{name}: room of {len(response) / sound.rate:.2f} s, noise at {20 * np.log10(noise):.1f} dB of full scale"
-        say(f"{title}; {sound.rate} Hz, {sound.seconds:.2f} s")
+        title = f"{name}: room of {len(response) / sound.rate:.2f} s, {words_of_noise(noise, sound, self.domain.rate)}"
+        channels = "1 channel" if sound.channels == 1 else f"{sound.channels} channels"
+        say(f"{title}; {sound.rate} Hz, {channels}, {sound.seconds:.2f} s")
         if sound.rate > self.domain.rate:
             say(f"the model hears up to {self.domain.rate / 2:g} Hz; what is above comes of Wiener deconvolution")
         return self.asked(replace(in_room(sound, response, noise), title=title))

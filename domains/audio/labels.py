@@ -23,6 +23,7 @@ EXTREME = 1e-4  # relative; as near to the loudest sample as this is as loud
 BELOW = 45.0  # dB that a lost band lies below that of speech
 STEEP = 15.0  # dB that the level falls at its edge, at least
 EXPECTED = "expected start and end in seconds, such as 1.25 1.5"
+TYPED = "expected seconds, such as 1.2-1.5, 3.0-3.1"
 
 
 def read_gaps(thing) -> list[tuple[float, float]]:
@@ -42,14 +43,15 @@ def read_gaps(thing) -> list[tuple[float, float]]:
         found = [(where, *_range(each, where)) for each in re.split(r"[,;\n]", thing) if each.strip()]
     else:
         where, found = "gaps", [(f"gaps: pair {i}", *_pair(each, i)) for i, each in enumerate(thing)]
+    expected = EXPECTED if isinstance(thing, Path) else TYPED
     for at, start, stop in found:
         if start < 0:
-            raise UserError(f"{at}: {start:g} s is before the sound starts; {EXPECTED}")
+            raise UserError(f"{at}: {start:g} s is before the sound starts; {expected}")
         if stop <= start:
             said = "has no length" if stop == start else "ends before it starts"
-            raise UserError(f"{at}: the gap from {start:g} to {stop:g} s {said}; {EXPECTED}")
+            raise UserError(f"{at}: the gap from {start:g} to {stop:g} s {said}; {expected}")
     if not found:
-        raise UserError(f"{where}: has no gaps; {EXPECTED}")
+        raise UserError(f"{where}: has no gaps; {expected}")
     return merged([(start, stop) for _, start, stop in found])
 
 
@@ -167,6 +169,8 @@ def _of_lines(file):
         header, first = first and not any(_is_time(cell) for cell in cells) and not RANGE.match(line), False
         if header:
             columns = _columns([cell.lower() for cell in cells])
+            if columns is None and len(cells) > 1:
+                say(f"{at}: columns {', '.join(cells)[:60]} are taken for start and end in seconds")
             continue
         parts = [part for part in re.split(r"[,;]", line) if part.strip()]
         if all(RANGE.fullmatch(part) for part in parts):
@@ -176,6 +180,9 @@ def _of_lines(file):
         if max(begin, end) >= len(cells):
             raise UserError(f"{at}: {line[:40]!r} has {len(cells)} column{'s' * (len(cells) > 1)}; {EXPECTED}")
         start, stop = scale * _time(cells[begin], at), scale * _time(cells[end], at)
+        if columns is None and "\t" in line and start == stop:
+            say(f"{at}: a label at {start:g} s alone, which is no gap; left out")
+            continue
         yield at, start, start + stop if length else stop
 
 
@@ -222,7 +229,7 @@ def _time(cell, at) -> float:
 
 def _range(text, at):
     if not (found := RANGE.fullmatch(text)):
-        raise UserError(f"{at}: {text.strip()[:40]!r} is no gap; expected seconds, such as 1.2-1.5, 3.0-3.1, or a file of them")
+        raise UserError(f"{at}: {text.strip()[:40]!r} is no gap and no file; {TYPED}, or a file of them")
     return _time(found[1], at), _time(found[2], at)
 
 

@@ -51,7 +51,7 @@ def write_answers(sounds: Sequence[Sound], path, changed=None, seed: int = 0) ->
     with at_once(path) as partial:
         for i, (sound, each) in enumerate(zip(sounds, paths, strict=True)):
             samples, beyond = _on_grid(sound.samples, subtype, True if changed is None else changed, seed + i)
-            _say_beyond(beyond, f"{each}: ")
+            _say_beyond(beyond, f"{each.name}: ")
             _write(sound, partial.with_name(each.name), each, format, subtype, samples)
     return paths
 
@@ -88,7 +88,7 @@ def kept_as(sound: Sound, path: Path) -> tuple[str, str]:
             way = f"{format} has no {sound.subtype}; written as {subtype}, the widest it has"
         else:
             way = f"{format} has no {sound.subtype}; written as {subtype}, which holds it"
-        say(f"{path}: {way}")
+        say(f"{path.name}: {way}")
     return format, subtype
 
 
@@ -138,7 +138,7 @@ def _write(sound, partial, path, format, subtype, samples=None):
     soundfile = need("soundfile", path, EXTRA)
     if samples is None:
         samples, beyond = _on_grid(sound.samples, subtype, np.False_, 0)
-        _say_beyond(beyond, f"{path}: ")
+        _say_beyond(beyond, f"{path.name}: ")
     rate, channels = int(sound.rate), sound.channels
     try:
         with soundfile.SoundFile(str(partial), "w", rate, channels, subtype, format=format) as file:

@@ -7,8 +7,10 @@ RUN/audio.json, from which a second call of the same model and values goes on.
 
 import argparse
 import json
+import multiprocessing
 import resource
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -105,22 +107,26 @@ def inside(gap, window: int = 256):
 def long(load, lengths) -> str:
     """Noise of 5 dB taken away from held-out sounds one after the other, by windows: LSD at seams and elsewhere, time and memory."""
     lines = ["| seconds | LSD at seams [dB] | elsewhere [dB] | over | s a s | peak memory [GB] |", "| --- | --- | --- | --- | --- | --- |"]
-    for seconds in lengths:
-        model = load(changes={"tasks.long.seconds": float(seconds), "tasks.denoise.snr": 5.0})
-        example = model.task("long").examples()[0]
-        problem = model.problem("denoise", element=example)
-        model.solve(1, "denoise", problem, 1)
-        start = time.perf_counter()
-        answer = imdct(np.asarray(model.solve(0, "denoise", problem, 1), np.float64)[0, ..., 0])
-        spent = time.perf_counter() - start
-        truth = imdct(problem.truth.astype(np.float64)[..., 0])
-        near = np.zeros(len(truth), bool)
-        for seam in model.task("long").seams(len(problem.truth)):
-            near[max(seam - 128, 0) : seam + 128] = True
-        at, off = (metrics.log_spectral_distance(answer, truth, where=where, window=256, hop=64) for where in (near, away(near)))
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        lines.append(f"| {seconds} | {at:.2f} | {off:.2f} | {at / off:.3f} | {spent / seconds:.2f} | {peak:.2f} |")
-    return "\n".join(lines)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as apart:  # each with a peak of its own
+        return "\n".join([*lines, *apart.map(long_of, [load] * len(lengths), lengths)])
+
+
+def long_of(load, seconds: float) -> str:
+    """A row of `long`."""
+    model = load(changes={"tasks.long.seconds": float(seconds), "tasks.denoise.snr": 5.0})
+    example = model.task("long").examples()[0]
+    problem = model.problem("denoise", element=example)
+    model.solve(1, "denoise", problem, 1)
+    start = time.perf_counter()
+    answer = imdct(np.asarray(model.solve(0, "denoise", problem, 1), np.float64)[0, ..., 0])
+    spent = time.perf_counter() - start
+    truth = imdct(problem.truth.astype(np.float64)[..., 0])
+    near = np.zeros(len(truth), bool)
+    for seam in model.task("long").seams(len(problem.truth)):
+        near[max(seam - 128, 0) : seam + 128] = True
+    at, off = (metrics.log_spectral_distance(answer, truth, where=where, window=256, hop=64) for where in (near, away(near)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return f"| {seconds} | {at:.2f} | {off:.2f} | {at / off:.3f} | {spent / seconds:.2f} | {peak:.2f} |"
 
 
 def away(near, window: int = 256):

@@ -28,6 +28,17 @@ def test_a_direction_of_negative_curvature_ends_a_samples_search_before_it_is_th
     assert np.abs(x[1]).max() < 10.0
 
 
+def test_a_search_that_leaves_more_than_it_began_with_answers_the_iterate_that_left_least():
+    """A matrix that is not symmetric, as a network's Jacobian: the search is thrown off, of the second sample alone."""
+    turned = np.array([[1.0, 30.0, 0.0], [-29.0, 1.0, 3.0], [0.0, 2.0, 1.0]], np.float32)
+    matrices, b = np.stack([np.diag([3.0, 2.0, 1.0]).astype(np.float32), turned]), np.array([[1.0, 2.0, 3.0]] * 2, np.float32)
+    solve = jax.jit(lambda b: conjugate_gradient(lambda p: jnp.einsum("bij,bj->bi", matrices, p), b, 10))
+    x = np.asarray(solve(b))
+    left = np.linalg.norm(b - np.einsum("bij,bj->bi", matrices, x), axis=1) / np.linalg.norm(b, axis=1)
+    assert left[0] < 1e-4 and left[1] <= 1.0
+    np.testing.assert_allclose(x[0], b[0] / np.array([3.0, 2.0, 1.0]), rtol=1e-4)
+
+
 def test_the_diagonal_is_part_of_the_system():
     b = np.array([[1.0, 2.0, 3.0]], np.float32)
     solve = jax.jit(lambda b: conjugate_gradient(lambda p: 2.0 * p, b, 5, diagonal=jnp.ones((1, 3))))

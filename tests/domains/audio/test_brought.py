@@ -138,3 +138,10 @@ def test_two_sounds_or_none_are_refused(stereo, tmp_path):
     for given in ([stereo, other], ["gaps=0.1-0.2"]):
         with pytest.raises(UserError, match="sounds; expected one"):
             read_given(things(given, ("gaps",)), ("gaps",), 8000, "a sound")
+
+
+def test_noise_is_said_as_it_was_typed_of_the_whole_band_of_the_file(capsys):
+    waves = np.random.default_rng(0).standard_normal((16000, 1)) * 0.1
+    brought = read_given(things([Sound(waves, 16000, "PCM_16", "WAV", "noisy.wav"), {"noise": "-34 dB"}]), ("noise",), 8000, "a sound")
+    assert "noise at -34.0 dB of full scale" in capsys.readouterr().err
+    assert brought.noise == pytest.approx(10 ** (-34 / 20) / np.sqrt(2))

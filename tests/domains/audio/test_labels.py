@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -61,13 +63,21 @@ def test_errors_of_a_file_of_gaps_name_its_line(text, said, tmp_path):
 
 
 @pytest.mark.parametrize("said, error", [
-    ("1.5-1.2", "gaps '1.5-1.2': the gap from 1.5 to 1.2 s ends before it starts"), ("soon", "'soon' is no gap; expected seconds, such as"),
+    ("1.5-1.2", "gaps '1.5-1.2': the gap from 1.5 to 1.2 s ends before it starts"), ("soon", "'soon' is no gap and no file; expected seconds, such as"),
     ("1.2", "'1.2' is no gap"), ("-1-2", "-1 s is before the sound starts"), ([(1, 2, 3)], r"\(1, 2, 3\) \(number 0\) is no pair"),
     ([], "gaps: has no gaps"),
 ])  # fmt: skip
 def test_errors_of_gaps_that_are_typed_say_what_is_expected(said, error):
     with pytest.raises(UserError, match=error):
         read_gaps(said)
+
+
+def test_a_label_at_one_point_of_a_track_is_no_gap_and_columns_of_other_names_are_said(tmp_path, capsys):
+    (tmp_path / "track.txt").write_text("0.5\t0.7\tcough\n1.5\t1.5\tpoint\n")
+    assert read_gaps(tmp_path / "track.txt") == [(0.5, 0.7)]
+    (tmp_path / "table.csv").write_text("foo,bar\n0.5,0.7\n")
+    assert read_gaps(tmp_path / "table.csv") == [(0.5, 0.7)]
+    assert re.findall("line 2: a label at 1.5 s alone|columns foo, bar are taken for", capsys.readouterr().err)[1:]
 
 
 def test_gaps_beyond_the_end_or_over_all_of_a_sound_are_refused():
