@@ -114,6 +114,8 @@ def finite(x, count: int) -> tuple:
     good = np.any([np.isfinite(leaf).reshape(count, -1).any(1) for leaf in jax.tree.leaves(x)], axis=0)
     if good.all():
         return x, []
+    if not good.any():
+        raise UserError(f"all {count} members came out as NaN; take more --steps, or another --solver or --method")
     said = f"{(~good).sum()} of {count} members came out as NaN and are left out; take more --steps, or another --solver or --method"
     return jax.tree.map(lambda leaf: leaf[good], x), [said]
 

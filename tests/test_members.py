@@ -159,3 +159,5 @@ def test_members_that_came_out_as_nan_are_left_out_and_said():
     np.testing.assert_array_equal(kept["a"], x["a"][[0, 2]])
     assert said == ["1 of 3 members came out as NaN and are left out; take more --steps, or another --solver or --method"]
     assert members.finite(kept, 2)[1] == []
+    with pytest.raises(sd.errors.UserError, match="all 1 members came out as NaN; take more --steps"):
+        members.finite({"a": x["a"][1:2]}, 1)

@@ -112,8 +112,8 @@ def find_side(sound: Sound, said) -> np.ndarray:
     if _auto(said):
         low, high = labels.clip_level(sound.samples)
         if low is None and high is None:
-            most = 0.8 * np.abs(sound.samples).max()
-            raise UserError(f"{sound.source}: does not look clipped; say at which level, such as --given clip={most:.2g}")
+            such = f"{0.8 * np.abs(sound.samples).max():.2g}"  # which is below the loudest
+            raise UserError(f"{sound.source}: does not look clipped; say at which level, such as --given clip={such}")
     else:
         high = level_of("clip", said)
         low = -high

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 
 from sciddm.arithmetic import combine, expand, inner
 
+THROWN_OFF = 10.0  # residuals of a search that is right grow too, by less, before they fall
+
 
 def conjugate_gradient(system, b, iterations: int, tolerance: float = 1e-4, diagonal=0.0):
     """Solve diagonal x + system(x) = b for each sample: symmetric positive, matrix free (Hestenes & Stiefel 1952).
@@ -13,8 +15,8 @@ def conjugate_gradient(system, b, iterations: int, tolerance: float = 1e-4, diag
     stays where it is while others go on, so the answer does not depend on the batch.
 
     A network's Jacobian is only nearly symmetric and positive: a sample whose search meets a direction of negative curvature
-    of `system` ends there, before the inverse of a wrong sign throws it far off; and one that in the end leaves more than no solution
-    would, |b - system(x)| > |b|, has the iterate that left least.
+    of `system` ends there, before the inverse of a wrong sign throws it far off; and one that in the end leaves many times what no
+    solution would, |b - system(x)| > THROWN_OFF |b|, has the iterate that left least.
 
     Args: system: pytree (B, ...) -> like it, acting on each sample alone; b, diagonal: pytrees of (B, ...), diagonal >= 0.
     Returns: x like b.
@@ -45,7 +47,7 @@ def conjugate_gradient(system, b, iterations: int, tolerance: float = 1e-4, diag
 
     none = jax.tree.map(jnp.zeros_like, b)
     _, x, r, _, _, best, _ = jax.lax.while_loop(unfinished, step, (0, none, b, b, inner(b, b), none, inner(b, b)))
-    return where(inner(r, r) > inner(b, b), best, x)
+    return where(inner(r, r) > THROWN_OFF**2 * inner(b, b), best, x)
 
 
 def where(some, x, y):
