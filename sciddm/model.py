@@ -169,7 +169,8 @@ class Model:
 
         samples = in_batches(batch, n, self.config.sampling.batch_size, "sample", progress)
         if not any(np.isfinite(leaf).any() for leaf in jax.tree.leaves(samples)):
-            raise UserError(f"all {n} samples are NaN or infinite; take another solver, grid or guide, or more steps: {options}")
+            used = ", ".join(f"{name} {value}" for name, value in options.items())
+            raise UserError(f"all {n} samples are NaN or infinite; take another solver, grid or guide, or more steps than {used}")
         return samples
 
     def denoiser_for(self, cond, denoiser: Denoiser | None = None) -> Denoiser:

@@ -62,10 +62,7 @@ def read_given(given: Sequence[Thing], kinds: Sequence[str], rate: float, takes:
     if noise is not None:
         words.append(words_of_noise(noise, sound, rate))
     title = f"{Path(sound.source).name}: {', '.join(words)}"
-    channels = "1 channel" if sound.channels == 1 else f"{sound.channels} channels"
-    say(f"{title}; {sound.rate} Hz, {channels}, {sound.seconds:.2f} s")
-    if sound.rate > rate:
-        say(f"the model hears up to {rate / 2:g} Hz; what is above comes of the classical method beside which it stands")
+    say_read(title, sound, rate, "the classical method beside which it stands")
     return Brought(sound, gap, side, cutoff, noise, title, {name: value for name, value in said.items() if name in SAID})
 
 
@@ -154,6 +151,14 @@ def find_noise(sound: Sound, said, rate: float) -> float | None:
             raise UserError(f"{sound.source}: no noise is found in it; give its level by --given noise='-50 dB'")
         return found
     return level_of("noise", said) * min(rate / sound.rate, 1.0) ** 0.5  # of white noise as much as the model hears of it
+
+
+def say_read(title: str, sound: Sound, rate: float, method: str) -> None:
+    """What was read, and which method has what is above half the model's rate."""
+    channels = "1 channel" if sound.channels == 1 else f"{sound.channels} channels"
+    say(f"{title}; {sound.rate} Hz, {channels}, {sound.seconds:.2f} s")
+    if sound.rate > rate:
+        say(f"the model hears up to {rate / 2:g} Hz; what is above comes of {method}")
 
 
 def words_of_noise(noise: float, sound: Sound, rate: float) -> str:

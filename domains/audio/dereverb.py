@@ -11,7 +11,7 @@ import numpy as np
 import scipy
 
 from domains.audio import spectral
-from domains.audio.brought import Brought, find_noise, sort_out, words_of_noise
+from domains.audio.brought import Brought, find_noise, say_read, sort_out, words_of_noise
 from domains.audio.levels import REFERENCE, active_level
 from domains.audio.observe import Filtered
 from domains.audio.part import Part
@@ -21,7 +21,6 @@ from domains.audio.sound import Sound, read_sound, resample
 from domains.audio.written import write_sound
 from sciddm import lookahead
 from sciddm.errors import UserError
-from sciddm.given import say
 from sciddm.tasks import Problem, need
 
 QUIET = 40.0  # dB, by which the noise of a recording lies below it where nothing is said of it
@@ -116,10 +115,7 @@ class Dereverb(Damaged):
         if noise is None:
             noise = active_level(resample(sound.samples, sound.rate, self.domain.rate), self.domain.rate) * 10 ** (-QUIET / 20)
         title = f"{name}: room of {len(response) / sound.rate:.2f} s, {words_of_noise(noise, sound, self.domain.rate)}"
-        channels = "1 channel" if sound.channels == 1 else f"{sound.channels} channels"
-        say(f"{title}; {sound.rate} Hz, {channels}, {sound.seconds:.2f} s")
-        if sound.rate > self.domain.rate:
-            say(f"the model hears up to {self.domain.rate / 2:g} Hz; what is above comes of Wiener deconvolution")
+        say_read(title, sound, self.domain.rate, "Wiener deconvolution")
         return self.asked(replace(in_room(sound, response, noise), title=title))
 
     def write_given(self, problem, folder):

@@ -47,7 +47,7 @@ def conjugate_gradient(system, b, iterations: int, tolerance: float = 1e-4, diag
 
     none = jax.tree.map(jnp.zeros_like, b)
     _, x, r, _, _, best, _ = jax.lax.while_loop(unfinished, step, (0, none, b, b, inner(b, b), none, inner(b, b)))
-    return where(inner(r, r) > THROWN_OFF**2 * inner(b, b), best, x)
+    return where(inner(r, r) <= THROWN_OFF**2 * inner(b, b), x, best)  # so of what is NaN, too
 
 
 def where(some, x, y):

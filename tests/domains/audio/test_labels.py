@@ -63,7 +63,7 @@ def test_errors_of_a_file_of_gaps_name_its_line(text, said, tmp_path):
 
 
 @pytest.mark.parametrize("said, error", [
-    ("1.5-1.2", "gaps '1.5-1.2': the gap from 1.5 to 1.2 s ends before it starts"), 
+    ("1.5-1.2", "gaps '1.5-1.2': the gap from 1.5 to 1.2 s ends before it starts"),
     ("soon", "'soon' is no gap and no file; expected seconds, such as"),
     ("1.2", "'1.2' is no gap"), ("-1-2", "-1 s is before the sound starts"), ([(1, 2, 3)], r"\(1, 2, 3\) \(number 0\) is no pair"),
     ([], "gaps: has no gaps"),
